@@ -1,0 +1,209 @@
+"""Everything that ``mta.toml`` may say, with its defaults.
+
+An empty file is a working embedded server.  Tables of plugins
+(``[[identity]]``, ``[[judge]]``, ``[[router]]``, ``[[transport]]``,
+``[[sink]]``) keep their own settings in the plugin's model; here they are
+``kind``, ``name`` and the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def parse_duration(value: Any) -> Any:
+    """``"90s"``, ``"5m"``, ``"2h"``, ``"5d"``, ``"1w"`` or a number, in seconds."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", value.strip().lower())
+        if not match:
+            raise ValueError('a duration is a number with s, m, h, d or w, such as "5m"')
+        return float(match[1]) * _UNITS[match[2]]
+    return value
+
+
+def parse_size(value: Any) -> Any:
+    """``"50M"``, ``"64K"``, ``"1GiB"`` or a number, in octets (powers of 1024)."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", value.strip().lower())
+        if not match:
+            raise ValueError('a size is a number with K, M, G or T, such as "50M"')
+        return int(float(match[1]) * _SIZES[match[2]])
+    return value
+
+
+def _parse_network(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return ip_network(value, strict=False)
+        except ValueError:
+            raise ValueError(f'{value!r} is no network, such as "192.0.2.0/24"') from None
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
+Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
+
+
+class Table(BaseModel):
+    """One table of the file: unknown keys are errors.  Plugins' models may inherit it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class PluginTable(BaseModel):
+    """A table with a ``kind``; what else it holds is for the plugin's own model."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+    name: str = ""
+
+    def own(self) -> dict[str, Any]:
+        """The settings for the plugin's model."""
+        return dict(self.model_extra or {})
+
+
+class Listen(Table):
+    """Endpoint descriptions (Twisted's strings) for each role."""
+
+    mx: list[str] = ["tcp:2525:interface=127.0.0.1"]
+    submission: list[str] = ["tcp:2587:interface=127.0.0.1"]
+    submissions: list[str] = ["tcp:2465:interface=127.0.0.1"]
+    lmtp: list[str] = []
+    pop3s: list[str] = []
+    imaps: list[str] = []
+    http: list[str] = ["tcp:8025:interface=127.0.0.1"]
+
+
+class Tls(Table):
+    """Our certificate.  Both empty: a self-signed one is made in the state directory."""
+
+    certificate: str = ""
+    key: str = ""
+    minimum: Literal["1.2", "1.3"] = "1.2"
+
+
+class Access(Table):
+    """Who may relay without AUTH."""
+
+    relay_from: list[Network] = []
+
+
+class Limits(Table):
+    """Bounds against hostile or broken clients; docs/reference/limits gives each reason."""
+
+    connections: int = Field(1000, ge=1)
+    connections_per_client: int = Field(100, ge=1)
+    commands: int = Field(1000, ge=1, description="without a message in between")
+    errors: int = Field(20, ge=1)
+    unknown_commands: int = Field(5, ge=1)
+    recipients: int = Field(1000, ge=100)
+    messages: int = Field(10000, ge=1, description="in one connection")
+    message_size: Size = 50 * 1024 * 1024
+    header_size: Size = 256 * 1024
+    line: int = Field(4096, ge=512, description="octets of a command line, CRLF included")
+    hops: int = Field(50, ge=5)
+    greeting_timeout: Duration = 300.0
+    command_timeout: Duration = 300.0
+    data_timeout: Duration = 300.0
+    session_time: Duration = 86400.0
+
+
+class Domain(Table):
+    """One domain whose mail is kept here."""
+
+    maildir: str = "{state}/mail/{domain}/{local}"
+    aliases: str = ""
+    catch_all: str = ""
+    separator: str = "+"
+    quota: Size = 0
+    transport: str = "maildir"
+    next_hop: str = ""
+    file_mode: int = 0o600
+    directory_mode: int = 0o700
+
+
+class Relay(Table):
+    """The way out."""
+
+    smarthost: str = ""
+    username: str = ""
+    password_file: str = ""
+    tls: Literal["opportunistic", "require", "verify", "implicit", "never"] = "opportunistic"
+    port: int = Field(25, ge=1, le=65535)
+    helo: str = ""
+    connections: int = Field(10, ge=1, description="to one destination")
+    messages_per_connection: int = Field(100, ge=1)
+    idle: Duration = 10.0
+    connect_timeout: Duration = 30.0
+    command_timeout: Duration = 300.0
+    data_timeout: Duration = 600.0
+    source_address: str = ""
+    ipv6: bool = True
+
+
+class Dns(Table):
+    """Which servers to ask; empty: those of /etc/resolv.conf."""
+
+    servers: list[str] = []
+    timeout: Duration = 10.0
+
+
+class Queue(Table):
+    """Retries, expiry, and the window in memory."""
+
+    retry: list[Duration] = Field([60.0, 300.0, 900.0, 3600.0, 7200.0, 14400.0], min_length=1)
+    jitter: float = Field(0.1, ge=0, le=0.5)
+    expire: Duration = 5 * 86400.0
+    bounce_expire: Duration = 86400.0
+    warn_after: Duration = 4 * 3600.0
+    window_messages: int = Field(2000, ge=10)
+    window_octets: Size = 64 * 1024 * 1024
+    inline: Size = 64 * 1024
+    minimum_free: Size = 64 * 1024 * 1024
+    postmaster: str = ""
+    double_bounce: Literal["postmaster", "discard"] = "postmaster"
+
+
+class Journal(Table):
+    """How long the history is kept."""
+
+    keep: Duration = 30 * 86400.0
+
+
+class Log(Table):
+    """What is written as the log."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warn", "error"] = "info"
+
+
+class Settings(Table):
+    """The whole file."""
+
+    hostname: str = ""
+    state: str = "var"
+    workers: int | Literal["auto"] = 1
+    listen: Listen = Listen()
+    tls: Tls = Tls()
+    access: Access = Access()
+    limits: Limits = Limits()  # type: ignore[call-arg]
+    domains: dict[str, Domain] = {}
+    relay: Relay = Relay()  # type: ignore[call-arg]
+    dns: Dns = Dns()
+    queue: Queue = Queue()  # type: ignore[call-arg]
+    journal: Journal = Journal()
+    log: Log = Log()
+    identity: list[PluginTable] = []
+    judge: list[PluginTable] = []
+    router: list[PluginTable] = []
+    transport: list[PluginTable] = []
+    sink: list[PluginTable] = []

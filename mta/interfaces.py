@@ -1,0 +1,472 @@
+"""Every seam on one page.
+
+A plugin is a class (found with ``twisted.plugin`` as an :class:`IKind`) that
+provides one of these.  Where a method may take time it may return a
+``Deferred`` or be ``async``; where it knows at once it may return the answer
+itself: callers accept either, written :data:`Answer` here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from twisted.cred.checkers import ICredentialsChecker as ICredentialsChecker
+from zope.interface import Attribute, Interface
+
+from mta.model.address import Address
+from mta.model.envelope import Client, Envelope, Recipient
+from mta.model.event import Event
+from mta.model.message import Addressee, Content, Message
+from mta.model.outcome import Outcome
+from mta.model.reply import Reply
+from mta.model.verdict import Stage, Verdict
+
+T = TypeVar("T")
+Answer: TypeAlias = T | Awaitable[T]
+
+
+async def settle(answer: Answer[T]) -> T:
+    """The answer itself, waited for if it is not there yet."""
+    if isinstance(answer, Awaitable):
+        return await answer
+    return answer
+
+
+class TemporarilyUnavailable(Exception):
+    """What was asked cannot be answered now: a directory, DNS or a disk is down.
+
+    Its text goes to the journal, never to the client, and holds no secret.
+    """
+
+
+class RouteError(Exception):
+    """A recipient has no way to go, and the reply says why.
+
+    :param reply: the 4xx or 5xx that the client should get.
+    :param reason: for the journal.
+    """
+
+    def __init__(self, reply: Reply, reason: str = "") -> None:
+        super().__init__(reason or str(reply))
+        self.reply = reply
+        self.reason = reason or str(reply)
+
+
+# --- plugins -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PluginContext:
+    """What a plugin may use of the server it lives in.
+
+    :ivar reactor: the reactor (or ``task.Clock``): time, connections, threads.
+    :ivar state: absolute path of the state directory.
+    :ivar base: absolute path of the directory of the configuration file;
+        relative paths in settings are relative to it.
+    :ivar hostname: our host name.
+    :ivar resolver: asks the DNS.
+    :ivar tls: context factory for TLS as a client; ``None`` in tests.
+    :ivar run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
+    """
+
+    reactor: Any
+    state: str
+    base: str
+    hostname: str
+    resolver: Any
+    run_in_thread: Callable[..., Awaitable[Any]]
+    tls: Any = None
+
+
+class IKind(Interface):
+    """Makes instances of one kind of plugin from their settings."""
+
+    seam = Attribute("The interface that instances provide, such as ``IJudge``.")
+    kind = Attribute("The word that stands behind ``kind =`` in the configuration.")
+    settings = Attribute("A pydantic model class for everything else in its table.")
+
+    def build(settings: Any, context: PluginContext) -> Any:
+        """Make an instance.
+
+        :param settings: an instance of ``settings``, validated.
+        :raise ValueError: with a text for the operator, if it cannot be made.
+        """
+
+
+class IService(Interface):
+    """Optional, for any plugin: be told when the server starts and stops."""
+
+    def start() -> Answer[None]:
+        """Before the first question."""
+
+    def stop() -> Answer[None]:
+        """After the last question."""
+
+
+class IReloadable(Interface):
+    """Optional, for any plugin: read files anew on ``mta reload`` and SIGHUP."""
+
+    def reload() -> Answer[None]:
+        """Read everything again; on an error keep what was, and raise ValueError."""
+
+
+# --- people ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """An address whose mail is kept here.
+
+    :ivar address: canonical address of the mailbox (an alternate address leads here).
+    :ivar maildir: path, absolute or with ``{state}``, ``{domain}``, ``{local}``;
+        ``""`` to use the domain's template.
+    :ivar quota: octets; 0 for none.
+    :ivar forwards: further addresses that get a copy.
+    :ivar keep: whether a copy is kept when there are forwards.
+    :ivar senders: further addresses that the account may send as; ``@domain``
+        allows a whole domain.
+    """
+
+    address: str
+    maildir: str = ""
+    quota: int = 0
+    forwards: tuple[str, ...] = ()
+    keep: bool = True
+    senders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """An address that stands for others; a list is an alias with an owner.
+
+    :ivar targets: canonical addresses.
+    :ivar owner: where bounces of a list go; ``""`` leaves the reverse-path.
+    """
+
+    address: str
+    targets: tuple[str, ...]
+    owner: str = ""
+
+
+class IDirectory(Interface):
+    """Knows which addresses exist and what they are."""
+
+    def look_up(address: Address) -> Answer[Mailbox | Alias | None]:
+        """What is this address?
+
+        :param address: without detail unless the detail is part of the name;
+            callers try with the detail first.
+        :return: ``None`` if this directory does not know it.
+        :raise TemporarilyUnavailable: if it cannot tell.
+        """
+
+    def account(avatar: str) -> Answer[Mailbox | None]:
+        """The mailbox of an account, by the avatar id that a checker returned.
+
+        :raise TemporarilyUnavailable: if it cannot tell.
+        """
+
+
+class IAccount(Interface):
+    """The avatar of an authenticated account, from the portal."""
+
+    name = Attribute("The avatar id.")
+
+    def may_send_as(address: str) -> Answer[bool]:
+        """Whether a canonical address (or ``""``) belongs to the account.
+
+        :raise TemporarilyUnavailable: if no directory can tell.
+        """
+
+
+# --- judging -----------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a judge knows at its stage; later stages know more.
+
+    :ivar client: the session's client.
+    :ivar envelope: from ``mail`` on.
+    :ivar recipient: at ``recipient``: the one in question, not yet in the envelope.
+    :ivar header: at ``message``: the header section, octets.
+    :ivar content: at ``message``: all of it.
+    :ivar results: what earlier judges left for later ones, by their kind.
+    """
+
+    client: Client
+    envelope: Envelope | None = None
+    recipient: Recipient | None = None
+    header: bytes = b""
+    content: Content | None = None
+    results: dict[str, Any] = field(default_factory=dict)
+
+
+class IJudge(Interface):
+    """One policy."""
+
+    def judge(stage: Stage, facts: Facts) -> Answer[Verdict]:
+        """Say what is to be done; ``mta.model.verdict.PASS`` for no objection.
+
+        :raise TemporarilyUnavailable: if it cannot tell; the client gets a 4xx.
+        """
+
+
+class IPipeline(Interface):
+    """All judges in their order."""
+
+    def judge(stage: Stage, facts: Facts) -> Answer[Verdict]:
+        """The first ``defer`` or ``reject``, else ``hold``, else all tags together."""
+
+
+# --- receiving ---------------------------------------------------------------
+
+
+class IReception(Interface):
+    """Answers the questions of a receiving session; ``mta.intake`` provides it.
+
+    Every method answers with the reply for the client; a negative one refuses.
+    Exceptions become 451, never 5xx.
+    """
+
+    def connect(client: Client) -> Answer[Reply | None]:
+        """May this client speak?  ``None``: yes."""
+
+    def hello(client: Client) -> Answer[Reply | None]:
+        """``client.helo`` is known.  ``None``: go on."""
+
+    def sender(client: Client, account: Any, envelope: Envelope) -> Answer[Reply]:
+        """MAIL.  ``account`` is the avatar (:class:`IAccount`), or ``None``."""
+
+    def recipient(client: Client, envelope: Envelope, recipient: Recipient) -> Answer[Reply]:
+        """RCPT; when positive, the session adds it to the envelope."""
+
+    def data(client: Client, envelope: Envelope) -> Any:
+        """The content begins: an :class:`IIncoming` that takes it, at once."""
+
+    def note(event: Event) -> None:
+        """Something happened in the session: put it into the journal."""
+
+
+class IIncoming(Interface):
+    """Takes the content of one message as it comes from the network."""
+
+    def write(block: bytes) -> None:
+        """Take some octets, dots already undone.  Never blocks."""
+
+    def register(producer: Any) -> None:
+        """Give an ``IPushProducer`` to pause while the disk is slower than the network."""
+
+    def finish() -> Answer[list[Reply]]:
+        """The content is complete: judge it, commit it, answer.
+
+        :return: one reply, or for LMTP one for each recipient in order.
+        """
+
+    def abort() -> None:
+        """The message is not wanted any more; forget what was written."""
+
+
+# --- routing and delivering --------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way for one recipient (see :class:`~mta.model.message.Addressee`).
+
+    :ivar sender: reverse-path for this copy, where a list has an owner; ``None``
+        to keep the message's.
+    """
+
+    address: str
+    transport: str
+    next_hop: str
+    options: dict[str, Any] = field(default_factory=dict)
+    sender: str | None = None
+
+
+class IRouter(Interface):
+    """Finds the way for a recipient."""
+
+    def route(address: str) -> Answer[Sequence[Route] | None]:
+        """One or more routes.
+
+        :param address: canonical address, or bare ``postmaster``.
+        :return: ``None`` if another router should be asked.
+        :raise RouteError: if there is no way.
+        :raise TemporarilyUnavailable: if it cannot tell.
+        """
+
+    def is_local(domain: str) -> bool:
+        """Whether this router takes mail for the domain from anybody."""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One attempt: one message, and those of its recipients that go one way.
+
+    :ivar message: whole message; its ``addressees`` may include others.
+    :ivar addressees: whom this attempt is for; same transport and next hop.
+    :ivar sender: the reverse-path to use.
+    :ivar repeat: whether an earlier attempt may have got through without our
+        knowing (after a crash); a transport that can should look before it acts.
+    """
+
+    message: Message
+    addressees: list[Addressee]
+    sender: str
+    repeat: bool = False
+
+
+class ITransport(Interface):
+    """Takes messages on their last step from here."""
+
+    def deliver(delivery: Delivery) -> Awaitable[Sequence[Outcome]]:
+        """Try.
+
+        Never raises for what the network or the disk does: that is an outcome.
+
+        :return: an outcome for each addressee, in order.
+        """
+
+    def concurrency(next_hop: str) -> int:
+        """How many deliveries to one next hop may be under way at once."""
+
+
+class IResolver(Interface):
+    """Asks the DNS without blocking."""
+
+    def mx(domain: str) -> Awaitable[Sequence[tuple[int, str]]]:
+        """MX records as (preference, host).
+
+        :return: empty if the domain exists without any; ``[(0, "")]`` is null MX.
+        :raise NoSuchDomain: NXDOMAIN.
+        :raise TemporarilyUnavailable: SERVFAIL, timeout.
+        """
+
+    def addresses(host: str) -> Awaitable[Sequence[str]]:
+        """AAAA and A records, in the order in which to try them; errors as for ``mx``."""
+
+    def reverse(address: str) -> Awaitable[Sequence[str]]:
+        """PTR names of an IP address; errors as for ``mx``."""
+
+    def text(name: str) -> Awaitable[Sequence[bytes]]:
+        """TXT records, strings of one record joined; errors as for ``mx``."""
+
+
+class NoSuchDomain(Exception):
+    """The DNS says with authority that the name does not exist."""
+
+
+# --- keeping -----------------------------------------------------------------
+
+
+class SpoolFull(TemporarilyUnavailable):
+    """There is no space left for the spool."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What the manager wants recorded about one attempt.
+
+    :ivar message: queue id.
+    :ivar changed: addressees with their new ``state``, ``due``, ``attempts``,
+        ``warned`` and ``last_reply``; those ended leave the queue.
+    :ivar complete: whether nobody waits any more, so that the message goes.
+    :ivar events: to be written in the same transaction.
+    :ivar admit: notifications to be queued in the same transaction.
+    """
+
+    message: str
+    changed: list[Addressee]
+    complete: bool
+    events: list[Event]
+    admit: list[Message] = field(default_factory=list)
+
+
+class ISpool(Interface):
+    """Keeps messages and the journal; everything it answers is on disk.
+
+    All methods may be called from the reactor thread only and never block it.
+    """
+
+    def start() -> Awaitable[None]:
+        """Open, migrate, recover: in constant time.
+
+        :raise TemporarilyUnavailable: with a text for the operator.
+        """
+
+    def stop() -> Awaitable[None]:
+        """Write what is under way, and close."""
+
+    def new_id() -> str:
+        """A queue id that is not in use."""
+
+    def create_file(name: str) -> Any:
+        """A :class:`ISpoolFile` for content that is too large for a row."""
+
+    def admit(message: Message, events: Iterable[Event]) -> Awaitable[None]:
+        """Keep a message; answers after the commit.
+
+        :raise SpoolFull: nothing was kept.
+        :raise TemporarilyUnavailable: nothing was kept.
+        """
+
+    def record(result: Result) -> Awaitable[None]:
+        """Keep what became of an attempt.  Retried inside until it is kept."""
+
+    def note(events: Iterable[Event]) -> None:
+        """Put events into the journal with the next commit; lost only with the disk."""
+
+    def claim(
+        now: float, limit: int, octets: int, exclude: frozenset[str] | set[str]
+    ) -> Awaitable[list[Message]]:
+        """Messages with an addressee due by ``now``, earliest first.
+
+        :param limit: messages at the most.
+        :param octets: content in memory at the most (at least one message comes).
+        :param exclude: ids that are in the window already.
+        """
+
+    def next_due() -> Awaitable[float | None]:
+        """When the next addressee is due; ``None`` if nobody waits."""
+
+    def get(identifier: str) -> Awaitable[Message | None]:
+        """One queued message, with all its waiting addressees."""
+
+    def count() -> Awaitable[dict[str, int]]:
+        """``messages``, ``addressees``, ``held``, ``octets`` in the queue."""
+
+    def subscribe(sink: Any) -> Callable[[], None]:
+        """Tell an :class:`IEventSink` of every batch; returns how to end that."""
+
+
+class ISpoolFile(Interface):
+    """A file in the making, written by a thread."""
+
+    path = Attribute("Where it is.")
+
+    def write(block: bytes) -> None:
+        """Append; never blocks."""
+
+    def register(producer: Any) -> None:
+        """An ``IPushProducer`` to pause while more than 1 MiB waits for the disk."""
+
+    def finish() -> Awaitable[Content]:
+        """Write everything, fsync file and directory, and answer.
+
+        :raise SpoolFull: there is no space; the file is gone.
+        :raise TemporarilyUnavailable: an I/O error; the file is gone.
+        """
+
+    def abort() -> None:
+        """Remove it."""
+
+
+class IEventSink(Interface):
+    """Is told of events after they are on disk."""
+
+    def events(batch: Sequence[Event]) -> None:
+        """In the order of the journal, in the reactor thread; must be quick."""

@@ -1,0 +1,252 @@
+"""What can happen, each as one typed event; the journal keeps them in order.
+
+An event is written in the transaction of the state that it changes.  Log,
+trace, tracking, metrics and webhooks read events; nothing else records history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, ClassVar
+
+_KINDS: dict[str, type[Event]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Anything that happens.
+
+    :ivar at: when, in seconds since 1970.
+    :ivar message: queue id; ``""`` when it concerns no accepted message.
+    :ivar session: id of the receiving session, as it stands in replies.
+    """
+
+    kind: ClassVar[str] = ""
+    #: Whether a person looks for this event by its own addresses; events of an
+    #: accepted message are found through the message instead.
+    indexed: ClassVar[bool] = False
+
+    at: float
+    message: str = ""
+    session: str = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        # super() does not work in a class that dataclass(slots=True) makes anew.
+        _KINDS[cls.kind] = cls
+
+    def payload(self) -> dict[str, Any]:
+        """Everything but ``at``, ``message`` and ``session``; empty values left out."""
+        return {name: value for name in _payload_names(type(self)) if (value := getattr(self, name))}
+
+    def keys(self) -> tuple[str, ...]:
+        """The words under which a person would look for it, in lower case."""
+        return ()
+
+
+@cache
+def _payload_names(cls: type[Event]) -> tuple[str, ...]:
+    own = (item.name for item in fields(cls))
+    return tuple(name for name in own if name not in ("at", "message", "session"))
+
+
+def event_from(kind: str, at: float, message: str, session: str, payload: dict[str, Any]) -> Event:
+    """Build the event again from what the journal keeps.
+
+    Unknown fields are passed over, so that an older program reads a newer journal.
+
+    :raise KeyError: if this program knows no such kind.
+    """
+    cls = _KINDS[kind]
+    known = {item.name for item in fields(cls)}
+    kept = {name: value for name, value in payload.items() if name in known}
+    return cls(at=at, message=message, session=session, **kept)
+
+
+def _lower(*words: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.lower() for word in words if word))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received(Event):
+    """A message was accepted: it is on disk, and its 250 follows."""
+
+    kind: ClassVar[str] = "received"
+    indexed: ClassVar[bool] = True
+
+    sender: str
+    recipients: list[str]
+    size: int = 0
+    role: str = ""
+    client: str = ""
+    helo: str = ""
+    protocol: str = ""
+    tls: str = ""
+    account: str = ""
+    message_id: str = ""
+    held: str = ""
+    tags: dict[str, Any] = field(default_factory=dict)
+
+    def keys(self) -> tuple[str, ...]:
+        """Addresses, Message-ID, client and session."""
+        return _lower(self.sender, *self.recipients, self.client, self.message_id, self.session)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected(Event):
+    """A client was refused, at some stage, with the reply that it was given."""
+
+    kind: ClassVar[str] = "rejected"
+    indexed: ClassVar[bool] = True
+
+    stage: str
+    code: int
+    reply: str
+    name: str = ""
+    rule: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    role: str = ""
+    client: str = ""
+    helo: str = ""
+    tls: str = ""
+    account: str = ""
+    sender: str = ""
+    recipient: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """Addresses, client and session."""
+        return _lower(self.sender, self.recipient, self.client, self.account, self.session)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated(Event):
+    """A client proved who it is."""
+
+    kind: ClassVar[str] = "authenticated"
+    indexed: ClassVar[bool] = True
+
+    account: str
+    mechanism: str = ""
+    client: str = ""
+    tls: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """Account, client and session."""
+        return _lower(self.account, self.client, self.session)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticationFailed(Event):
+    """A client did not prove who it is, or nobody could say."""
+
+    kind: ClassVar[str] = "authentication-failed"
+    indexed: ClassVar[bool] = True
+
+    account: str = ""
+    mechanism: str = ""
+    client: str = ""
+    tls: str = ""
+    reason: str = ""
+    temporary: bool = False
+
+    def keys(self) -> tuple[str, ...]:
+        """Account, client and session."""
+        return _lower(self.account, self.client, self.session)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt(Event):
+    """What the three ends of an attempt have in common."""
+
+    recipient: str
+    original: str = ""
+    transport: str = ""
+    next_hop: str = ""
+    code: int = 0
+    enhanced: str = ""
+    reply: str = ""
+    host: str = ""
+    command: str = ""
+    tls: str = ""
+    attempt: int = 0
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredTo(_Attempt):
+    """A recipient has it.  ``delay`` is seconds since acceptance."""
+
+    kind: ClassVar[str] = "delivered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferredTo(_Attempt):
+    """An attempt did not succeed; ``next_attempt`` is when the next is due."""
+
+    kind: ClassVar[str] = "deferred"
+
+    next_attempt: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedTo(_Attempt):
+    """A recipient will not get it; ``expired`` if only time decided that."""
+
+    kind: ClassVar[str] = "failed"
+
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified(Event):
+    """A delivery status notification (RFC 3464) was queued about this message.
+
+    ``action`` is ``failed``, ``delayed`` or ``delivered``; ``notification`` is
+    its queue id.
+    """
+
+    kind: ClassVar[str] = "notified"
+
+    action: str
+    notification: str
+    recipients: list[str] = field(default_factory=list)
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded(Event):
+    """A notification was not sent because nobody wants it: a bounce of a bounce."""
+
+    kind: ClassVar[str] = "discarded"
+
+    reason: str
+    recipients: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operated(Event):
+    """A person changed the queue: hold, release, retry, remove, flush."""
+
+    kind: ClassVar[str] = "operated"
+
+    action: str
+    by: str = ""
+    reason: str = ""
+    recipients: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed(Event):
+    """No recipient waits any more; the message left the queue."""
+
+    kind: ClassVar[str] = "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server(Event):
+    """The server itself: ``started``, ``stopping``, ``reloaded``, ``trouble``, ``recovered``."""
+
+    kind: ClassVar[str] = "server"
+
+    what: str
+    detail: str = ""

@@ -1,0 +1,77 @@
+"""Names for messages and sessions: short, sortable by time, never twice the same.
+
+A queue id is a 63-bit number (41 bits of milliseconds since 2024, 6 bits of
+shard, 16 bits of sequence) written as thirteen digits of Crockford's base 32,
+so that it can be read over the telephone and sorts as it was made.
+"""
+
+from __future__ import annotations
+
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUE = {digit: value for value, digit in enumerate(_DIGITS)}
+_EPOCH = 1_704_067_200  # 2024-01-01T00:00:00Z, so that 41 bits last until 2093
+MAX_SHARD = 63
+
+
+class IdSource:
+    """Gives out queue ids of one shard, each larger than the one before.
+
+    :param shard: the number of the spool shard, 0 to 63.
+    :param last: the largest id known to be in use, so that a clock that was
+        set back does not make an id twice.
+    """
+
+    def __init__(self, shard: int = 0, last: int = 0) -> None:
+        if not 0 <= shard <= MAX_SHARD:
+            raise ValueError(f"shard {shard} is not between 0 and {MAX_SHARD}")
+        self._shard = shard << 16
+        self._last = last
+
+    def next(self, now: float) -> str:
+        """A new id.
+
+        :param now: seconds since 1970.
+        """
+        number = (int((now - _EPOCH) * 1000) << 22) | self._shard
+        if number <= self._last:
+            # Within the same millisecond (or behind a clock set back) count on;
+            # the low 16 bits carry into the time, never into the shard.
+            number = self._last + 1
+            if not number & 0xFFFF:
+                number = ((number - 1 >> 22) + 1 << 22) | self._shard
+        self._last = number
+        return encode_id(number)
+
+
+def encode_id(number: int) -> str:
+    """Write a 63-bit number as thirteen base-32 digits."""
+    digits = []
+    for shift in range(60, -1, -5):
+        digits.append(_DIGITS[number >> shift & 31])
+    return "".join(digits)
+
+
+def decode_id(text: str) -> int:
+    """Read thirteen base-32 digits.
+
+    :raise ValueError: if the text is no queue id.
+    """
+    if len(text) != 13:
+        raise ValueError(f"{text!r} is not a queue id: it has 13 characters")
+    number = 0
+    for digit in text.lower():
+        try:
+            number = number << 5 | _VALUE[digit]
+        except KeyError:
+            raise ValueError(f"{text!r} is not a queue id: {digit!r} does not occur") from None
+    return number
+
+
+def shard_of(text: str) -> int:
+    """The shard in which a queue id was made."""
+    return decode_id(text) >> 16 & MAX_SHARD
+
+
+def created_at(text: str) -> float:
+    """When a queue id was made, in seconds since 1970."""
+    return (decode_id(text) >> 22) / 1000 + _EPOCH

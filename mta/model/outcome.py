@@ -1,0 +1,53 @@
+"""How an attempt ended, for each recipient (RFC 3464 calls it the action)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteReply:
+    """What the other side said, or what we say in its place when it could not.
+
+    :ivar code: SMTP reply code; for our own findings the code that we would give.
+    :ivar enhanced: enhanced status code (RFC 3463) such as ``4.4.1``.
+    :ivar text: the words, lines joined by a space, without the codes.
+    :ivar host: who said it: a host name and address; ``""`` when it was us.
+    :ivar command: what it answered: ``RCPT TO``, ``end of data``, ``connect``.
+    :ivar tls: TLS version, cipher and whether the name was verified, in words.
+    """
+
+    code: int
+    enhanced: str
+    text: str
+    host: str = ""
+    command: str = ""
+    tls: str = ""
+
+    def __str__(self) -> str:
+        words = f"{self.code} {self.enhanced} {self.text}".replace("  ", " ").strip()
+        return f"{self.host} said: {words}" if self.host else words
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """This recipient has it; the other side, or the disk, took responsibility."""
+
+    reply: RemoteReply
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Not now; try again."""
+
+    reply: RemoteReply
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Not at all; tell the sender."""
+
+    reply: RemoteReply
+
+
+Outcome = Delivered | Postponed | Failed

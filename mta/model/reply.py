@@ -1,0 +1,49 @@
+"""An SMTP reply (RFC 5321, 4.2) with its enhanced status code (RFC 2034)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply, of one or more lines.
+
+    :ivar code: the three-digit reply code.
+    :ivar lines: the text of each line, without code and enhanced code.
+    :ivar enhanced: enhanced status code such as ``5.1.1``; ``""`` for none.
+    :ivar name: the catalogue's name of it; ``""`` if it is not from there.
+    """
+
+    code: int
+    lines: tuple[str, ...]
+    enhanced: str = ""
+    name: str = ""
+
+    @property
+    def text(self) -> str:
+        """The lines, joined by a space."""
+        return " ".join(self.lines)
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the code is 2xx or 3xx."""
+        return self.code < 400
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the code is 5xx."""
+        return self.code >= 500
+
+    def encode(self) -> bytes:
+        """The octets that go to the client, CRLF included."""
+        mark = f"{self.enhanced} " if self.enhanced else ""
+        last = len(self.lines) - 1
+        return "".join(
+            f"{self.code}{' ' if index == last else '-'}{mark}{line}\r\n"
+            for index, line in enumerate(self.lines)
+        ).encode()
+
+    def __str__(self) -> str:
+        mark = f"{self.enhanced} " if self.enhanced else ""
+        return f"{self.code} {mark}{self.text}"
