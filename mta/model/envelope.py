@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 BodyType = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 Notify = Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"]
@@ -51,11 +51,13 @@ class Recipient:
     :ivar notify: NOTIFY keywords; empty when the client gave none, which means
         failure and, by our choice, delay.
     :ivar orcpt: ORCPT as ``type;address`` with xtext decoded; ``""`` without.
+    :ivar routes: the ways that the router found when RCPT was answered.
     """
 
     address: str
     notify: frozenset[str] = frozenset()
     orcpt: str = ""
+    routes: tuple[Any, ...] = ()
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ trace, tracking, metrics and webhooks read events; nothing else records history.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Any, ClassVar
 
 _KINDS: dict[str, type[Event]] = {}
@@ -44,10 +43,16 @@ class Event:
         return ()
 
 
-@cache
+_NAMES: dict[str, tuple[str, ...]] = {}
+
+
 def _payload_names(cls: type[Event]) -> tuple[str, ...]:
-    own = (item.name for item in fields(cls))
-    return tuple(name for name in own if name not in ("at", "message", "session"))
+    names = _NAMES.get(cls.kind)
+    if names is None:
+        own = (item.name for item in fields(cls))
+        names = tuple(name for name in own if name not in ("at", "message", "session"))
+        _NAMES[cls.kind] = names
+    return names
 
 
 def event_from(kind: str, at: float, message: str, session: str, payload: dict[str, Any]) -> Event:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +15,16 @@ class Reply:
     :ivar lines: the text of each line, without code and enhanced code.
     :ivar enhanced: enhanced status code such as ``5.1.1``; ``""`` for none.
     :ivar name: the catalogue's name of it; ``""`` if it is not from there.
+    :ivar rule: for the journal: which rule decided.
+    :ivar evidence: for the journal: the facts that the decision rests on.
     """
 
     code: int
     lines: tuple[str, ...]
     enhanced: str = ""
     name: str = ""
+    rule: str = field(default="", compare=False)
+    evidence: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
 
     @property
     def text(self) -> str:

@@ -1,0 +1,195 @@
+"""One message on its way from the network to the disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zope.interface import implementer
+
+from mta.intake.submission import missing_fields
+from mta.intake.trace import received_field
+from mta.interfaces import Facts, IIncoming, SpoolFull, TemporarilyUnavailable, settle
+from mta.model.catalogue import REPLIES
+from mta.model.envelope import Client, Envelope
+from mta.model.event import Received
+from mta.model.header import field_value, header_section
+from mta.model.message import Addressee, Content, InlineContent, Message
+from mta.model.reply import Reply
+from mta.model.verdict import PASS, Verdict
+
+if TYPE_CHECKING:
+    from mta.intake.reception import Reception
+
+#: Roles whose messages are completed as RFC 6409 (8) allows.
+_COMPLETED_ROLES = frozenset({"submission", "submissions", "local"})
+
+
+@implementer(IIncoming)
+class Incoming:
+    """Takes content, keeps it, and answers for it.
+
+    Up to ``reception.inline`` octets stay in memory; from there on everything
+    goes to a file of the spool, and only the header section is remembered.
+
+    :param reception: whose message this is.
+    :param client: where it comes from.
+    :param envelope: complete; every recipient has its routes.
+    """
+
+    __slots__ = ("_blocks", "_client", "_envelope", "_file", "_id", "_reception", "_size")
+
+    def __init__(self, reception: Reception, client: Client, envelope: Envelope) -> None:
+        self._reception = reception
+        self._client = client
+        self._envelope = envelope
+        self._id = reception.spool.new_id()
+        self._blocks: list[bytes] = []
+        self._size = 0
+        self._file: Any = None
+
+    def write(self, block: bytes) -> None:
+        """Take some octets."""
+        self._size += len(block)
+        if self._file is not None:
+            self._file.write(block)
+            return
+        self._blocks.append(block)
+        if self._size > self._reception.inline:
+            data = b"".join(self._blocks)
+            self._file = self._reception.spool.create_file(self._id)
+            self._file.write(data)
+            # What is kept is the start of the message, for the header section.
+            self._blocks = [data[: self._reception.header_size]]
+
+    def register(self, producer: Any) -> None:
+        """Let the spool pause the network while the disk is slower."""
+        if self._file is not None:
+            self._file.register(producer)
+
+    def abort(self) -> None:
+        """Forget it."""
+        self._blocks = []
+        if self._file is not None:
+            self._file.abort()
+            self._file = None
+
+    async def finish(self) -> list[Reply]:
+        """Judge, commit, answer."""
+        replies = await self._finish()
+        count = len(self._envelope.recipients) if self._client.role == "lmtp" else 1
+        return [replies] * count
+
+    async def _finish(self) -> Reply:
+        reception, client, envelope = self._reception, self._client, self._envelope
+        content: Content
+        if self._file is None:
+            data = self._blocks[0] if len(self._blocks) == 1 else b"".join(self._blocks)
+            content = InlineContent(data)
+        else:
+            data = self._blocks[0]
+            try:
+                content = await self._file.finish()
+            except TemporarilyUnavailable as trouble:
+                self._file = None
+                return self._trouble(trouble)
+        self._blocks = []
+        header = header_section(data)
+        verdict = reception.pipeline.judge("message", Facts(client, envelope, None, header, content))
+        decided = verdict if verdict is PASS else await settle(verdict)
+        refusal = reception.refusal(decided, client)
+        if refusal is not None:
+            self.abort()
+            return refusal
+        message, event = self._message(content, header, decided)
+        try:
+            await reception.spool.admit(message, (event,))
+        except TemporarilyUnavailable as trouble:
+            self.abort()
+            return self._trouble(trouble)
+        reception.admitted(message)
+        return REPLIES.reply("queued", id=message.id)
+
+    def _trouble(self, trouble: TemporarilyUnavailable) -> Reply:
+        name = "no-space" if isinstance(trouble, SpoolFull) else "spool-trouble"
+        reply = REPLIES.reply(name, ref=self._client.session)
+        return Reply(reply.code, reply.lines, reply.enhanced, name, "spool", {"why": str(trouble)})
+
+    def _message(self, content: Content, header: bytes, verdict: Verdict) -> tuple[Message, Received]:
+        reception, client, envelope = self._reception, self._client, self._envelope
+        now = reception.reactor.seconds()
+        date = reception.dates.at(now)
+        recipients = envelope.recipients
+        single = recipients[0].address if len(recipients) == 1 else ""
+        trace = received_field(client, reception.hostname, self._id, date, single)
+        added = b""
+        if client.role in _COMPLETED_ROLES:
+            added = missing_fields(header, self._id, reception.hostname, date, envelope.reverse_path)
+            trace += added
+        if verdict.fields:
+            trace = b"".join(_field(name, value) for name, value in verdict.fields) + trace
+        held = verdict.action == "hold"
+        message = Message(
+            id=self._id,
+            envelope=envelope,
+            client=client,
+            trace=trace,
+            content=content,
+            addressees=self._addressees(now, "held" if held else "queued"),
+            created=now,
+            expires=now + (reception.expire if envelope.reverse_path else reception.bounce_expire),
+        )
+        message_id = field_value(header, b"message-id")
+        if message_id is None:
+            message_id = field_value(added, b"message-id") or b""
+        event = Received(
+            at=now,
+            message=self._id,
+            session=client.session,
+            sender=envelope.reverse_path,
+            recipients=[recipient.address for recipient in recipients],
+            size=message.size,
+            role=client.role,
+            client=client.address,
+            helo=client.helo,
+            protocol=client.protocol,
+            tls=f"{client.tls_version} {client.tls_cipher}".strip(),
+            account=client.account,
+            message_id=message_id.decode("utf-8", "replace")[:998],
+            held=f"{verdict.rule}: {verdict.reason}" if held else "",
+            tags=verdict.evidence,
+        )
+        return message, event
+
+    def _addressees(self, now: float, state: str) -> list[Addressee]:
+        found: list[Addressee] = []
+        seen: set[tuple[str, str, str]] = set()
+        for recipient in self._envelope.recipients:
+            for route in recipient.routes:
+                key = (route.transport, route.next_hop, route.address)
+                if key in seen:
+                    continue
+                seen.add(key)
+                options = route.options
+                if route.sender is not None:
+                    options = {**options, "sender": route.sender}
+                found.append(
+                    Addressee(
+                        number=len(found),
+                        address=route.address,
+                        original=recipient.address,
+                        transport=route.transport,
+                        next_hop=route.next_hop,
+                        options=options,
+                        notify=recipient.notify,
+                        orcpt=recipient.orcpt,
+                        due=now,
+                        state=state,
+                    )
+                )
+        return found
+
+
+def _field(name: str, value: str) -> bytes:
+    # A judge's value may come from the network: no line of its own may begin in it.
+    clean = value.replace("\r", " ").replace("\n", " ").replace("\0", " ")
+    return f"{name}: {clean}\r\n".encode("utf-8", "surrogateescape")

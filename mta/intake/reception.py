@@ -1,0 +1,247 @@
+"""Answers a session's questions: may this client, this sender, this recipient.
+
+Nothing is refused with 5xx for trouble of our own: what cannot be decided is
+put off.  Every refusal names its rule and its evidence, which the session
+hands on to the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mta.intake.incoming import Incoming
+from mta.intake.trace import DateField
+from mta.interfaces import (
+    Answer,
+    Facts,
+    IPipeline,
+    IReception,
+    IRouter,
+    ISpool,
+    Route,
+    RouteError,
+    TemporarilyUnavailable,
+    settle,
+)
+from mta.model.address import domain_of
+from mta.model.catalogue import REPLIES
+from mta.model.envelope import Client, Envelope, Recipient
+from mta.model.event import Event
+from mta.model.message import Message
+from mta.model.reply import Reply
+from mta.model.verdict import PASS, Stage, Verdict
+
+_SENDER_OK = REPLIES.reply("sender-ok")
+_RECIPIENT_OK = REPLIES.reply("recipient-ok")
+
+#: Roles in which the sender must belong to the account (RFC 6409, 6.1).
+SUBMISSION_ROLES = frozenset({"submission", "submissions"})
+
+
+@implementer(IReception)
+class Reception:
+    """What one server answers, for all its sessions.
+
+    :param reactor: gives the time.
+    :param hostname: our name.
+    :param spool: keeps messages.
+    :param router: finds the way for a recipient.
+    :param pipeline: all judges.
+    :param relay_from: networks whose clients may relay without AUTH.
+    :param inline: octets up to which content stays in memory.
+    :param header_size: octets of the header section that judges see.
+    :param expire: seconds for which delivery is tried.
+    :param bounce_expire: the same for the null reverse-path.
+    :param has_room: whether the disk has room for so many octets.
+    :param admitted: told of each message after its commit.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        hostname: str,
+        spool: ISpool,
+        router: IRouter,
+        pipeline: IPipeline,
+        relay_from: Sequence[IPv4Network | IPv6Network] = (),
+        inline: int = 64 * 1024,
+        header_size: int = 256 * 1024,
+        expire: float = 5 * 86400.0,
+        bounce_expire: float = 86400.0,
+        has_room: Callable[[int], bool] = lambda octets: True,
+        admitted: Callable[[Message], None] = lambda message: None,
+    ) -> None:
+        self.reactor = reactor
+        self.hostname = hostname
+        self.spool = spool
+        self.router = router
+        self.pipeline = pipeline
+        self.inline = inline
+        self.header_size = header_size
+        self.expire = expire
+        self.bounce_expire = bounce_expire
+        self.admitted = admitted
+        self.dates = DateField()
+        self._relay_from = tuple(relay_from)
+        self._may_relay: dict[str, bool] = {}
+        self._has_room = has_room
+
+    # --- questions -----------------------------------------------------------
+
+    def connect(self, client: Client) -> Answer[Reply | None]:
+        """Whether the client may speak: judges decide."""
+        return self._judged("connect", Facts(client))
+
+    def hello(self, client: Client) -> Answer[Reply | None]:
+        """Whether it may go on under this name: judges decide."""
+        return self._judged("hello", Facts(client))
+
+    def sender(self, client: Client, account: Any, envelope: Envelope) -> Answer[Reply]:
+        """MAIL: is there room, is it the account's own address, do judges agree."""
+        if not self._has_room(envelope.size):
+            return REPLIES.reply("no-space")
+        owned: Answer[bool] = True
+        if client.role in SUBMISSION_ROLES and envelope.reverse_path:
+            owned = False if account is None else account.may_send_as(envelope.reverse_path)
+        verdict = self.pipeline.judge("mail", Facts(client, envelope))
+        if owned is True and verdict is PASS:
+            return _SENDER_OK
+        return self._sender(client, envelope, owned, verdict)
+
+    async def _sender(
+        self, client: Client, envelope: Envelope, owned: Answer[bool], verdict: Answer[Verdict]
+    ) -> Reply:
+        decided = await settle(verdict)
+        try:
+            may = await settle(owned)
+        except TemporarilyUnavailable as trouble:
+            return _because(
+                REPLIES.reply("directory-unavailable", address=envelope.reverse_path, ref=client.session),
+                "sender-ownership",
+                {"why": str(trouble)},
+            )
+        if not may:
+            return _because(
+                REPLIES.reply(
+                    "sender-not-owned",
+                    address=envelope.reverse_path,
+                    account=client.account or "anybody",
+                    ref=client.session,
+                ),
+                "sender-ownership",
+                {"account": client.account, "sender": envelope.reverse_path},
+            )
+        return self.refusal(decided, client) or _SENDER_OK
+
+    def recipient(self, client: Client, envelope: Envelope, recipient: Recipient) -> Answer[Reply]:
+        """RCPT: may it be relayed, does it exist, where does it go, do judges agree."""
+        domain = domain_of(recipient.address)
+        if domain and not self.router.is_local(domain) and not self._may_send_anywhere(client):
+            return _because(
+                REPLIES.reply("relay-denied", address=recipient.address, ref=client.session),
+                "relay",
+                {"domain": domain, "authenticated": bool(client.account), "client": client.address},
+            )
+        try:
+            routes = self.router.route(recipient.address)
+        except (RouteError, TemporarilyUnavailable) as trouble:
+            return self._no_route(trouble, client, recipient)
+        verdict = self.pipeline.judge("recipient", Facts(client, envelope, recipient))
+        if verdict is PASS and not isinstance(routes, Awaitable):
+            return self._routed(client, recipient, routes)
+        return self._recipient(client, recipient, routes, verdict)
+
+    async def _recipient(
+        self,
+        client: Client,
+        recipient: Recipient,
+        routes: Answer[Sequence[Route] | None],
+        verdict: Answer[Verdict],
+    ) -> Reply:
+        decided = await settle(verdict)
+        try:
+            found = await settle(routes)
+        except (RouteError, TemporarilyUnavailable) as trouble:
+            return self._no_route(trouble, client, recipient)
+        return self.refusal(decided, client) or self._routed(client, recipient, found)
+
+    def _routed(self, client: Client, recipient: Recipient, routes: Sequence[Route] | None) -> Reply:
+        if not routes:
+            return _because(
+                REPLIES.reply("mailbox-unknown", address=recipient.address, ref=client.session), "route"
+            )
+        recipient.routes = tuple(routes)
+        return _RECIPIENT_OK
+
+    def data(self, client: Client, envelope: Envelope) -> Incoming:
+        """The content begins."""
+        return Incoming(self, client, envelope)
+
+    def note(self, event: Event) -> None:
+        """Put it into the journal."""
+        self.spool.note((event,))
+
+    # --- parts ---------------------------------------------------------------
+
+    def _may_send_anywhere(self, client: Client) -> bool:
+        if client.account or client.role == "local":
+            return True
+        if not self._relay_from or client.role == "lmtp":
+            return False
+        known = self._may_relay.get(client.address)
+        if known is None:
+            try:
+                address = ip_address(client.address.partition("%")[0])
+            except ValueError:
+                return False
+            mapped = getattr(address, "ipv4_mapped", None)
+            known = any((mapped or address) in network for network in self._relay_from)
+            if len(self._may_relay) > 10_000:
+                self._may_relay.clear()
+            self._may_relay[client.address] = known
+        return known
+
+    def _no_route(self, trouble: Exception, client: Client, recipient: Recipient) -> Reply:
+        if isinstance(trouble, RouteError):
+            name = trouble.reply.name
+            reply = trouble.reply
+            if name:
+                reply = REPLIES.reply(name, address=recipient.address, ref=client.session)
+            return _because(reply, "route", {"why": trouble.reason})
+        return _because(
+            REPLIES.reply("directory-unavailable", address=recipient.address, ref=client.session),
+            "route",
+            {"why": str(trouble)},
+        )
+
+    def _judged(self, stage: Stage, facts: Facts) -> Answer[Reply | None]:
+        verdict = self.pipeline.judge(stage, facts)
+        if verdict is PASS:
+            return None
+        return self._settled(verdict, facts.client)
+
+    async def _settled(self, verdict: Answer[Verdict], client: Client) -> Reply | None:
+        return self.refusal(await settle(verdict), client)
+
+    @staticmethod
+    def refusal(verdict: Verdict, client: Client) -> Reply | None:
+        """The reply of a verdict that refuses; ``None`` if it does not."""
+        if verdict.action not in ("defer", "reject"):
+            return None
+        reply = verdict.reply
+        if reply is None:
+            name = "policy-defer" if verdict.action == "defer" else "policy-reject"
+            reply = REPLIES.reply(name, reason=verdict.reason or "Refused by policy", ref=client.session)
+        return _because(reply, verdict.rule, verdict.evidence)
+
+
+def _because(reply: Reply, rule: str, evidence: dict[str, Any] | None = None) -> Reply:
+    return Reply(reply.code, reply.lines, reply.enhanced, reply.name, rule, evidence or {})

@@ -1,0 +1,73 @@
+"""All judges in their order, as one.
+
+The first ``defer`` or ``reject`` ends the questions.  A ``hold`` is remembered
+and the rest are still asked, because one of them may refuse; tags add up.  A
+judge that fails is our own trouble, so the client is put off, never refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mta.interfaces import Answer, Facts, IJudge, IPipeline, TemporarilyUnavailable
+from mta.model.verdict import PASS, Stage, Verdict
+
+
+@implementer(IPipeline)
+class Pipeline:
+    """See the module.
+
+    :param judges: each with the name under which its verdicts are known.
+    """
+
+    _log = Logger()
+
+    def __init__(self, judges: Sequence[tuple[str, IJudge]] = ()) -> None:
+        self._judges = tuple(judges)
+
+    def judge(self, stage: Stage, facts: Facts) -> Answer[Verdict]:
+        """The verdict of all; at once when there is no judge."""
+        if not self._judges:
+            return PASS
+        return self._ask(stage, facts)
+
+    async def _ask(self, stage: Stage, facts: Facts) -> Verdict:
+        hold: Verdict | None = None
+        fields: list[tuple[str, str]] = []
+        evidence: dict[str, Any] = {}
+        for name, judge in self._judges:
+            verdict = await self._one(name, judge, stage, facts)
+            if verdict.action in ("defer", "reject"):
+                return verdict
+            if verdict.action == "hold" and hold is None:
+                hold = verdict
+            fields.extend(verdict.fields)
+            if verdict.evidence:
+                evidence[name] = verdict.evidence
+        if hold is not None:
+            return Verdict("hold", hold.rule, hold.reason, evidence, None, tuple(fields))
+        if fields or evidence:
+            return Verdict("tag" if fields else "pass", evidence=evidence, fields=tuple(fields))
+        return PASS
+
+    async def _one(self, name: str, judge: IJudge, stage: Stage, facts: Facts) -> Verdict:
+        try:
+            answer = judge.judge(stage, facts)
+            verdict: Verdict = await answer if isinstance(answer, Awaitable) else answer
+        except TemporarilyUnavailable as trouble:
+            self._log.warn("Judge {name} cannot tell: {trouble}", name=name, trouble=trouble)
+            return Verdict(
+                "defer", name, "A check cannot be made now, try again later", {"why": str(trouble)}
+            )
+        except Exception:
+            self._log.failure("Judge {name} failed at {stage}", name=name, stage=stage)
+            return Verdict("defer", name, "A check failed on our side, try again later")
+        if not verdict.rule and verdict.action != "pass":
+            return Verdict(
+                verdict.action, name, verdict.reason, verdict.evidence, verdict.reply, verdict.fields
+            )
+        return verdict
