@@ -1,0 +1,124 @@
+"""Our TLS certificate: loaded, checked, made when there is none, changed without a restart."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLContextFactory
+from twisted.internet.ssl import CertificateOptions, TLSVersion
+from zope.interface import implementer
+
+_MINIMUM = {"1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3}
+
+
+class CertificateError(ValueError):
+    """The certificate or its key cannot be used; the text names the file and the remedy."""
+
+
+@implementer(IOpenSSLContextFactory)
+class ServerContext:
+    """Gives every new TLS session the context of the certificate that was loaded last.
+
+    :param certificate: path of a PEM file: our certificate, then its chain.
+    :param key: path of the PEM file of its private key, without a passphrase.
+    :param minimum: ``1.2`` or ``1.3``.
+    :raise CertificateError: if they cannot be loaded.
+    """
+
+    def __init__(self, certificate: Path, key: Path, minimum: str = "1.2") -> None:
+        self._certificate = certificate
+        self._key = key
+        self._minimum = minimum
+        self._context: SSL.Context
+        #: When the certificate expires, in seconds since 1970.
+        self.expires = 0.0
+        self.reload()
+
+    def reload(self) -> None:
+        """Read both files again; on an error what was loaded stays in use.
+
+        :raise CertificateError: if they cannot be loaded.
+        """
+        options, self.expires = _options(self._certificate, self._key, self._minimum)
+        self._context = options.getContext()
+
+    def getContext(self) -> SSL.Context:
+        """The context for one session."""
+        return self._context
+
+
+def _options(certificate: Path, key: Path, minimum: str) -> tuple[CertificateOptions, float]:
+    chain = _read(certificate, "tls.certificate")
+    secret = _read(key, "tls.key")
+    try:
+        parsed = x509.load_pem_x509_certificates(chain)
+    except ValueError:
+        raise CertificateError(f"{certificate}: no PEM certificate in it; set tls.certificate") from None
+    try:
+        private = serialization.load_pem_private_key(secret, None)
+    except (ValueError, TypeError):
+        raise CertificateError(
+            f"{key}: no PEM private key in it, or one with a passphrase; set tls.key"
+        ) from None
+    if private.public_key() != parsed[0].public_key():
+        raise CertificateError(f"{key}: this is not the key of {certificate}; set tls.key")
+    own, *rest = [crypto.X509.from_cryptography(item) for item in parsed]
+    options: Any = CertificateOptions(
+        privateKey=crypto.PKey.from_cryptography_key(private),  # type: ignore[arg-type]
+        certificate=own,
+        extraCertChain=rest,
+        raiseMinimumTo=_MINIMUM[minimum],
+    )
+    return options, parsed[0].not_valid_after_utc.timestamp()
+
+
+def _read(path: Path, setting: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as trouble:
+        raise CertificateError(f"{path}: {trouble.strerror}; set {setting}") from None
+
+
+def self_signed(directory: Path, hostname: str, now: float) -> tuple[Path, Path]:
+    """The self-signed certificate in this directory, made if there is none.
+
+    :param directory: where ``certificate.pem`` and ``key.pem`` are.
+    :param hostname: goes into the certificate, beside ``localhost``.
+    :param now: seconds since 1970.
+    :return: the paths of certificate and key.
+    """
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    if certificate.exists() and key.exists():
+        return certificate, key
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:64])])
+    start = datetime.datetime.fromtimestamp(now, datetime.UTC)
+    names = [x509.DNSName(item) for item in dict.fromkeys((hostname, "localhost")) if item.isascii()]
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start - datetime.timedelta(days=1))
+        .not_valid_after(start + datetime.timedelta(days=3650))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(private, hashes.SHA256())
+    )
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    descriptor = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    return certificate, key
