@@ -48,7 +48,7 @@ class Listener:
         else:
             found: list[Any] = []
             try:
-                endpoint: Any = serverFromString(self._reactor, self.description)  # type: ignore[no-untyped-call]
+                endpoint: Any = serverFromString(self._reactor, self.description)
             except (ValueError, TypeError, KeyError) as trouble:
                 raise ListenError(
                     f"listen.{self.role}: {self.description!r} is no endpoint: {trouble}"

@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -104,13 +104,13 @@ class Supervisor(Service):
 
     def privilegedStartService(self) -> None:
         """Bind all sockets while we may."""
-        super().privilegedStartService()
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
         for listener in self._listeners:
             listener.bind(Factory())
 
     def startService(self) -> None:
         """Start the workers."""
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self.reload))
         for number in range(self._count):
             self._spawn(number)
@@ -127,7 +127,7 @@ class Supervisor(Service):
 
     def stopService(self) -> Deferred[None]:
         """Stop the workers, and kill those that take too long."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         self._stopping = True
         for worker in self._alive.values():
             worker.signal("TERM")
@@ -148,18 +148,12 @@ class Supervisor(Service):
     def _spawn(self, number: int) -> None:
         if self._stopping:
             return
-        descriptors = [
-            [listener.role, listener.description, listener.descriptor] for listener in self._listeners
-        ]
-        child: Mapping[int, Any] = {
-            0: "w",
-            1: "r",
-            2: "r",
-            **{item[2]: item[2] for item in descriptors},
-        }
+        inherited = [(item.role, item.description, item.descriptor) for item in self._listeners]
+        child: dict[int, Any] = {0: "w", 1: "r", 2: "r"}
+        child.update({descriptor: descriptor for _, _, descriptor in inherited})
         program = "from twisted.scripts.twistd import run; run()"
         command = [sys.executable, "-c", program, "--nodaemon", "--pidfile=", "mta", *self._arguments]
-        command += ["--worker", str(number), "--inherit", json.dumps(descriptors)]
+        command += ["--worker", str(number), "--inherit", json.dumps(inherited)]
         worker = WorkerProcess(number, self._line, self._ended)
         self._alive[number] = worker
         self._started[number] = self._reactor.seconds()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.application.service import IService
 from twisted.cred.credentials import IUsernamePassword
@@ -22,7 +22,7 @@ class Options(usage.Options, AuthOptionMixin):  # type: ignore[misc]
         "A mail transfer agent. Without --config and without an mta.toml here or in /etc/mta, it runs "
         "as an embedded server on loopback ports with its state in ./var."
     )
-    optParameters = [
+    optParameters: ClassVar[list[list[Any]]] = [
         ["config", "c", None, "The configuration file (default: mta.toml here, or /etc/mta/mta.toml)."],
         ["state", None, None, "The state directory, instead of the configuration's."],
         ["worker", None, None, "For the supervisor's use: run as this worker."],

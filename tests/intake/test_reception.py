@@ -1,0 +1,304 @@
+"""What a session is answered, and what the spool then holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from mta.intake.reception import Reception
+from mta.interfaces import Facts, Route, RouteError, SpoolFull, TemporarilyUnavailable
+from mta.judge.pipeline import Pipeline
+from mta.model.catalogue import REPLIES
+from mta.model.envelope import Client, Envelope, Recipient
+from mta.model.event import Event, Received
+from mta.model.ids import IdSource
+from mta.model.message import FileContent, InlineContent, Message
+from mta.model.reply import Reply
+from mta.model.verdict import PASS, Verdict
+
+
+class MemoryFile:
+    """A spool file that keeps its octets in memory."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.aborted = False
+
+    def write(self, block: bytes) -> None:
+        self.data += block
+
+    def finish(self) -> Any:
+        return succeed(InlineContent(self.data))
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class MemorySpool:
+    """Keeps what it is given; fails when told to."""
+
+    def __init__(self) -> None:
+        self.admitted: list[tuple[Message, list[Event]]] = []
+        self.noted: list[Event] = []
+        self.files: list[MemoryFile] = []
+        self.trouble: Exception | None = None
+        self._ids = IdSource()
+
+    def new_id(self) -> str:
+        return self._ids.next(1.8e9)
+
+    def create_file(self, name: str) -> MemoryFile:
+        self.files.append(MemoryFile())
+        return self.files[-1]
+
+    def admit(self, message: Message, events: Iterable[Event]) -> Deferred[None]:
+        if self.trouble is not None:
+            from twisted.internet.defer import fail
+
+            return fail(self.trouble)
+        self.admitted.append((message, list(events)))
+        return succeed(None)
+
+    def note(self, events: Iterable[Event]) -> None:
+        self.noted.extend(events)
+
+
+class TableRouter:
+    """Routes by a table; ``local.test`` is ours."""
+
+    def __init__(self, table: dict[str, Any]) -> None:
+        self.table = table
+
+    def is_local(self, domain: str) -> bool:
+        return domain == "local.test"
+
+    def route(self, address: str) -> Any:
+        found = self.table.get(address)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class Owner:
+    """An account with one address."""
+
+    name = "ann@local.test"
+
+    def may_send_as(self, address: str) -> bool:
+        if address == "down@local.test":
+            raise TemporarilyUnavailable("the directory is down")
+        return address == self.name
+
+
+class SaysOf:
+    """A judge with one verdict at one stage."""
+
+    def __init__(self, stage: str, verdict: Verdict | Exception) -> None:
+        self.stage = stage
+        self.verdict = verdict
+
+    def judge(self, stage: str, facts: Facts) -> Verdict:
+        if stage != self.stage:
+            return PASS
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        return self.verdict
+
+
+MAIL = b"From: a@b.test\r\nSubject: x\r\nMessage-ID: <m1@b.test>\r\n\r\nhello\r\n"
+
+
+class ReceptionTests(SynchronousTestCase):
+    """One reception with its neighbours in memory."""
+
+    def setUp(self) -> None:
+        self.spool = MemorySpool()
+        self.clock = Clock()
+        self.clock.advance(1.8e9)
+        self.router = TableRouter(
+            {
+                "ann@local.test": [Route("ann@local.test", "maildir", "/m/ann")],
+                "all@local.test": [
+                    Route("ann@local.test", "maildir", "/m/ann"),
+                    Route("x@far.test", "relay", "far.test", sender="owner@local.test"),
+                ],
+                "x@far.test": [Route("x@far.test", "relay", "far.test")],
+                "gone@local.test": RouteError(REPLIES.reply("mailbox-unknown", address="?", ref="")),
+                "dark@local.test": TemporarilyUnavailable("ldap://a does not answer"),
+            }
+        )
+        self.seen: list[Message] = []
+
+    def reception(self, *judges: Any, **options: Any) -> Reception:
+        pipeline = Pipeline([(f"judge{number}", judge) for number, judge in enumerate(judges)])
+        return Reception(
+            reactor=self.clock,
+            hostname="mx.local.test",
+            spool=self.spool,  # type: ignore[arg-type]
+            router=self.router,  # type: ignore[arg-type]
+            pipeline=pipeline,  # type: ignore[arg-type]
+            admitted=self.seen.append,
+            **options,
+        )
+
+    def result(self, answer: Any) -> Any:
+        if hasattr(answer, "__await__"):
+            return self.successResultOf(ensureDeferred(answer))
+        return answer
+
+    def send(
+        self, reception: Reception, *recipients: str, role: str = "mx", data: bytes = MAIL
+    ) -> list[Reply]:
+        client = Client("s1", role, "192.0.2.1", helo="client.test", protocol="ESMTP")
+        envelope = Envelope("a@b.test")
+        replies = []
+        for address in recipients:
+            recipient = Recipient(address)
+            reply = self.result(reception.recipient(client, envelope, recipient))
+            if reply.is_positive:
+                envelope.recipients.append(recipient)
+            else:
+                replies.append(reply)
+        if not envelope.recipients:
+            return replies
+        incoming = reception.data(client, envelope)
+        for start in range(0, len(data), 50):
+            incoming.write(data[start : start + 50])
+        return replies + self.result(incoming.finish())
+
+    def test_local_mail_is_kept_before_its_250(self) -> None:
+        (reply,) = self.send(self.reception(), "ann@local.test")
+        self.assertEqual(reply.code, 250)
+        ((message, (event,)),) = self.spool.admitted
+        self.assertIn(message.id, str(reply))
+        self.assertEqual(message.content.read(), MAIL)
+        self.assertTrue(
+            message.trace.startswith(b"Received: from client.test ([192.0.2.1])\r\n\tby mx.local.test")
+        )
+        self.assertIn(b"for <ann@local.test>", message.trace)
+        self.assertIsInstance(event, Received)
+        assert isinstance(event, Received)
+        self.assertEqual(event.message_id, "<m1@b.test>")
+        self.assertEqual(self.seen, [message])
+
+    def test_alias_becomes_several_addressees_without_naming_anyone(self) -> None:
+        self.send(self.reception(), "all@local.test", "ann@local.test")
+        ((message, _),) = self.spool.admitted
+        self.assertEqual(
+            [(a.address, a.original, a.transport) for a in message.addressees],
+            [("ann@local.test", "all@local.test", "maildir"), ("x@far.test", "all@local.test", "relay")],
+        )
+        self.assertEqual(message.addressees[1].options["sender"], "owner@local.test")
+        self.assertNotIn(b"for <", message.trace)
+
+    def test_refusals_have_a_cause(self) -> None:
+        for address, code, name, rule in [
+            ("gone@local.test", 550, "mailbox-unknown", "route"),
+            ("dark@local.test", 451, "directory-unavailable", "route"),
+            ("x@far.test", 550, "relay-denied", "relay"),
+        ]:
+            (reply,) = self.send(self.reception(), address)
+            self.assertEqual((reply.code, reply.name, reply.rule), (code, name, rule))
+            self.assertIn(address, reply.text)
+            self.assertIn("[s1]", reply.text)
+        self.assertEqual(self.spool.admitted, [])
+
+    def test_named_networks_may_relay_and_nobody_else(self) -> None:
+        networks = [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
+        reception = self.reception(relay_from=networks)
+        envelope = Envelope("a@b.test")
+        for address, code in [
+            ("192.0.2.9", 250),
+            ("::ffff:192.0.2.9", 250),
+            ("2001:db8::1", 250),
+            ("198.51.100.1", 550),
+            ("not an address", 550),
+        ]:
+            client = Client("s", "mx", address)
+            reply = self.result(reception.recipient(client, envelope, Recipient("x@far.test")))
+            self.assertEqual(reply.code, code, address)
+        lmtp = Client("s", "lmtp", "192.0.2.9")
+        self.assertEqual(self.result(reception.recipient(lmtp, envelope, Recipient("x@far.test"))).code, 550)
+        known = Client("s", "submission", "198.51.100.1", account="ann@local.test")
+        self.assertEqual(self.result(reception.recipient(known, envelope, Recipient("x@far.test"))).code, 250)
+
+    def test_submission_sender_must_be_the_accounts(self) -> None:
+        reception = self.reception()
+        client = Client("s1", "submission", "192.0.2.1", account="ann@local.test")
+        for sender, code in [
+            ("ann@local.test", 250),
+            ("", 250),
+            ("bob@local.test", 550),
+        ]:
+            reply = self.result(reception.sender(client, Owner(), Envelope(sender)))
+            self.assertEqual(reply.code, code, sender)
+
+    def test_submission_is_completed(self) -> None:
+        self.send(self.reception(), "ann@local.test", role="submission", data=b"Subject: x\r\n\r\nhello\r\n")
+        ((message, (event,)),) = self.spool.admitted
+        for field in (b"\r\nDate: ", b"\r\nMessage-ID: <", b"\r\nFrom: <a@b.test>\r\n"):
+            self.assertIn(field, message.trace)
+        assert isinstance(event, Received)
+        self.assertEqual(event.message_id, f"<{message.id}@mx.local.test>")
+
+    def test_large_content_goes_to_a_file(self) -> None:
+        data = b"Subject: big\r\n\r\n" + b"x" * 1000
+        (reply,) = self.send(self.reception(inline=300), "ann@local.test", data=data)
+        self.assertEqual(reply.code, 250)
+        self.assertEqual(self.spool.files[0].data, data)
+
+    def test_lmtp_gets_a_reply_for_each_recipient(self) -> None:
+        replies = self.send(self.reception(), "ann@local.test", "all@local.test", role="lmtp")
+        self.assertEqual([reply.code for reply in replies], [250, 250])
+
+    def test_our_trouble_is_never_permanent(self) -> None:
+        for trouble, code in [(SpoolFull("full"), 452), (TemporarilyUnavailable("EIO"), 451)]:
+            self.spool.trouble = trouble
+            (reply,) = self.send(self.reception(), "ann@local.test")
+            self.assertEqual(reply.code, code)
+            self.assertEqual(reply.evidence["why"], str(trouble))
+        reception = self.reception(has_room=lambda octets: False)
+        self.assertEqual(self.result(reception.sender(Client("s"), None, Envelope("a@b.test"))).code, 452)
+        self.assertEqual(self.seen, [])
+
+    def test_judges(self) -> None:
+        reject = Verdict("reject", "no-x", "no x here", {"x": 1})
+        tag = Verdict("tag", fields=(("X-Score", "5\r\nBcc: evil@x.test"),))
+        hold = Verdict("hold", "look", "a person must look")
+        (reply,) = self.send(self.reception(SaysOf("message", reject)), "ann@local.test")
+        self.assertEqual((reply.code, reply.rule, dict(reply.evidence)), (550, "no-x", {"x": 1}))
+        (reply,) = self.send(self.reception(SaysOf("message", ValueError("bug"))), "ann@local.test")
+        self.assertEqual(reply.code, 450)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        (reply,) = self.send(
+            self.reception(SaysOf("message", hold), SaysOf("message", tag)), "ann@local.test"
+        )
+        self.assertEqual(reply.code, 250)
+        ((message, _),) = self.spool.admitted
+        self.assertEqual([a.state for a in message.addressees], ["held"])
+        self.assertTrue(message.trace.startswith(b"X-Score: 5  Bcc: evil@x.test\r\nReceived:"))
+
+    def test_connect_and_hello(self) -> None:
+        defer = Verdict("defer", reason="later")
+        reception = self.reception(SaysOf("connect", defer), SaysOf("hello", PASS))
+        self.assertEqual(self.result(reception.connect(Client("s"))).code, 450)
+        self.assertIsNone(self.result(reception.hello(Client("s"))))
+        self.assertIsNone(self.reception().connect(Client("s")))
+
+
+class FileContentTests(SynchronousTestCase):
+    """Content that is in a file."""
+
+    def test_blocks(self) -> None:
+        from pathlib import Path
+
+        path = Path(self.mktemp())
+        path.write_bytes(b"x" * 600_000)
+        content = FileContent(path, 600_000)
+        self.assertEqual(b"".join(content.blocks()), content.read())
+        self.assertLessEqual(max(map(len, content.blocks())), 256 * 1024)
