@@ -181,6 +181,77 @@ class IAccount(Interface):
         """
 
 
+# --- proving who one is ------------------------------------------------------
+
+
+class IIdentity(Interface):
+    """The seam of ``[[identity]]``: an instance provides :class:`ICredentialsChecker`
+    (twisted.cred), or :class:`IDirectory`, or both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """The client must answer this; ``data`` is not yet base64."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The client has proved who it is; ``account`` is the avatar (:class:`IAccount`)."""
+
+    account: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The client has not proved who it is.
+
+    :ivar temporary: nobody could say: 454 4.7.0, never 535.
+    :ivar reason: for the journal, never for the client; holds no secret.
+    :ivar account: whom the client claimed to be, if it came to that.
+    :ivar malformed: the response was not what the mechanism demands: 501 5.5.2.
+    """
+
+    temporary: bool
+    reason: str
+    account: str = ""
+    malformed: bool = False
+
+
+class IExchange(Interface):
+    """One run of a SASL mechanism (RFC 4422), our side of it."""
+
+    def step(response: bytes | None) -> Answer[Challenge | Success | Denied]:
+        """Take the client's next response, base64 undone.
+
+        :param response: ``None`` only in the first step, when AUTH came without
+            an initial response; an empty initial response (``=``) is ``b""``.
+        :return: after ``Success`` or ``Denied`` the exchange is over.  Never raises.
+        """
+
+
+class IAuthenticator(Interface):
+    """Offers SASL mechanisms and runs them; ``mta.identity`` provides it."""
+
+    def mechanisms(tls: bool, binding_available: bool) -> list[str]:
+        """What to offer in EHLO, the strongest first; empty if nothing can be offered.
+
+        :param tls: whether the session is inside TLS; without, no plaintext mechanism.
+        :param binding_available: whether TLS channel binding can be had.
+        """
+
+    def begin(mechanism: str, client: Client, channel_binding: Callable[[str], bytes | None]) -> IExchange:
+        """Start an exchange.
+
+        :param mechanism: one that :meth:`mechanisms` offered, in upper case.
+        :param client: ``tls_version`` tells whether the session is inside TLS.
+        :param channel_binding: gives the binding of a type (``tls-exporter``,
+            ``tls-server-end-point``, ``tls-unique``), or ``None`` where there is none.
+        :raise ValueError: if the mechanism is not offered to such a session.
+        """
+
+
 # --- judging -----------------------------------------------------------------
 
 
