@@ -1,0 +1,59 @@
+"""The embedded server: what happens without a configuration, or with an empty one.
+
+There is one domain, ``localhost``, and one account in it, made on the first
+start.  Its password is shown once and kept only as a hash.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+#: The one account of an embedded server.
+ACCOUNT = "user@localhost"
+
+
+def new_password() -> str:
+    """Sixteen characters that can be pasted into a shell unquoted."""
+    alphabet = "abcdefghjkmnpqrstvwxyzABCDEFGHJKMNPQRSTVWXYZ23456789"
+    return "".join(secrets.choice(alphabet) for _ in range(16))
+
+
+def first_account(users: Path, add: Callable[[Path, str, str], None]) -> str | None:
+    """Make the account if there is no users file yet.
+
+    :param users: path of the passwd-file.
+    :param add: writes (file, address, password) durably, hashed.
+    :return: the password, to be shown once; ``None`` if there were users already.
+    """
+    if users.exists():
+        return None
+    password = new_password()
+    users.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    add(users, ACCOUNT, password)
+    return password
+
+
+def welcome(password: str | None, submission: str, maildir: Path, mta: str) -> str:
+    """What is printed when an embedded server is ready.
+
+    :param password: of the first account, if it was made just now.
+    :param submission: ``host:port`` of the submission listener.
+    :param maildir: where the first account's mail arrives.
+    :param mta: how the ``mta`` command is called from here.
+    """
+    secret = password or "PASSWORD"
+    account = (
+        f"Account {ACCOUNT}, password {password} (shown only now)"
+        if password
+        else f"Account {ACCOUNT}, with the password that was shown on the first start"
+    )
+    return (
+        f"\n  The server is ready. {account}.\n\n"
+        f"  Send a first message:\n"
+        f"    MTA_PASSWORD={secret} {mta} send --smtp {submission} --user {ACCOUNT} "
+        f'--to {ACCOUNT} --subject "Hello" --body "It works."\n'
+        f"  See it arrive:\n"
+        f"    {mta} trace {ACCOUNT} && cat {maildir}/new/*\n"
+    )
