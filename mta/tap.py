@@ -13,7 +13,7 @@ from twisted.cred.strcred import AuthOptionMixin
 from twisted.python import usage
 
 
-class Options(usage.Options, AuthOptionMixin):  # type: ignore[misc]
+class Options(usage.Options, AuthOptionMixin):
     """Options of ``twistd mta``."""
 
     supportedInterfaces = (IUsernamePassword,)

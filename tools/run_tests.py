@@ -40,7 +40,9 @@ def main() -> int:
         code, _ = run(*command)
         passed, failed = passed + (code == 0), failed + (code != 0)
     if "--check" not in sys.argv:
-        code, output = run(str(BIN / "python"), "-m", "twisted.trial", "--temp-directory=_trial_temp", "tests")
+        code, output = run(
+            str(BIN / "python"), "-m", "twisted.trial", "--temp-directory=_trial_temp", "tests"
+        )
         for name, kind in (("successes", 1), ("failures", 2), ("errors", 2), ("skips", 3)):
             found = re.findall(rf"\b{name}=(\d+)", output.rpartition("Ran ")[2])
             count = int(found[-1]) if found else 0
