@@ -1,0 +1,169 @@
+"""Runs SASL mechanisms against the portal: what a session sees of identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.error import LoginFailed
+from twisted.cred.portal import Portal
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mta.identity.credentials import IScramCredentials, IScramKeySource
+from mta.identity.mechanisms import (
+    BINDING_TYPES,
+    Done,
+    Login,
+    LookUp,
+    Malformed,
+    Mechanism,
+    Next,
+    Plain,
+    Refused,
+    Scram,
+    Verify,
+)
+from mta.identity.scram import DEFAULT_ITERATIONS, ScramKeys, account_salt, pretended_keys
+from mta.interfaces import (
+    Challenge,
+    Denied,
+    IAccount,
+    IAuthenticator,
+    IExchange,
+    Success,
+    TemporarilyUnavailable,
+    settle,
+)
+from mta.model.envelope import Client
+
+_log = Logger()
+
+SCRAM = "SCRAM-SHA-256"
+SCRAM_PLUS = "SCRAM-SHA-256-PLUS"
+
+
+@implementer(IAuthenticator)
+class Authenticator:
+    """Offers mechanisms as the checkers allow, and runs them.
+
+    :param portal: as :func:`~mta.identity.portal.make_portal` makes it.
+    :param checkers: the same checkers; those that provide ``IScramKeySource``
+        are asked for SCRAM keys.
+    :param secret: random octets that stay the same over restarts (see
+        :func:`~mta.identity.secret.load_secret`); unknown accounts get their
+        salt from it, so that nobody can tell them from known ones.
+    """
+
+    def __init__(self, portal: Portal, checkers: Iterable[Any], secret: bytes) -> None:
+        self._portal = portal
+        checkers = tuple(checkers)
+        self._sources = tuple(item for item in checkers if IScramKeySource.providedBy(item))
+        interfaces = {kind for item in checkers for kind in item.credentialInterfaces}
+        self._passwords = IUsernamePassword in interfaces
+        self._scram = IScramCredentials in interfaces
+        self._secret = secret
+
+    def mechanisms(self, tls: bool, binding_available: bool) -> list[str]:
+        """See :class:`~mta.interfaces.IAuthenticator`."""
+        offer: list[str] = []
+        if self._scram and any(source.offers_scram for source in self._sources):
+            if tls and binding_available:
+                offer.append(SCRAM_PLUS)
+            offer.append(SCRAM)
+        if tls and self._passwords:
+            offer += ["PLAIN", "LOGIN"]
+        return offer
+
+    def begin(
+        self, mechanism: str, client: Client, channel_binding: Callable[[str], bytes | None]
+    ) -> Exchange:
+        """See :class:`~mta.interfaces.IAuthenticator`."""
+        tls = bool(client.tls_version)
+        scram = mechanism in (SCRAM, SCRAM_PLUS)
+        bound = scram and tls and any(channel_binding(kind) is not None for kind in BINDING_TYPES)
+        if mechanism not in self.mechanisms(tls, bound):
+            raise ValueError(f"the mechanism {mechanism[:32]!r} is not offered in this session")
+        machine: Mechanism
+        if scram:
+            machine = Scram(mechanism == SCRAM_PLUS, bound, channel_binding)
+        else:
+            machine = Plain() if mechanism == "PLAIN" else Login()
+        return Exchange(self, machine)
+
+    async def scram_keys(self, username: str, salt: bytes) -> ScramKeys:
+        """Keys of an account; pretended ones if no source has any.
+
+        :raise TemporarilyUnavailable: if a source cannot tell and no earlier one knew.
+        """
+        for source in self._sources:
+            keys: ScramKeys | None = await settle(source.scram_keys(username, salt))
+            if keys is not None:
+                return keys
+        counts = (source.scram_iterations for source in self._sources if source.offers_scram)
+        return pretended_keys(salt, next(counts, DEFAULT_ITERATIONS), self._secret)
+
+    def salt(self, username: str) -> bytes:
+        """The salt of an account that has none of its own."""
+        return account_salt(self._secret, username)
+
+    async def log_in(self, credentials: Any) -> Any:
+        """Ask the portal.
+
+        :return: the avatar.
+        """
+        _, avatar, _ = await self._portal.login(credentials, None, IAccount)
+        return avatar
+
+
+@implementer(IExchange)
+class Exchange:
+    """One run of a mechanism.
+
+    :param authenticator: asks the portal.
+    :param mechanism: the sans-IO half.
+    """
+
+    def __init__(self, authenticator: Authenticator, mechanism: Mechanism) -> None:
+        self._authenticator = authenticator
+        self._mechanism = mechanism
+        self._account: Any = None
+        self._username = ""
+
+    async def step(self, response: bytes | None) -> Challenge | Success | Denied:
+        """See :class:`~mta.interfaces.IExchange`."""
+        try:
+            return await self._step(response)
+        except Malformed as error:
+            return Denied(False, str(error), self._username, malformed=True)
+        except Refused as error:
+            return Denied(False, str(error), self._username)
+        except LoginFailed as error:
+            return Denied(False, str(error), self._username)
+        except TemporarilyUnavailable as error:
+            return Denied(True, str(error), self._username)
+        except Exception as error:
+            _log.failure("authentication failed for a reason of our own")
+            return Denied(True, f"trouble on our side: {type(error).__name__}", self._username)
+
+    async def _step(self, response: bytes | None) -> Challenge | Success | Denied:
+        following: Next = self._mechanism.step(response)
+        if isinstance(following, LookUp):
+            self._username = following.username
+            assert isinstance(self._mechanism, Scram)
+            salt = self._authenticator.salt(following.username)
+            keys = await self._authenticator.scram_keys(following.username, salt)
+            return self._mechanism.supply(keys, salt)
+        if isinstance(following, Verify):
+            self._username = following.username
+            account = await self._authenticator.log_in(following.credentials)
+            identity = following.authzid.lower()
+            if identity and identity not in (following.username.lower(), account.name.lower()):
+                raise Refused("an account cannot act as another one")
+            self._account = account
+            following = self._mechanism.accepted()
+        if isinstance(following, Done):
+            return Success(self._account)
+        assert isinstance(following, Challenge)
+        return following
