@@ -73,7 +73,7 @@ class CachedDirectory:
         self._kept.clear()
         self._generation += 1
 
-    def _answer(self, key: _Key, ask: Callable[[Any], Any], subject: Any) -> Any:
+    def _answer(self, key: _Key, ask: Callable[[Any], Any], subject: Any) -> Answer[Any]:
         kept = self._kept.get(key)
         if kept is not None and self._clock.seconds() < kept.expires:
             self._kept.move_to_end(key)

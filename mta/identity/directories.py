@@ -39,7 +39,7 @@ class Directories:
         """See :class:`~mta.interfaces.IDirectory`."""
         return self._first("account", avatar)
 
-    def _first(self, question: str, subject: Any) -> Any:
+    def _first(self, question: str, subject: Any) -> Answer[Any]:
         for number, directory in enumerate(self._directories):
             answer = getattr(directory, question)(subject)
             if isinstance(answer, Awaitable):
