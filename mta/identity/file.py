@@ -143,7 +143,7 @@ class FileIdentity:
         entry = self._entry(avatar)
         return entry.mailbox if entry else None
 
-    def requestAvatarId(self, credentials: Any) -> Deferred[str]:
+    def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
         """Verify; fires with the address.
 
         :raise UnauthorizedLogin: (later) if the password is wrong or nobody may log in.
