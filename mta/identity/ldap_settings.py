@@ -36,7 +36,7 @@ class LdapSettings(Table):
     maildir: str = "mailMessageStore"
     senders: str = "mailSenderAddress"
     list_filter: str = ""
-    list_member: list[str] = ["member"]
+    list_member: list[str] = Field(["member"])
     cache: Duration = 60.0
     negative_cache: Duration = 10.0
     stale: Duration = 600.0

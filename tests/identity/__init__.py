@@ -1,0 +1,1 @@
+"""Mechanisms, checkers and directories, without a network."""
