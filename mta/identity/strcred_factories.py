@@ -63,7 +63,7 @@ class LdapFactory:
 FACTORIES = (FileFactory(), LdapFactory())
 
 
-class AuthOptions(AuthOptionMixin):  # type: ignore[misc]
+class AuthOptions(AuthOptionMixin):
     """``--auth`` with our kinds before Twisted's; mix into ``usage.Options``."""
 
     def opt_auth(self, description: str) -> None:
@@ -72,8 +72,8 @@ class AuthOptions(AuthOptionMixin):  # type: ignore[misc]
         for factory in FACTORIES:
             if factory.authType == kind:
                 try:
-                    self.addChecker(factory.generateChecker(argument))
+                    self.addChecker(factory.generateChecker(argument))  # type: ignore[no-untyped-call]
                 except ValueError as error:
                     raise usage.UsageError(f"--auth {kind}: {error}") from None
                 return
-        super().opt_auth(description)
+        super().opt_auth(description)  # type: ignore[no-untyped-call]
