@@ -1,0 +1,188 @@
+"""The rooms of the house: who may import whom, and how large a module may grow.
+
+The allowed arrows stand in `ARROWS`; everything is read with `ast`, nothing is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).resolve().parent.parent
+LONGEST = 600
+
+# What every package may import besides itself.
+COMMON = ("mta.model", "mta.interfaces", "mta.config.settings")
+# What some may import besides that.
+ARROWS: dict[str, tuple[str, ...]] = {
+    "mta.model": (),
+    "mta.interfaces": ("mta.model",),
+    "mta.deliver": (*COMMON, "mta.smtp"),
+    "mta.mailbox": (*COMMON, "mta.smtp"),
+    "mta.api": (*COMMON, "mta.config", "mta.journal"),
+    "mta.cli": (*COMMON, "mta.config", "mta.journal"),
+}
+# The composition: these see everything.  Any other module directly in mta/ is held to COMMON.
+ACROSS = {"mta.service", "mta.tap", "mta.supervisor", "mta.plugins", "mta.cli.main"}
+
+
+class Module:
+    """One parsed module of ours: its dotted name, its tree, and what it imports from us."""
+
+    def __init__(self, path: Path) -> None:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        self.is_package = parts[-1] == "__init__"
+        self.name = ".".join(parts[:-1] if self.is_package else parts)
+        self.text = path.read_text("utf-8")
+        self.tree = ast.parse(self.text, str(path))
+
+    @property
+    def room(self) -> str:
+        """The package, or the module directly in mta/, that it belongs to."""
+        return ".".join(self.name.split(".")[:2])
+
+    def imports(self, body: ast.AST | None = None) -> Iterator[tuple[str, list[str]]]:
+        """Each imported module of ours, with the names taken out of it."""
+        for node in ast.walk(body or self.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    if ours(alias.name):
+                        yield alias.name, []
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                if node.level:
+                    up = self.name.split(".")
+                    up = up[: len(up) - node.level + self.is_package]
+                    base = ".".join([*up, *([node.module] if node.module else [])])
+                if ours(base):
+                    yield base, [alias.name for alias in node.names]
+
+
+def ours(name: str) -> bool:
+    """Whether a dotted name is of this project."""
+    return name == "mta" or name.startswith("mta.")
+
+
+def within(name: str, package: str) -> bool:
+    """Whether `name` is `package` or lies in it."""
+    return name == package or name.startswith(package + ".")
+
+
+def targets(module: Module, known: set[str], body: ast.AST | None = None) -> Iterator[str]:
+    """The modules that an import reaches: ``from mta.a import b`` is ``mta.a.b`` if that is a module."""
+    for base, names in module.imports(body):
+        found = [f"{base}.{name}" for name in names if f"{base}.{name}" in known]
+        yield from found
+        if len(found) < len(names) or not names:
+            yield base
+
+
+def wrong_arrows(module: Module, known: set[str]) -> list[str]:
+    """The imports of a module that no arrow allows."""
+    if module.name in ACROSS:
+        return []
+    allowed = (*ARROWS.get(module.room, COMMON), module.room)
+    return [
+        f"{module.name} imports {target}"
+        for target in targets(module, known)
+        if target != "mta" and not any(within(target, package) for package in allowed)
+    ]
+
+
+def at_import(tree: ast.Module) -> ast.Module:
+    """The part of a module that runs when it is imported: no function bodies, no ``if TYPE_CHECKING``."""
+
+    class Prune(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+            return None
+
+        def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+            return None
+
+        def visit_If(self, node: ast.If) -> ast.AST | None:
+            return None if "TYPE_CHECKING" in ast.unparse(node.test) else self.generic_visit(node)
+
+    pruned = Prune().visit(ast.parse(ast.unparse(tree)))
+    assert isinstance(pruned, ast.Module)
+    return pruned
+
+
+class LayeringTests(SynchronousTestCase):
+    """Every module of mta/ keeps to the design."""
+
+    def setUp(self) -> None:
+        self.modules = [Module(path) for path in sorted((ROOT / "mta").rglob("*.py"))]
+        self.known = {module.name for module in self.modules}
+
+    def test_arrows(self) -> None:
+        """A package imports the model, the interfaces and itself, and what `ARROWS` adds."""
+        wrong = [line for module in self.modules for line in wrong_arrows(module, self.known)]
+        self.assertEqual([], wrong)
+
+    def test_private_names(self) -> None:
+        """A name with a leading underscore stays in its package."""
+        wrong = [
+            f"{module.name} takes {name} from {base}"
+            for module in self.modules
+            for base, names in module.imports()
+            for name in [*base.split("."), *names]
+            if name.startswith("_") and not name.startswith("__") and not within(base, module.room)
+        ]
+        self.assertEqual([], wrong)
+
+    def test_no_cycles(self) -> None:
+        """No module needs itself to be imported."""
+        graph = {
+            module.name: set(targets(module, self.known, at_import(module.tree))) - {module.name}
+            for module in self.modules
+        }
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            self.fail("import cycle: " + " -> ".join(error.args[1]))
+
+    def test_size(self) -> None:
+        """A module is at most 600 lines."""
+        sizes = {module.name: module.text.count("\n") for module in self.modules}
+        self.assertEqual({}, {name: size for name, size in sizes.items() if size > LONGEST})
+
+    def test_docstrings(self) -> None:
+        """Each module says what it is for."""
+        self.assertEqual([], [m.name for m in self.modules if not ast.get_docstring(m.tree)])
+
+    def test_names(self) -> None:
+        """A module is called after a noun of the field, not after a drawer."""
+        drawers = {"utils", "util", "helpers", "helper", "common", "misc"}
+        self.assertEqual([], [n for n in self.known if drawers & set(n.split("."))])
+
+
+class CheckerTests(SynchronousTestCase):
+    """The check itself finds what it is there for."""
+
+    def module(self, name: str, text: str) -> Module:
+        module = Module.__new__(Module)
+        module.name, module.text, module.tree, module.is_package = name, text, ast.parse(text), False
+        return module
+
+    def test_wrong_arrow(self) -> None:
+        found = wrong_arrows(
+            self.module("mta.queue.x", "from mta.smtp import session\n"), {"mta.smtp.session"}
+        )
+        self.assertEqual(["mta.queue.x imports mta.smtp.session"], found)
+
+    def test_relative_import(self) -> None:
+        found = wrong_arrows(self.module("mta.queue.x", "from ..judge import pipeline\n"), set())
+        self.assertEqual(["mta.queue.x imports mta.judge"], found)
+
+    def test_right_arrow(self) -> None:
+        text = "from mta.smtp import grammar\nfrom mta.model.reply import Reply\nfrom . import other\n"
+        self.assertEqual([], wrong_arrows(self.module("mta.deliver.x", text), set()))
+
+    def test_pruned(self) -> None:
+        text = "if TYPE_CHECKING:\n    import mta.a\ndef f():\n    import mta.b\nimport mta.c\n"
+        module = self.module("mta.x", text)
+        self.assertEqual(["mta.c"], list(targets(module, set(), at_import(module.tree))))
