@@ -67,8 +67,8 @@ class PluginContext:
         relative paths in settings are relative to it.
     :ivar hostname: our host name.
     :ivar resolver: asks the DNS.
-    :ivar tls: context factory for TLS as a client; ``None`` in tests.
     :ivar run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
+    :ivar exchangers: finds hosts for a next hop (:class:`IExchangers`).
     """
 
     reactor: Any
@@ -77,7 +77,7 @@ class PluginContext:
     hostname: str
     resolver: Any
     run_in_thread: Callable[..., Awaitable[Any]]
-    tls: Any = None
+    exchangers: Any = None
 
 
 class IKind(Interface):
@@ -406,6 +406,36 @@ class ITransport(Interface):
         """How many deliveries to one next hop may be under way at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Exchanger:
+    """One host that takes mail for a next hop.
+
+    :ivar name: its name, for TLS and for replies; the address where there is no name.
+    :ivar addresses: its IP addresses, in the order in which to try them.
+    :ivar port: the port.
+    :ivar preference: of its MX record; 0 where there is none.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    port: int = 25
+    preference: int = 0
+
+
+class IExchangers(Interface):
+    """Finds the hosts behind a next hop (RFC 5321, 5.1)."""
+
+    def find(next_hop: str) -> Awaitable[Sequence[Exchanger]]:
+        """The hosts, in the order in which to try them; at least one.
+
+        :param next_hop: a domain, whose MX records are asked for; or
+            ``host:port``, ``[192.0.2.1]``, ``[192.0.2.1]:port``,
+            ``[IPv6:2001:db8::1]:port``, which are taken as they stand.
+        :raise RouteError: null MX, no such domain, no host, or a loop to ourselves.
+        :raise TemporarilyUnavailable: if the DNS does not answer.
+        """
+
+
 class IResolver(Interface):
     """Asks the DNS without blocking."""
 
@@ -512,6 +542,32 @@ class ISpool(Interface):
 
     def subscribe(sink: Any) -> Callable[[], None]:
         """Tell an :class:`IEventSink` of every batch; returns how to end that."""
+
+
+class IQueue(Interface):
+    """What an operator may do with one shard's queue; ``mta.queue`` provides it.
+
+    Each act is an ``Operated`` event.  Messages are named by queue id; ids
+    that are not in the queue are passed over.  ``by`` is who did it.
+    """
+
+    def hold(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:
+        """Keep from being delivered until released; answers how many were."""
+
+    def release(ids: Sequence[str], by: str) -> Awaitable[int]:
+        """End a hold; due at once."""
+
+    def retry(ids: Sequence[str], by: str) -> Awaitable[int]:
+        """Due at once."""
+
+    def flush(by: str) -> Awaitable[int]:
+        """Everything that waits for a retry is due at once."""
+
+    def remove(ids: Sequence[str], by: str, reason: str = "", notify: bool = False) -> Awaitable[int]:
+        """Take out of the queue; with ``notify`` the sender is told."""
+
+    def status() -> dict[str, Any]:
+        """Numbers about the window in memory, JSON values."""
 
 
 class ISpoolFile(Interface):

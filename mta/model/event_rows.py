@@ -1,0 +1,75 @@
+"""How an event lies in the journal's table, and under which keys it is found.
+
+The spool writes these rows in the transaction of the state that they tell of;
+the journal's reader reads them.  A row is ``(at, kind, message, session,
+payload)``; its number is given by the writer and only ever grows.
+
+Keys are 64-bit hashes of words.  They are grouped in *buckets* of consecutive
+event numbers, so that the index grows at its end instead of at random pages
+all over it: a look-up asks each bucket, from the newest to the oldest.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from typing import Any
+
+from mta.model.event import Event, event_from
+from mta.model.ids import decode_id, encode_id
+
+#: An event of number ``n`` is in bucket ``n >> BUCKET_BITS``.
+BUCKET_BITS = 14
+
+EventRow = tuple[float, str, int | None, str | None, str]
+
+#: Octets that cannot be text (lone surrogates) are escaped: a row must always be writable.
+_encode = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str).encode
+
+
+def clean_text(text: str) -> str:
+    """``text`` as SQLite can keep it: lone surrogates replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def event_row(event: Event) -> EventRow:
+    """The row of an event, without its number.
+
+    :raise ValueError: if ``event.message`` is no queue id.
+    """
+    return (
+        event.at,
+        event.kind,
+        decode_id(event.message) if event.message else None,
+        clean_text(event.session) or None,
+        _encode(event.payload()),
+    )
+
+
+def event_of(row: tuple[float, str, int | None, str | None, str]) -> Event | None:
+    """The event of a row; ``None`` if this program does not know its kind or cannot read it."""
+    at, kind, message, session, payload = row
+    try:
+        facts: dict[str, Any] = json.loads(payload)
+        return event_from(kind, at, "" if message is None else encode_id(message), session or "", facts)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def key_of(word: str) -> int:
+    """The key of a word, as a signed 64-bit number; case does not matter."""
+    digest = blake2b(word.lower().encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def event_keys(event: Event) -> tuple[int, ...]:
+    """The keys under which an event is found; none if its kind is not indexed.
+
+    The session id is always among them.
+    """
+    if not event.indexed:
+        return ()
+    words = set(event.keys())
+    if event.session:
+        words.add(event.session.lower())
+    return tuple([key_of(word) for word in words])

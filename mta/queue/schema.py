@@ -1,0 +1,153 @@
+"""The tables of one shard's database, and how connections to it are opened.
+
+``messages`` rows are written once and deleted once; everything that changes is
+in ``addressees``.  The content is the last column, so that reading what stands
+before it does not touch the pages that it overflows to.  ``counters`` has one
+row: totals, and ``serial``, the number of the last transaction, by which the
+writer finds out after an I/O error in COMMIT whether it took effect.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+#: The name of the database in a shard's directory.
+DATABASE = "queue.db"
+
+QUEUED = 0
+HELD = 1
+
+#: Each entry brings the schema from version ``index`` to ``index + 1``.  Never change
+#: an entry that was released; append.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE messages (
+            id INTEGER PRIMARY KEY,
+            created REAL NOT NULL,
+            expires REAL NOT NULL,
+            size INTEGER NOT NULL,
+            sender TEXT NOT NULL,
+            file TEXT,
+            facts TEXT NOT NULL,
+            trace BLOB NOT NULL,
+            data BLOB
+        )""",
+        """CREATE TABLE addressees (
+            message INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            state INTEGER NOT NULL,
+            due REAL NOT NULL,
+            attempts INTEGER NOT NULL,
+            warned INTEGER NOT NULL,
+            address TEXT NOT NULL,
+            transport TEXT NOT NULL,
+            next_hop TEXT NOT NULL,
+            facts TEXT NOT NULL,
+            last_reply TEXT NOT NULL,
+            PRIMARY KEY (message, number)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX addressees_due ON addressees (due) WHERE state = 0",
+        "CREATE INDEX addressees_held ON addressees (message) WHERE state = 1",
+        """CREATE TABLE events (
+            id INTEGER PRIMARY KEY,
+            at REAL NOT NULL,
+            kind TEXT NOT NULL,
+            message INTEGER,
+            session TEXT,
+            payload TEXT NOT NULL
+        )""",
+        "CREATE INDEX events_message ON events (message) WHERE message IS NOT NULL",
+        """CREATE TABLE event_keys (
+            bucket INTEGER NOT NULL,
+            key INTEGER NOT NULL,
+            event INTEGER NOT NULL,
+            PRIMARY KEY (bucket, key, event)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE counters (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            serial INTEGER NOT NULL,
+            messages INTEGER NOT NULL,
+            addressees INTEGER NOT NULL,
+            octets INTEGER NOT NULL
+        )""",
+        "INSERT INTO counters VALUES (1, 0, 0, 0, 0)",
+    ),
+)
+
+
+class SchemaError(Exception):
+    """The database was written by a newer program."""
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Open for writing, and bring the schema up to date.
+
+    :param path: the database; made if it is not there.
+    :raise SchemaError: if its version is newer than this program.
+    :raise sqlite3.Error: if it cannot be opened.
+    """
+    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    try:
+        # Before the first page is written; later it has no effect.
+        connection.execute("PRAGMA page_size = 4096")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        # Zeroing freed pages would write every deleted message once more.
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("PRAGMA cache_size = -16384")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        # 8 MiB of log between checkpoints: short stalls, few rewrites of the same page.
+        connection.execute("PRAGMA wal_autocheckpoint = 2000")
+        # After a burst (or a long reader) the log file shrinks to this.
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, each step in one transaction.
+
+    :raise SchemaError: if its version is newer than this program.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise SchemaError(
+            f"the database has version {version}, this program knows {len(MIGRATIONS)}: use a newer mta"
+        )
+    for number in range(version, len(MIGRATIONS)):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in MIGRATIONS[number]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open for reading only, beside a running server or without one.
+
+    :raise sqlite3.Error: if there is no such database.
+    """
+    connection = sqlite3.connect(
+        f"file:{_quote(path)}?mode=rw", uri=True, timeout=10.0, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA cache_size = -4096")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _quote(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
