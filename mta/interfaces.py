@@ -1,9 +1,8 @@
 """Every seam on one page.
 
-A plugin is a class (found with ``twisted.plugin`` as an :class:`IKind`) that
-provides one of these.  Where a method may take time it may return a
-``Deferred`` or be ``async``; where it knows at once it may return the answer
-itself: callers accept either, written :data:`Answer` here.
+A plugin is a class (found with ``twisted.plugin`` as an :class:`IKind`) that provides one
+of these.  A method may return a ``Deferred``, be ``async``, or return the answer itself
+where it knows it at once: callers accept either, written :data:`Answer` here.
 """
 
 from __future__ import annotations
@@ -35,10 +34,7 @@ async def settle(answer: Answer[T]) -> T:
 
 
 class TemporarilyUnavailable(Exception):
-    """What was asked cannot be answered now: a directory, DNS or a disk is down.
-
-    Its text goes to the journal, never to the client, and holds no secret.
-    """
+    """A directory, DNS or a disk is down.  The text is for the journal; it holds no secret."""
 
 
 class RouteError(Exception):
@@ -533,6 +529,9 @@ class ISpool(Interface):
 
     def next_due() -> Awaitable[float | None]:
         """When the next addressee is due; ``None`` if nobody waits."""
+
+    def reschedule(due: float) -> Awaitable[int]:
+        """Make every queued addressee that is due later due then; answers how many were."""
 
     def get(identifier: str) -> Awaitable[Message | None]:
         """One queued message, with all its waiting addressees."""
