@@ -31,9 +31,14 @@ class RemoteReply:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """This recipient has it; the other side, or the disk, took responsibility."""
+    """This recipient has it; the other side, or the disk, took responsibility.
+
+    :ivar dsn: whether the next hop supports DSN (RFC 3461) and was told what the
+        sender asked for, so that notifying of success is its duty, not ours.
+    """
 
     reply: RemoteReply
+    dsn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
