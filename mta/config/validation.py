@@ -1,0 +1,105 @@
+"""Data from a file held against a model; each mistake becomes a :class:`Problem` with its line."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from mta.config.locations import Locations, Path, dotted
+from mta.config.problem import ConfigurationError, Problem, nearest
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(
+    model: type[M], data: Mapping[str, Any], file: str, locations: Locations, prefix: Path = ()
+) -> M:
+    """Make an instance of the model.
+
+    :param data: the table.
+    :param file: path of the file it is from, for messages.
+    :param locations: the lines of the whole file.
+    :param prefix: where in the file the table stands.
+    :raise ConfigurationError: with every mistake in it.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        problems = [_problem(model, item, file, locations, prefix) for item in found]
+    # One line may be wrong in several ways (the arms of a union): the first says enough.
+    unique = {(item.line, item.key): item for item in reversed(problems)}
+    raise ConfigurationError(sorted(unique.values(), key=lambda item: (item.line, item.key)))
+
+
+def _problem(model: type[BaseModel], error: Any, file: str, locations: Locations, prefix: Path) -> Problem:
+    place = _in_file(prefix, error["loc"], locations)
+    key, line = dotted(place), locations.line(place)
+    last = str(error["loc"][-1]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        known = known_keys(model, error["loc"][:-1])
+        guess = nearest(last, known)
+        remedy = (
+            f"did you mean {guess!r}?" if guess else "known here: " + (", ".join(sorted(known)) or "nothing")
+        )
+        return Problem(file, line, key, "unknown key", remedy)
+    if error["type"] == "missing":
+        return Problem(file, line, key, "this key is missing", f"add {last} = ...")
+    what = error["msg"].removeprefix("Value error, ")
+    value = error.get("input")
+    if isinstance(value, str | int | float | bool):
+        what = f"{what[:1].lower()}{what[1:]} (it is {value!r})"
+    return Problem(file, line, key, what)
+
+
+def _in_file(prefix: Path, loc: Sequence[str | int], locations: Locations) -> Path:
+    """The longest part of pydantic's location that stands in the file; the rest names union arms."""
+    place = prefix
+    for number, part in enumerate(loc):
+        if (*place, part) in locations or (number == len(loc) - 1 and (number == 0 or not _is_arm(part))):
+            place = (*place, part)
+        else:
+            break
+    return place
+
+
+def _is_arm(part: str | int) -> bool:
+    return isinstance(part, str) and (part in ("int", "str", "float", "bool") or "[" in part)
+
+
+def known_keys(model: type[BaseModel], loc: Sequence[str | int]) -> set[str]:
+    """The keys that the table at a place inside a model may have; empty if any may stand there."""
+    current: Any = model
+    for part in loc:
+        current = _inside(current, part)
+        if current is None:
+            return set()
+    return set(current.model_fields) if _is_model(current) else set()
+
+
+def _inside(annotation: Any, part: str | int) -> Any:
+    if _is_model(annotation):
+        field = annotation.model_fields.get(part)
+        return None if field is None else _plain(field.annotation)
+    arguments = typing.get_args(annotation)
+    return _plain(arguments[-1]) if arguments else None
+
+
+def _plain(annotation: Any) -> Any:
+    """An annotation without Annotated and without ``| None``."""
+    while True:
+        origin = typing.get_origin(annotation)
+        if origin is typing.Annotated:
+            annotation = typing.get_args(annotation)[0]
+        elif origin in (typing.Union, types.UnionType):
+            annotation = next(item for item in typing.get_args(annotation) if item is not type(None))
+        else:
+            return annotation
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
