@@ -1,4 +1,4 @@
-"""A private slapd with StartTLS and a CA of its own, for any scenario that needs a directory."""
+"""A private slapd with StartTLS, ldaps and a CA of its own, for any scenario that needs a directory."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.trial.unittest import SkipTest
+
+from tests.e2e.scenario import free_port
 
 ETC = Path(__file__).parents[2] / "etc" / "ldap"
 SCHEMAS = Path("/etc/ldap/schema")
@@ -76,8 +78,11 @@ class Slapd:
     """One server with the example of etc/ldap in it.
 
     :param base: an empty directory for everything.
+    :ivar uri: clear text and StartTLS; ``tls_uri`` is TLS from the first byte.
     :raise SkipTest: if slapd is not installed.
     """
+
+    output = ""
 
     def __init__(self, base: Path) -> None:
         program = shutil.which("slapd", path="/usr/sbin:/usr/bin")
@@ -87,10 +92,9 @@ class Slapd:
         (self.base / "data").mkdir(parents=True)
         (self.base / "config").mkdir()
         make_authority(self.base)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port, self.tls_port = free_port(), free_port()
         self.uri = f"ldap://localhost:{self.port}"
+        self.tls_uri = f"ldaps://localhost:{self.tls_port}"
         parts = [SCHEMAS / f"{name}.ldif" for name in ("core", "cosine", "inetorgperson")]
         includes = "\n".join(part.read_text() + "\n" for part in [*parts, ETC / "mta-schema.ldif"])
         config = self.base / "config.ldif"
@@ -107,7 +111,7 @@ class Slapd:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        listen = f"ldap://127.0.0.1:{self.port}"
+        listen = f"ldap://127.0.0.1:{self.port} ldaps://127.0.0.1:{self.tls_port}"
         command = [self._program, "-d", "0", "-F", str(self.base / "config"), "-h", listen]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(200):

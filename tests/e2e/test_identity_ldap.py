@@ -61,6 +61,10 @@ class LdapScenario(TestCase):
         with self.assertRaises(UnauthorizedLogin):
             await self.log_in(ldap, "anna,ou=people@example.org", "anna-secret")
 
+    async def test_ldaps(self) -> None:
+        ldap = self.identity(uri=self.slapd.tls_uri, start_tls=False)
+        self.assertEqual(await self.log_in(ldap, "anna@example.org", "anna-secret"), "anna@example.org")
+
     async def test_wrong_authority(self) -> None:
         other = self.slapd.base / "other"
         other.mkdir()

@@ -1,0 +1,100 @@
+"""A DNS server on loopback that knows a few names and can fail in every way."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from typing import Any
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+
+class Dns:
+    """Answers over UDP and TCP, with authority for everything.
+
+    :param records: (name, type) to values, such as
+        ``("remote.test", "MX"): ["10 mx.remote.test."]``; other names do not exist.
+    :ivar trouble: ``""``, ``SERVFAIL``, ``REFUSED``, or ``silent``.
+    :ivar asked: the questions, as ``name TYPE``.
+    """
+
+    def __init__(self, records: dict[tuple[str, str], list[str]] | None = None) -> None:
+        self.records = dict(records or {})
+        self.trouble = ""
+        self.asked: list[str] = []
+        server = self
+
+        class Datagram(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                data, connection = self.request
+                reply = server._reply(data)
+                if reply is not None:
+                    connection.sendto(reply, self.client_address)
+
+        class Stream(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                while len(prefix := self.rfile.read(2)) == 2:
+                    reply = server._reply(self.rfile.read(int.from_bytes(prefix, "big")))
+                    if reply is None:
+                        return
+                    self.wfile.write(len(reply).to_bytes(2, "big") + reply)
+
+        class Udp(socketserver.ThreadingUDPServer):
+            daemon_threads = True
+
+        class Tcp(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._udp = Udp(("127.0.0.1", 0), Datagram)
+        self.port: int = self._udp.server_address[1]
+        self._tcp = Tcp(("127.0.0.1", self.port), Stream)
+        for listener in (self._udp, self._tcp):
+            threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        """As ``dns.servers`` takes it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        """The questions."""
+        return "\n".join(self.asked)
+
+    def stop(self) -> None:
+        """Close everything."""
+        listeners: list[Any] = [self._udp, self._tcp]
+        for listener in listeners:
+            listener.shutdown()
+            listener.server_close()
+
+    def add_mx(self, domain: str, host: str = "", address: str = "127.0.0.1") -> None:
+        """A domain with one MX host."""
+        host = host or f"mx.{domain}"
+        self.records[domain, "MX"] = [f"10 {host}."]
+        self.records[host, "A"] = [address]
+
+    def _reply(self, data: bytes) -> bytes | None:
+        query = dns.message.from_wire(data)
+        question = query.question[0]
+        name = question.name.to_text(omit_final_dot=True).lower()
+        kind = dns.rdatatype.to_text(question.rdtype)
+        self.asked.append(f"{name} {kind}")
+        if self.trouble == "silent":
+            return None
+        reply = dns.message.make_response(query)
+        reply.flags |= dns.flags.AA | dns.flags.RA
+        if self.trouble:
+            reply.set_rcode(dns.rcode.from_text(self.trouble))
+            return reply.to_wire()
+        values = self.records.get((name, kind))
+        if values:
+            reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *values))
+        elif not any(known == name or known.endswith(f".{name}") for known, _ in self.records):
+            reply.set_rcode(dns.rcode.NXDOMAIN)
+        return reply.to_wire()

@@ -1,0 +1,103 @@
+"""What every scenario stands on: a private place, free ports, waiting, and logs when it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+T = TypeVar("T")
+PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:/usr/lib/postfix/sbin"
+
+
+def program(name: str) -> str:
+    """Where a program is.
+
+    :raise SkipTest: if it is not installed.
+    """
+    found = shutil.which(name, path=PROGRAMS)
+    if found is None:
+        raise SkipTest(f"{name} is not installed; `make test-parts` installs it")
+    return found
+
+
+def need_root(why: str) -> None:
+    """:raise SkipTest: if we are an ordinary user."""
+    if os.geteuid() != 0:
+        raise SkipTest(f"needs root: {why}")
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+def wait_for(condition: Callable[[], T], what: str, timeout: float = 30.0) -> T:
+    """The first true answer of a condition.
+
+    :param timeout: seconds after which the scenario has failed.
+    :raise AssertionError: with ``what`` it was that did not happen.
+    """
+    end = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"after {timeout:.0f} s: {what}; last seen: {answer!r}")
+        time.sleep(0.02)
+
+
+def mails(maildir: Path) -> list[Path]:
+    """The messages of a Maildir, read ones too, oldest first."""
+    found = [path for folder in ("new", "cur") for path in (maildir / folder).glob("*")]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+class Scenario(SynchronousTestCase):
+    """One story with real parts.
+
+    Everything started through :meth:`part` is stopped at the end, the last
+    first, and what it printed is shown if the scenario fails.
+
+    :ivar place: an empty directory, short enough for UNIX sockets, that daemons
+        of other users may enter.
+    """
+
+    def setUp(self) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="mta-e2e-"))
+        self.place.chmod(0o755)
+        self.addCleanup(shutil.rmtree, self.place, ignore_errors=True)
+
+    def part(self, made: T) -> T:
+        """Have a part (with ``stop()``, and ``output`` as text) stopped at the end."""
+        self._parts = [*getattr(self, "_parts", []), made]
+        self.addCleanup(made.stop)  # type: ignore[attr-defined]
+        return made
+
+    def run(self, result: Any) -> None:  # type: ignore[override]
+        """Run it, and tell what the parts said if it failed."""
+        before = self._failures(result)
+        super().run(result)  # type: ignore[no-untyped-call]
+        if self._failures(result) > before:
+            for part in getattr(self, "_parts", []):
+                name = type(part).__name__
+                text = "\n".join(str(getattr(part, "output", "")).splitlines()[-60:])
+                sys.stdout.write(f"\n--- {self.id()}: {name}\n{text}\n---\n")
+        self._parts = []
+
+    @staticmethod
+    def _failures(result: Any) -> int:
+        kept: list[Sequence[Any]] = [getattr(result, name, ()) for name in ("failures", "errors")]
+        return sum(map(len, kept))
