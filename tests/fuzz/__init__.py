@@ -1,0 +1,1 @@
+"""Hostile and random input for parsers and framing; bounded in time."""

@@ -1,0 +1,1 @@
+"""Tests of SMTP and LMTP, server and client."""
