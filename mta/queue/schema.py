@@ -2,9 +2,20 @@
 
 ``messages`` rows are written once and deleted once; everything that changes is
 in ``addressees``.  The content is the last column, so that reading what stands
-before it does not touch the pages that it overflows to.  ``counters`` has one
-row: totals, and ``serial``, the number of the last transaction, by which the
-writer finds out after an I/O error in COMMIT whether it took effect.
+before it does not touch the pages that it overflows to.
+
+``counters`` has one row: totals of the queue (so that no start needs to scan
+it); ``serial``, the number of the last transaction, by which the writer finds
+out after an I/O error in COMMIT whether it took effect; ``events``, the number
+given to the last event; and ``indexed``.
+
+``events`` and ``event_keys`` are the journal (:mod:`mta.model.event_rows`).
+Keys are written in bulk, a few thousand at once and whenever the writer is
+idle, because writing them with each event would dirty more pages than the
+messages themselves.  So **events numbered above ``counters.indexed`` are not yet
+in ``event_keys``**: they are a few thousand at the most, and a reader that looks
+for a word goes through them itself (read ``indexed`` first, or in one
+transaction).  After a crash the writer makes up for what was not written.
 """
 
 from __future__ import annotations
@@ -69,9 +80,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             serial INTEGER NOT NULL,
             messages INTEGER NOT NULL,
             addressees INTEGER NOT NULL,
-            octets INTEGER NOT NULL
+            octets INTEGER NOT NULL,
+            events INTEGER NOT NULL,
+            indexed INTEGER NOT NULL
         )""",
-        "INSERT INTO counters VALUES (1, 0, 0, 0, 0)",
+        "INSERT INTO counters VALUES (1, 0, 0, 0, 0, 0, 0)",
     ),
 )
 
@@ -87,10 +100,14 @@ def open_writer(path: Path) -> sqlite3.Connection:
     :raise SchemaError: if its version is newer than this program.
     :raise sqlite3.Error: if it cannot be opened.
     """
-    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
     try:
         # Before the first page is written; later it has no effect.
         connection.execute("PRAGMA page_size = 4096")
+        # A drained queue gives its space back, when there is nothing else to do.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = OFF")
@@ -114,11 +131,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     :raise SchemaError: if its version is newer than this program.
     """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
-        raise SchemaError(
-            f"the database has version {version}, this program knows {len(MIGRATIONS)}: use a newer mta"
-        )
+    version = check_version(connection)
     for number in range(version, len(MIGRATIONS)):
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -135,18 +148,45 @@ def migrate(connection: sqlite3.Connection) -> None:
 def open_reader(path: Path) -> sqlite3.Connection:
     """Open for reading only, beside a running server or without one.
 
-    :raise sqlite3.Error: if there is no such database.
+    :raise SchemaError: if its version is newer than this program.
+    :raise sqlite3.Error: if there is no such database, or it cannot be read.
     """
+    try:
+        return _open_reader(path, "rw")
+    except sqlite3.OperationalError:
+        # Somebody who may read but not write: works as long as the log's index is there.
+        return _open_reader(path, "ro")
+
+
+def _open_reader(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"file:{_quote(path)}?mode=rw", uri=True, timeout=10.0, isolation_level=None, check_same_thread=False
+        f"file:{_quote(path)}?mode={mode}",
+        uri=True,
+        timeout=10.0,
+        isolation_level=None,
+        check_same_thread=False,
     )
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA cache_size = -4096")
+        check_version(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def check_version(connection: sqlite3.Connection) -> int:
+    """The version of the schema.
+
+    :raise SchemaError: if it is newer than this program.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise SchemaError(
+            f"the database has version {version}, this program knows {len(MIGRATIONS)}: use a newer mta"
+        )
+    return int(version)
 
 
 def _quote(path: Path) -> str:
