@@ -36,6 +36,14 @@ class Listener:
         self._descriptor = descriptor
         self._port: Any = None
 
+    def trouble(self) -> str:
+        """What is wrong with the description; ``""`` if nothing is.  Binds nothing."""
+        try:
+            serverFromString(self._reactor, self.description)
+        except (ValueError, TypeError, KeyError) as trouble:
+            return f"{self.description!r} is no endpoint: {trouble}"
+        return ""
+
     def bind(self, factory: Factory) -> None:
         """Bind, but accept nobody yet.
 
@@ -47,12 +55,9 @@ class Listener:
             self._port = self._reactor.adoptStreamPort(self._descriptor, family, factory)
         else:
             found: list[Any] = []
-            try:
-                endpoint: Any = serverFromString(self._reactor, self.description)
-            except (ValueError, TypeError, KeyError) as trouble:
-                raise ListenError(
-                    f"listen.{self.role}: {self.description!r} is no endpoint: {trouble}"
-                ) from None
+            if trouble := self.trouble():
+                raise ListenError(f"listen.{self.role}: {trouble}")
+            endpoint: Any = serverFromString(self._reactor, self.description)
             maybeDeferred(endpoint.listen, factory).addBoth(found.append)
             result = found[0] if found else None
             if result is None or not hasattr(result, "stopListening"):

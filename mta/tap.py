@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.application.service import IService
 from twisted.cred.credentials import IUsernamePassword
-from twisted.cred.strcred import AuthOptionMixin
 from twisted.python import usage
+from twisted.python.logfile import LogFile
+
+from mta.config.settings import Log
+from mta.identity.strcred_factories import AuthOptions
 
 
-class Options(usage.Options, AuthOptionMixin):
+class Options(usage.Options, AuthOptions):
     """Options of ``twistd mta``."""
 
     supportedInterfaces = (IUsernamePassword,)
@@ -28,6 +33,17 @@ class Options(usage.Options, AuthOptionMixin):
         ["worker", None, None, "For the supervisor's use: run as this worker."],
         ["inherit", None, None, "For the supervisor's use: sockets to adopt."],
     ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: How the log is written; known once the configuration is read.
+        self.log = Log()
+        self._descriptions: list[str] = []
+
+    def opt_auth(self, description: str) -> None:
+        """Add a checker: file:PATH, ldap:URI, or any of --help-auth."""
+        super().opt_auth(description)
+        self._descriptions.append(description)
 
     def postOptions(self) -> None:
         """Make the paths absolute while we still know where we are.
@@ -44,9 +60,45 @@ class Options(usage.Options, AuthOptionMixin):
         if self["worker"] is not None:
             try:
                 self["worker"] = int(self["worker"])
-                self["inherit"] = json.loads(self["inherit"] or "[]")
-            except ValueError:
+                self["inherit"] = [tuple(item) for item in json.loads(self["inherit"] or "[]")]
+            except (TypeError, ValueError):
                 raise usage.UsageError("--worker and --inherit are for the supervisor's use") from None
+        parent: Any = self.parent
+        if parent is not None and not parent.get("logger") and not parent.get("syslog"):
+            # twistd asks for the observer after the configuration was read, but wants to know
+            # now whom to ask.
+            parent["logger"] = self._observer
+
+    def worker_arguments(self) -> list[str]:
+        """What a supervisor gives on to its workers."""
+        arguments = []
+        for name in ("config", "state"):
+            if self[name] is not None:
+                arguments += [f"--{name}", self[name]]
+        for description in self._descriptions:
+            arguments += ["--auth", description]
+        return arguments
+
+    def owner(self) -> tuple[int, int] | None:
+        """User and group that twistd changes to, if it does."""
+        parent: Any = self.parent
+        uid = parent.get("uid") if parent is not None else None
+        if uid is None:
+            return None
+        gid = parent.get("gid")
+        return uid, pwd.getpwuid(uid).pw_gid if gid is None else gid
+
+    def _observer(self) -> Any:
+        from mta.journal.log_setup import make_observer
+
+        parent: Any = self.parent
+        name = parent.get("logfile")
+        stream: Any
+        if name == "-" or (parent.get("nodaemon") and not name):
+            stream = sys.__stdout__
+        else:
+            stream = LogFile.fromFullPath(name or "twistd.log")  # type: ignore[no-untyped-call]
+        return make_observer(self.log.format, self.log.level, stream)
 
 
 def makeService(options: Options) -> IService:
@@ -55,17 +107,21 @@ def makeService(options: Options) -> IService:
     :raise usage.UsageError: if the configuration has errors; the text lists all of them.
     """
     # Imported here, so that `twistd --help` stays quick.
-    from mta.service import ConfigurationError, make
+    from mta.config.loading import load
+    from mta.config.problem import ConfigurationError
+    from mta.service import make
 
     checkers: list[Any] = list(options.get("credCheckers") or [])
     try:
-        service: IService = make(
-            config=Path(options["config"]) if options["config"] else None,
-            state=options["state"],
-            checkers=checkers,
+        loaded = load(Path(options["config"]) if options["config"] else None, options["state"])
+        options.log = loaded.settings.log
+        return make(
+            loaded,
+            checkers,
             worker=options["worker"],
-            inherit=options["inherit"],
+            inherit=options["inherit"] or (),
+            arguments=options.worker_arguments(),
+            owner=options.owner(),
         )
     except ConfigurationError as error:
-        raise usage.UsageError(str(error)) from None
-    return service
+        raise usage.UsageError(f"the configuration has errors:\n{error}") from None

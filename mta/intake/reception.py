@@ -94,6 +94,25 @@ class Reception:
         self._may_relay: dict[str, bool] = {}
         self._has_room = has_room
 
+    def replace(
+        self,
+        *,
+        router: IRouter,
+        pipeline: IPipeline,
+        relay_from: Sequence[IPv4Network | IPv6Network],
+        header_size: int,
+        expire: float,
+        bounce_expire: float,
+    ) -> None:
+        """Answer by other rules from the next question on; parameters as for the constructor."""
+        self.router = router
+        self.pipeline = pipeline
+        self.header_size = header_size
+        self.expire = expire
+        self.bounce_expire = bounce_expire
+        self._relay_from = tuple(relay_from)
+        self._may_relay = {}
+
     # --- questions -----------------------------------------------------------
 
     def connect(self, client: Client) -> Answer[Reply | None]:

@@ -1,0 +1,116 @@
+"""Plays a message through policies and routing, sending nothing: what ``mta test`` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mta.intake.reception import Reception
+from mta.interfaces import IExchangers, Route, RouteError, TemporarilyUnavailable, settle
+from mta.model.address import AddressError, parse_address
+from mta.model.envelope import Client, Envelope, Recipient
+from mta.model.reply import Reply
+
+#: Asks how an address is expanded: sentences, in order.
+Trace = Callable[[str], Awaitable[list[str]]]
+
+
+async def rehearse(
+    reception: Reception,
+    exchangers: IExchangers,
+    trace: Trace,
+    address: str,
+    sender: str = "",
+    client_ip: str = "",
+    helo: str = "",
+) -> dict[str, Any]:
+    """What would become of a message.
+
+    :param trace: tells how the routers of our own domains see the address.
+    :param address: the recipient.
+    :param sender: the reverse-path.
+    :param client_ip: where it would come from; ``""``: from this machine, so
+        that relaying is not in question.
+    :param helo: what the client would say after EHLO.
+    :return: JSON values: ``accepted``, ``reply``, ``name``, ``rule``,
+        ``evidence``, ``steps`` (sentences) and ``routes``.
+    """
+    try:
+        recipient = Recipient(str(parse_address(address)))
+    except AddressError as error:
+        return {"address": address, "accepted": False, "reply": "", "steps": [str(error)], "routes": []}
+    client = Client("test", "mx" if client_ip else "local", client_ip, helo=helo, protocol="ESMTP")
+    envelope = Envelope(sender)
+    origin = f"from {client_ip}" if client_ip else "from this machine"
+    steps = [f"A client {origin} says EHLO {helo or '(anything)'} and MAIL FROM:<{sender}>."]
+    reply = await _asked(reception, client, envelope, recipient, bool(helo), steps)
+    steps += await trace(recipient.address)
+    routes = [await _described(route, exchangers) for route in recipient.routes] if reply.is_positive else []
+    for route in routes:
+        steps.append(_sentence(route))
+    return {
+        "address": recipient.address,
+        "accepted": reply.is_positive,
+        "reply": str(reply),
+        "name": reply.name,
+        "rule": reply.rule,
+        "evidence": dict(reply.evidence),
+        "steps": steps,
+        "routes": routes,
+    }
+
+
+async def _asked(
+    reception: Reception,
+    client: Client,
+    envelope: Envelope,
+    recipient: Recipient,
+    helo: bool,
+    steps: list[str],
+) -> Reply:
+    refusal = await settle(reception.connect(client))
+    if refusal is None and helo:
+        refusal = await settle(reception.hello(client))
+    stages: list[tuple[str, Callable[[], Any]]] = [
+        ("MAIL FROM", lambda: reception.sender(client, None, envelope)),
+        ("RCPT TO", lambda: reception.recipient(client, envelope, recipient)),
+    ]
+    if refusal is not None:
+        steps.append(f"The client is answered {refusal}.")
+        return refusal
+    reply: Reply | None = None
+    for stage, ask in stages:
+        reply = await settle(ask())
+        steps.append(f"{stage} is answered {reply}.")
+        if not reply.is_positive:
+            break
+    assert reply is not None
+    return reply
+
+
+async def _described(route: Route, exchangers: IExchangers) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "address": route.address,
+        "transport": route.transport,
+        "next_hop": route.next_hop,
+        "options": dict(route.options),
+    }
+    if route.transport == "relay":
+        try:
+            hosts = await exchangers.find(route.next_hop)
+            found["hosts"] = [f"{host.name} [{', '.join(host.addresses)}]:{host.port}" for host in hosts]
+        except RouteError as error:
+            found["trouble"] = str(error.reply)
+        except TemporarilyUnavailable as error:
+            found["trouble"] = f"the DNS does not answer: {error}"
+    return found
+
+
+def _sentence(route: dict[str, Any]) -> str:
+    where = f" to {route['next_hop']}" if route["next_hop"] else ""
+    words = f"<{route['address']}> goes by {route['transport']}{where}"
+    if "hosts" in route:
+        words += ", trying " + ", then ".join(route["hosts"])
+    if "trouble" in route:
+        words += f", but: {route['trouble']}"
+    return words + "."

@@ -1,0 +1,197 @@
+"""What a configuration describes and a reload may change: people, policies, ways and transports.
+
+The spool, the queue, the sockets and the sessions outlive a reload; everything
+here is made anew from the file, except plugins whose settings stayed the same,
+which read their files again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.logger import Logger
+
+from mta.config.loading import Loaded
+from mta.config.problem import ConfigurationError, Problem
+from mta.config.settings import PluginTable
+from mta.identity.authenticator import Authenticator
+from mta.identity.directories import Directories
+from mta.identity.portal import make_portal
+from mta.interfaces import (
+    IDirectory,
+    IEventSink,
+    IIdentity,
+    IJudge,
+    IRouter,
+    ITransport,
+    PluginContext,
+)
+from mta.judge.pipeline import Pipeline
+from mta.plugins import Kinds, Plugin, PluginBuilder
+from mta.route.aliases import AliasFile, AliasFileError
+from mta.route.domains import DomainRouter
+from mta.route.outbound import OutboundRouter
+from mta.route.routers import Routers
+
+_log = Logger()
+
+#: Transports that are there without being configured, by name, which is their kind too.
+_BUILT_IN = ("maildir", "relay", "error")
+
+
+@dataclass(slots=True)
+class Parts:
+    """The parts of one configuration.
+
+    :ivar loaded: the configuration.
+    :ivar plugins: every plugin, for starting and stopping.
+    :ivar aliases: the alias files by path.
+    :ivar authenticator: runs SASL; ``None`` when nobody can log in.
+    :ivar directories: all directories as one.
+    :ivar pipeline: all judges.
+    :ivar domains: the router of our own domains.
+    :ivar router: all routers.
+    :ivar transports: by name.
+    :ivar sinks: of ``[[sink]]``.
+    """
+
+    loaded: Loaded
+    plugins: list[Plugin]
+    aliases: dict[str, AliasFile]
+    authenticator: Authenticator | None
+    directories: Directories
+    pipeline: Pipeline
+    domains: DomainRouter
+    router: Routers
+    transports: dict[str, Any]
+    sinks: list[Any]
+
+    def unused(self, after: Parts) -> list[Plugin]:
+        """Plugins that the next parts do not use any more."""
+        kept = {id(plugin) for plugin in after.plugins}
+        return [plugin for plugin in self.plugins if id(plugin) not in kept]
+
+    def added(self, before: Parts) -> list[Plugin]:
+        """Plugins that the parts before did not have."""
+        return before.unused(self)
+
+    async def reread(self) -> list[str]:
+        """Have aliases and plugins read their files again.
+
+        :return: what is wrong with them; what had errors keeps what it had.
+        """
+        troubles = []
+        for item in (*self.aliases.values(), *self.plugins):
+            try:
+                await item.reload()
+            except ValueError as error:
+                troubles.append(str(error))
+            except Exception as error:
+                _log.failure("A reload failed")
+                troubles.append(f"{type(error).__name__}: {error}")
+        return troubles
+
+
+def assemble(
+    loaded: Loaded,
+    kinds: Kinds,
+    context: PluginContext,
+    secret: bytes,
+    checkers: Sequence[Any] = (),
+    before: Parts | None = None,
+) -> Parts:
+    """Make the parts.
+
+    :param loaded: the configuration.
+    :param kinds: the kinds of plugin that there are.
+    :param context: what plugins may use.
+    :param secret: see :class:`~mta.identity.authenticator.Authenticator`.
+    :param checkers: further credentials checkers, of ``--auth``.
+    :param before: the parts in use, at a reload.
+    :raise ConfigurationError: with everything that is wrong.
+    """
+    settings = loaded.settings
+    builder = PluginBuilder(loaded, kinds, context)
+    kept = before.plugins if before else ()
+    identities = builder.build(IIdentity, "identity", kept)
+    judges = builder.build(IJudge, "judge", kept)
+    routers = builder.build(IRouter, "router", kept)
+    sinks = builder.build(IEventSink, "sink", kept)
+    transports = builder.build(ITransport, "transport", kept)
+    named = {plugin.name for plugin in transports}
+    for name in _BUILT_IN:
+        if name not in named:
+            own = settings.relay.model_dump(exclude_unset=True) if name == "relay" else {}
+            table = PluginTable(kind=name, name=name, **own)
+            try:
+                transports.append(builder.one(ITransport, name, table, (name,), kept))
+            except ConfigurationError as error:
+                builder.problems += error.problems
+    ways = {plugin.name: plugin.instance for plugin in transports}
+    problems = builder.problems + _unknown_transports(loaded, set(ways))
+    aliases = _aliases(loaded, context, problems, before)
+    if problems:
+        raise ConfigurationError(sorted(problems, key=lambda problem: problem.line))
+    people = [plugin.instance for plugin in identities] + list(checkers)
+    known = [person for person in people if IDirectory.providedBy(person)]
+    directories = Directories(known, _separators(loaded))
+    able = [person for person in people if ICredentialsChecker.providedBy(person)]
+    domains = DomainRouter(
+        settings.domains,
+        directories,
+        {name: aliases[item.aliases] for name, item in settings.domains.items() if item.aliases},
+        hostname=settings.hostname,
+        state=str(loaded.state),
+        postmaster=settings.queue.postmaster,
+    )
+    ours: list[Any] = [plugin.instance for plugin in routers]
+    return Parts(
+        loaded=loaded,
+        plugins=[*identities, *judges, *routers, *transports, *sinks],
+        aliases=aliases,
+        authenticator=Authenticator(make_portal(able, directories), able, secret) if able else None,
+        directories=directories,
+        pipeline=Pipeline([(plugin.name, plugin.instance) for plugin in judges]),
+        domains=domains,
+        router=Routers([*ours, domains, OutboundRouter(settings.relay.smarthost)]),
+        transports=ways,
+        sinks=[plugin.instance for plugin in sinks],
+    )
+
+
+def _separators(loaded: Loaded) -> Any:
+    separators = {name: domain.separator for name, domain in loaded.settings.domains.items()}
+    return lambda domain: separators.get(domain, "+")
+
+
+def _unknown_transports(loaded: Loaded, known: set[str]) -> list[Problem]:
+    problems = []
+    for name, domain in loaded.settings.domains.items():
+        if domain.transport not in known:
+            place = ("domains", name, "transport")
+            what = f"there is no transport {domain.transport!r}"
+            remedy = f"add a [[transport]] with that name; there are: {', '.join(sorted(known))}"
+            line = loaded.locations.line(place)
+            problems.append(Problem(loaded.file, line, f'domains."{name}".transport', what, remedy))
+    return problems
+
+
+def _aliases(
+    loaded: Loaded, context: PluginContext, problems: list[Problem], before: Parts | None
+) -> dict[str, AliasFile]:
+    """The alias files, each once, by the name that the configuration gives it."""
+    files: dict[str, AliasFile] = {}
+    for name, domain in loaded.settings.domains.items():
+        if not domain.aliases or domain.aliases in files:
+            continue
+        try:
+            files[domain.aliases] = AliasFile(
+                loaded.resolve(domain.aliases), context.reactor, context.run_in_thread
+            )
+        except AliasFileError as error:
+            line = loaded.locations.line(("domains", name, "aliases"))
+            problems.append(Problem(loaded.file, line, f'domains."{name}".aliases', str(error)))
+    return files

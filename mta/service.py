@@ -1,0 +1,492 @@
+"""The composition root: the one place that knows how the parts are joined.
+
+:func:`make` gives twistd its service: a :class:`~mta.worker.Worker`, or with
+``workers = N`` a :class:`~mta.supervisor.Supervisor` that starts N of them.
+:func:`check` and :func:`examine` join the same parts without a server, for
+``mta check`` and ``mta test``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.threadpool import ThreadPool
+
+from mta.api.control import ControlApi
+from mta.api.health import health_site
+from mta.certificate import CertificateError, ServerContext, self_signed
+from mta.config.loading import Loaded, load
+from mta.config.problem import ConfigurationError, Problem
+from mta.first_run import first_account, welcome
+from mta.identity.passwd import add_user
+from mta.identity.secret import load_secret
+from mta.intake.reception import Reception
+from mta.intake.rehearsal import rehearse
+from mta.interfaces import PluginContext
+from mta.journal.log import LogSink
+from mta.journal.reader import JournalReader
+from mta.listener import Listener
+from mta.model.ids import encode_id
+from mta.parts import Parts, assemble
+from mta.plugins import Kinds
+from mta.queue.manager import Manager
+from mta.queue.reader import QueueReader
+from mta.queue.spool import Spool
+from mta.route.exchangers import Exchangers
+from mta.route.resolver import Resolver
+from mta.smtp.connections import Connections
+from mta.smtp.factory import SmtpFactory
+from mta.supervisor import Supervisor
+from mta.worker import UnixSocket, Worker
+
+_log = Logger()
+
+ROLES = ("mx", "submission", "submissions", "lmtp")
+#: Settings that are read once, when the server starts.
+_FIXED = ("hostname", "state", "workers", "listen", "dns", "journal", "log")
+
+
+def make(
+    loaded: Loaded,
+    checkers: Sequence[Any] = (),
+    worker: int | None = None,
+    inherit: Sequence[tuple[str, str, int]] = (),
+    arguments: Sequence[str] = (),
+    owner: tuple[int, int] | None = None,
+) -> IService:
+    """The service for twistd.
+
+    :param loaded: the configuration.
+    :param checkers: further credentials checkers, of ``--auth``.
+    :param worker: which worker this process is, when a supervisor started it.
+    :param inherit: (role, endpoint, descriptor) of each socket to adopt.
+    :param arguments: what a supervisor gives to its workers.
+    :param owner: user and group that twistd changes to; owns what is made here.
+    :raise ConfigurationError: with everything that is wrong.
+    """
+    from twisted.internet import reactor
+
+    password = None
+    if worker is None:
+        _prepare(loaded)
+        if loaded.embedded:
+            password = first_account(loaded.state / "users", add_user)
+        _own(loaded.state, owner)
+    workers = loaded.settings.workers
+    assert isinstance(workers, int)
+    if worker is not None or workers == 1:
+        server = Server(reactor, loaded, checkers, worker or 0, inherit, password)
+        _own(loaded.state, owner)
+        return server.service
+    # Found here, while a person looks, and not by each worker.
+    problems = [problem for problem in problems_of(loaded, checkers) if problem.severity == "error"]
+    if problems:
+        raise ConfigurationError(problems)
+    listeners = [Listener(reactor, role, description) for role, description in _endpoints(loaded)]
+    return Supervisor(reactor, workers, listeners, arguments)
+
+
+def _prepare(loaded: Loaded) -> None:
+    """Make the state directory.
+
+    :raise ConfigurationError: if it cannot be made or written.
+    """
+    try:
+        for directory in (loaded.state, loaded.state / "run", loaded.state / "spool"):
+            if not directory.is_dir():
+                # Others may pass through to the socket that takes their mail, but see nothing.
+                directory.mkdir(mode=0o711, parents=True)
+        if not os.access(loaded.state, os.W_OK):
+            raise PermissionError(13, "not writable")
+    except OSError as error:
+        line = loaded.locations.line(("state",))
+        what = f"{loaded.state} cannot be used: {error.strerror}"
+        remedy = "make it writable for the server's user, or set another directory"
+        raise ConfigurationError([Problem(loaded.file, line, "state", what, remedy)]) from None
+
+
+def _own(state: Path, owner: tuple[int, int] | None) -> None:
+    """Give what was made here as root to the user that the server will run as."""
+    if owner is not None and os.geteuid() == 0:
+        for path in (state, *state.glob("*"), *state.glob("spool/*"), *state.glob("tls/*")):
+            os.chown(path, *owner)
+
+
+def _endpoints(loaded: Loaded) -> list[tuple[str, str]]:
+    """(role, endpoint) of each network listener."""
+    listen = loaded.settings.listen
+    return [(role, item) for role in (*ROLES, "http") for item in getattr(listen, role)]
+
+
+def _certificate(loaded: Loaded, now: float) -> ServerContext:
+    """Our certificate, self-signed if there is none.
+
+    :raise ConfigurationError: if it cannot be used.
+    """
+    tls = loaded.settings.tls
+    try:
+        if tls.certificate:
+            certificate, key = loaded.resolve(tls.certificate), loaded.resolve(tls.key)
+        else:
+            certificate, key = self_signed(loaded.state / "tls", loaded.settings.hostname, now)
+        return ServerContext(certificate, key, tls.minimum)
+    except CertificateError as error:
+        raise ConfigurationError([_tls_problem(loaded, str(error))]) from None
+    except OSError as error:
+        raise ConfigurationError([_tls_problem(loaded, f"{error.filename}: {error.strerror}")]) from None
+
+
+def _tls_problem(loaded: Loaded, what: str) -> Problem:
+    return Problem(loaded.file, loaded.locations.line(("tls",)), "tls", what)
+
+
+class Environment:
+    """What parts need of the process: threads, DNS, and the context for plugins.
+
+    :param reactor: the reactor.
+    :param loaded: the configuration.
+    """
+
+    def __init__(self, reactor: Any, loaded: Loaded) -> None:
+        settings = loaded.settings
+        self.threads = ThreadPool(1, 8, "mta")
+        self.run_in_thread: Callable[..., Any] = lambda function, *args: deferToThreadPool(
+            reactor, self.threads, function, *args
+        )
+        self.resolver = Resolver(reactor, settings.dns.servers, settings.dns.timeout)
+        self.exchangers = Exchangers(
+            self.resolver,
+            hostname=settings.hostname,
+            port=settings.relay.port,
+            ipv6=settings.relay.ipv6,
+        )
+        self.context = PluginContext(
+            reactor=reactor,
+            state=str(loaded.state),
+            base=str(loaded.base),
+            hostname=settings.hostname,
+            resolver=self.resolver,
+            run_in_thread=self.run_in_thread,
+            exchangers=self.exchangers,
+        )
+
+
+class Server:
+    """Joins the parts of one worker.
+
+    :param reactor: the reactor.
+    :param loaded: the configuration.
+    :param checkers: further credentials checkers.
+    :param shard: which shard of the spool is ours.
+    :param inherit: (role, endpoint, descriptor) of each socket to adopt.
+    :param password: of the first account, if it was made just now.
+    :raise ConfigurationError: with everything that is wrong.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        loaded: Loaded,
+        checkers: Sequence[Any] = (),
+        shard: int = 0,
+        inherit: Sequence[tuple[str, str, int]] = (),
+        password: str | None = None,
+    ) -> None:
+        settings = loaded.settings
+        self._reactor = reactor
+        self._loaded = loaded
+        self._checkers = checkers
+        self._password = password
+        self._sessions_begun = secrets.randbits(20)
+        self._environment = environment = Environment(reactor, loaded)
+        self._secret = load_secret(loaded.state)
+        self._kinds = Kinds()
+        self.parts = parts = assemble(loaded, self._kinds, environment.context, self._secret, checkers)
+        self._tls = _certificate(loaded, reactor.seconds())
+        run = loaded.state / "run"
+        directory = loaded.state / "spool" / str(shard)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.spool = Spool(
+            directory,
+            reactor,
+            shard=shard,
+            inline=settings.queue.inline,
+            minimum_free=settings.queue.minimum_free,
+            keep=settings.journal.keep,
+        )
+        self._unsubscribe = [self.spool.subscribe(LogSink())]
+        self._unsubscribe_plugins = [self.spool.subscribe(sink) for sink in parts.sinks]
+        self.manager = Manager(
+            reactor,
+            self.spool,
+            parts.transports,
+            settings.queue,
+            hostname=settings.hostname,
+            route=lambda address: self.parts.router.route(address),
+            run_in_thread=environment.run_in_thread,
+        )
+        self.reception = Reception(
+            reactor=reactor,
+            hostname=settings.hostname,
+            spool=self.spool,
+            router=parts.router,
+            pipeline=parts.pipeline,
+            relay_from=settings.access.relay_from,
+            inline=settings.queue.inline,
+            header_size=settings.limits.header_size,
+            expire=settings.queue.expire,
+            bounce_expire=settings.queue.bounce_expire,
+            has_room=self.spool.has_room,
+            admitted=self.manager.admitted,
+        )
+        connections = Connections(settings.limits)
+        self.factories = {role: self._factory(role, connections) for role in (*ROLES, "local")}
+        self._connections = connections
+        control = ControlApi(
+            queue=self.manager,
+            reader=QueueReader(directory),
+            journal=JournalReader([directory / "queue.db"]),
+            reload=self._reload,
+            status=self.status,
+            test=self.rehearse,
+            run_in_thread=environment.run_in_thread,
+        )
+        sockets = [UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600)]
+        if shard == 0:
+            sockets.append(UnixSocket(reactor, run / "submit.sock", self.factories["local"], 0o666))
+        self.service = Worker(
+            reactor,
+            shard=shard,
+            spool=self.spool,
+            manager=self.manager,
+            listeners=self._listeners(inherit),
+            sockets=sockets,
+            sessions=list(self.factories.values()),
+            plugins=lambda: self.parts.plugins,
+            threads=environment.threads,
+            renew=self.renew,
+            ready=self._ready,
+            failed=self._failed,
+        )
+
+    # --- sessions ------------------------------------------------------------
+
+    def _factory(self, role: str, connections: Connections) -> SmtpFactory:
+        submission = role in ("submission", "submissions")
+        return SmtpFactory(
+            reactor=self._reactor,
+            role=role,
+            hostname=self._loaded.settings.hostname,
+            reception=self.reception,
+            authenticator=self.parts.authenticator if submission else None,
+            tls=self._tls if role in ("mx", "submission") else None,
+            limits=self._loaded.settings.limits,
+            connections=connections,
+            session_id=self._session_id,
+        )
+
+    def _session_id(self) -> str:
+        # Begins at random, so that a restart within a millisecond gives no id twice.
+        self._sessions_begun = (self._sessions_begun + 1) & 0xFFFFF
+        number = (int(self._reactor.seconds() * 1000) & 0xFFFFFFFFFF) << 20 | self._sessions_begun
+        return "s" + encode_id(number)[1:]
+
+    def _listeners(self, inherit: Sequence[tuple[str, str, int]]) -> list[tuple[Listener, Any]]:
+        adopted = {(role, description): descriptor for role, description, descriptor in inherit}
+        listeners = []
+        for role, description in _endpoints(self._loaded):
+            descriptor = adopted.get((role, description))
+            factory: Any
+            if role == "http":
+                factory = health_site(self.status)
+            elif role == "submissions":
+                factory = TLSMemoryBIOFactory(self._tls, False, self.factories[role])
+            else:
+                factory = self.factories[role]
+            listeners.append((Listener(self._reactor, role, description, descriptor), factory))
+        return listeners
+
+    # --- reload --------------------------------------------------------------
+
+    async def _reload(self) -> dict[str, Any]:
+        return await self.service.reload()
+
+    async def renew(self) -> dict[str, Any]:
+        """Read everything anew and use it from now on.
+
+        :raise ConfigurationError: with what is wrong; everything stays as it was.
+        """
+        before = self.parts
+        loaded = load(self._loaded.path, str(self._loaded.state))
+        after = assemble(loaded, self._kinds, self._environment.context, self._secret, self._checkers, before)
+        notes = await after.reread()
+        try:
+            self._tls.reload()
+        except CertificateError as error:
+            notes.append(f"the certificate stays as it was: {error}")
+        for plugin in after.added(before):
+            await plugin.start()
+        notes += self._use(loaded, after)
+        for plugin in before.unused(after):
+            plugin.discard()
+        return {"reloaded": True, "notes": notes}
+
+    def _use(self, loaded: Loaded, parts: Parts) -> list[str]:
+        old, new = self._loaded.settings, loaded.settings
+        notes = [f"{name} needs a restart" for name in _FIXED if getattr(old, name) != getattr(new, name)]
+        if (old.tls.certificate, old.tls.key) != (new.tls.certificate, new.tls.key):
+            notes.append("other file names in [tls] need a restart")
+        self.parts = parts
+        self.reception.replace(
+            router=parts.router,
+            pipeline=parts.pipeline,
+            relay_from=new.access.relay_from,
+            header_size=new.limits.header_size,
+            expire=new.queue.expire,
+            bounce_expire=new.queue.bounce_expire,
+        )
+        self.manager.replace(new.queue, parts.transports)
+        self._connections.limits = new.limits
+        for role, factory in self.factories.items():
+            factory.limits = new.limits
+            factory.authenticator = parts.authenticator if role.startswith("submission") else None
+        for unsubscribe in self._unsubscribe_plugins:
+            unsubscribe()
+        self._unsubscribe_plugins = [self.spool.subscribe(sink) for sink in parts.sinks]
+        self._loaded = loaded
+        return notes
+
+    # --- being asked ---------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """Numbers about this worker, JSON values."""
+        sessions = {role: len(factory.sessions) for role, factory in self.factories.items()}
+        return {"pid": os.getpid(), "sessions": sessions, "queue": self.manager.status()}
+
+    async def rehearse(self, address: str, sender: str = "", client_ip: str = "", helo: str = "") -> Any:
+        """What would become of a message: see :func:`~mta.intake.rehearsal.rehearse`."""
+        exchangers, trace = self._environment.exchangers, self.parts.domains.trace
+        return await rehearse(self.reception, exchangers, trace, address, sender, client_ip, helo)
+
+    # --- life ----------------------------------------------------------------
+
+    def _ready(self) -> None:
+        signal.signal(
+            signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self.service.reload_soon)
+        )
+        listen = self._loaded.settings.listen
+        if self._loaded.embedded and listen.submission:
+            host = listen.submission[0].split(":")
+            maildir = self._loaded.state / "mail" / "localhost" / "user"
+            program = Path(sys.executable).with_name("mta")
+            command = os.path.relpath(program) if program.is_relative_to(Path.cwd()) else str(program)
+            text = welcome(self._password, f"127.0.0.1:{host[1]}", maildir, command)
+            # twistd turns sys.stdout into log lines.
+            print(text, file=sys.__stdout__, flush=True)
+
+    def _failed(self, why: str) -> None:
+        _log.critical("The server cannot start: {why}", why=why)
+        print(f"mta: cannot start: {why}", file=sys.__stderr__, flush=True)
+        # twistd has no exit status for a service that fails after it was started.
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 69)
+        self._reactor.callWhenRunning(self._reactor.stop)
+
+
+def check(path: Path | None, state: str | None = None) -> list[Problem]:
+    """Everything that is wrong with a configuration and the files that it names.
+
+    :param path: the file; ``None`` looks in the usual places.
+    :param state: the state directory, instead of the configuration's.
+    """
+    try:
+        return problems_of(load(path, state))
+    except ConfigurationError as error:
+        return error.problems
+
+
+def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
+    """As :func:`check`, for a configuration that was read.
+
+    :param checkers: further credentials checkers, of ``--auth``.
+    """
+    from twisted.internet import reactor
+
+    problems = list(loaded.problems)
+    try:
+        assemble(_without_users(loaded), Kinds(), Environment(reactor, loaded).context, bytes(32), checkers)
+    except ConfigurationError as error:
+        problems += error.problems
+    if loaded.settings.tls.certificate:
+        try:
+            context = _certificate(loaded, reactor.seconds())  # type: ignore[attr-defined]
+        except ConfigurationError as error:
+            problems += error.problems
+        else:
+            days = (context.expires - reactor.seconds()) / 86400  # type: ignore[attr-defined]
+            if days < 14:
+                what = (
+                    f"the certificate expires in {days:.0f} days"
+                    if days > 0
+                    else "the certificate has expired"
+                )
+                place = loaded.locations.line(("tls",))
+                problems.append(
+                    Problem(
+                        loaded.file, place, "tls.certificate", what, "renew it, then `mta reload`", "warning"
+                    )
+                )
+    for role, description in _endpoints(loaded):
+        trouble = Listener(reactor, role, description).trouble()
+        if trouble:
+            line = loaded.locations.line(("listen", role))
+            problems.append(Problem(loaded.file, line, f"listen.{role}", trouble))
+    return sorted(problems, key=lambda problem: problem.line)
+
+
+def _without_users(loaded: Loaded) -> Loaded:
+    """The configuration without the users file of an embedded server that was never started."""
+    if not loaded.embedded or (loaded.state / "users").exists():
+        return loaded
+    return replace(loaded, settings=loaded.settings.model_copy(update={"identity": []}))
+
+
+async def examine(
+    loaded: Loaded, address: str, sender: str = "", client_ip: str = "", helo: str = ""
+) -> dict[str, Any]:
+    """What would become of a message, without a running server.
+
+    :raise ConfigurationError: if the configuration cannot be used.
+    """
+    from twisted.internet import reactor
+
+    environment = Environment(reactor, loaded)
+    parts = assemble(_without_users(loaded), Kinds(), environment.context, bytes(32))
+    reception = Reception(
+        reactor=reactor,
+        hostname=loaded.settings.hostname,
+        spool=None,
+        router=parts.router,
+        pipeline=parts.pipeline,
+        relay_from=loaded.settings.access.relay_from,
+    )
+    environment.threads.start()
+    try:
+        for plugin in parts.plugins:
+            await plugin.start()
+        exchangers, trace = environment.exchangers, parts.domains.trace
+        return await rehearse(reception, exchangers, trace, address, sender, client_ip, helo)
+    finally:
+        for plugin in parts.plugins:
+            await plugin.stop()
+        environment.threads.stop()
