@@ -1,0 +1,168 @@
+"""What an operator writes into mta.toml, and what they are told about it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from mta.config.loading import load, parse
+from mta.config.problem import ConfigurationError, Problem, nearest
+from mta.config.settings import Settings, parse_duration, parse_size
+
+FILE = Path("/etc/mta/mta.toml")
+EXAMPLE = Path(__file__).resolve().parent.parent.parent / "etc" / "mta.toml"
+
+
+class LoadingTests(SynchronousTestCase):
+    """A file becomes settings."""
+
+    def problems(self, text: str) -> list[Problem]:
+        return self.assertRaises(ConfigurationError, parse, text, FILE).problems
+
+    def test_empty_is_embedded(self) -> None:
+        loaded = parse("")
+        self.assertTrue(loaded.embedded)
+        self.assertEqual("localhost", loaded.settings.hostname)
+        self.assertEqual(["localhost"], list(loaded.settings.domains))
+        self.assertEqual("file", loaded.settings.identity[0].kind)
+        self.assertEqual(Path.cwd() / "var", loaded.state)
+
+    def test_own_domain_is_not_embedded(self) -> None:
+        loaded = parse('hostname = "mx.example.org"\n[domains."Example.ORG"]\n', FILE)
+        self.assertFalse(loaded.embedded)
+        self.assertEqual(["example.org"], list(loaded.settings.domains))
+        self.assertEqual([], loaded.settings.identity)
+
+    def test_state_is_relative_to_the_file(self) -> None:
+        self.assertEqual(Path("/etc/mta/spool"), parse('state = "spool"', FILE).state)
+        self.assertEqual(Path("/srv/mta"), parse('state = "spool"', FILE, "/srv/mta").state)
+
+    def test_values(self) -> None:
+        settings = parse(
+            '[queue]\nretry = ["1m", "2h"]\nexpire = "5d"\n[limits]\nmessage_size = "10M"\n'
+            '[access]\nrelay_from = ["192.0.2.7/24", "::1"]\n'
+        ).settings
+        self.assertEqual([60.0, 7200.0], settings.queue.retry)
+        self.assertEqual(432000.0, settings.queue.expire)
+        self.assertEqual(10 << 20, settings.limits.message_size)
+        self.assertEqual([ip_network("192.0.2.0/24"), ip_network("::1")], settings.access.relay_from)
+
+    def test_every_mistake_with_its_line(self) -> None:
+        problems = self.problems(
+            'hostnam = "x"\n'
+            "\n"
+            "[queue]\n"
+            'retry = [\n  "1m",\n  "soon",\n]\n'
+            '[domains."example.org"]\n'
+            'quta = "1G"\n'
+            "[[identity]]\n"
+            'path = "users"\n'
+        )
+        self.assertEqual(
+            [(1, "hostnam"), (6, "queue.retry"), (9, 'domains."example.org".quta'), (10, "identity.kind")],
+            [(problem.line, problem.key) for problem in problems],
+        )
+        self.assertIn("'hostname'", problems[0].remedy)
+        self.assertIn("'soon'", problems[1].what)
+        self.assertIn("'quota'", problems[2].remedy)
+        self.assertTrue(str(problems[0]).startswith("/etc/mta/mta.toml:1: hostnam: unknown key"))
+
+    def test_syntax(self) -> None:
+        (problem,) = self.problems("workers = 1\nstate = var\n")
+        self.assertEqual(2, problem.line)
+        self.assertIn("not TOML", problem.what)
+
+    def test_half_a_certificate(self) -> None:
+        (problem,) = self.problems('[tls]\nkey = "key.pem"\n')
+        self.assertIn("tls.certificate is missing", problem.what)
+
+    def test_no_domain(self) -> None:
+        (problem,) = self.problems('[domains."no spaces"]\n')
+        self.assertEqual(1, problem.line)
+
+    def test_workers(self) -> None:
+        self.assertIn("1 to 64", self.problems("workers = 0")[0].remedy)
+        self.assertGreaterEqual(int(parse('workers = "auto"').settings.workers), 1)
+
+    def test_two_of_one_name(self) -> None:
+        (problem,) = self.problems('[[transport]]\nkind = "pipe"\n\n[[transport]]\nkind = "pipe"\n')
+        self.assertEqual((4, "transport"), (problem.line, problem.key))
+
+    def test_mailboxes_not_yet(self) -> None:
+        (problem,) = self.problems('[listen]\nimaps = ["tcp:993"]\n')
+        self.assertEqual("listen.imaps", problem.key)
+
+    def test_missing_file(self) -> None:
+        error = self.assertRaises(ConfigurationError, load, Path(self.mktemp()))
+        self.assertIn("mta init", str(error))
+
+    def test_not_utf8(self) -> None:
+        path = Path(self.mktemp())
+        path.write_bytes(b'workers = 1\nhostname = "\xff"\n')
+        error = self.assertRaises(ConfigurationError, load, path)
+        self.assertEqual(2, error.problems[0].line)
+
+
+class ValueTests(SynchronousTestCase):
+    """Durations and sizes as people write them."""
+
+    def test_durations(self) -> None:
+        for text, seconds in (("90", 90), ("90s", 90), ("1.5h", 5400), ("2d", 172800), ("1w", 604800)):
+            self.assertEqual(seconds, parse_duration(text))
+        self.assertRaises(ValueError, parse_duration, "5 minutes")
+
+    def test_sizes(self) -> None:
+        for text, octets in (
+            ("10", 10),
+            ("64K", 65536),
+            ("1.5M", 1572864),
+            ("2 GiB", 2 << 30),
+            ("1TB", 1 << 40),
+        ):
+            self.assertEqual(octets, parse_size(text))
+        self.assertRaises(ValueError, parse_size, "big")
+
+    def test_nearest(self) -> None:
+        self.assertEqual("relay_from", nearest("relay-form", ["relay_from", "other"]))
+        self.assertEqual("", nearest("zzz", ["relay_from"]))
+
+
+class ExampleTests(SynchronousTestCase):
+    """etc/mta.toml shows every setting with its default."""
+
+    def uncommented(self) -> str:
+        """The example with every commented setting made real; prose comments have a space."""
+        lines = []
+        for line in EXAMPLE.read_text("utf-8").splitlines():
+            lines.append(line[1:] if line.startswith("#") and not line.startswith(("# ", "#:")) else line)
+        return "\n".join(lines)
+
+    def test_loads_as_it_is(self) -> None:
+        parse(EXAMPLE.read_text("utf-8"), EXAMPLE)
+
+    def test_loads_with_everything_uncommented(self) -> None:
+        parse(self.uncommented(), EXAMPLE)
+
+    def test_every_setting_with_its_default(self) -> None:
+        import tomllib
+
+        shown = tomllib.loads(self.uncommented())
+        self._compare(Settings, shown, "")
+
+    def _compare(self, model: Any, shown: dict[str, Any], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            place = f"{prefix}{name}"
+            self.assertIn(name, shown, f"etc/mta.toml does not show {place}")
+            inner = field.annotation
+            if isinstance(inner, type) and hasattr(inner, "model_fields"):
+                self._compare(inner, shown[name], f"{place}.")
+            elif not prefix or name == "domains":
+                continue
+            else:
+                given = model.model_validate({name: shown[name]})
+                self.assertEqual(
+                    getattr(model(), name), getattr(given, name), f"etc/mta.toml shows another {place}"
+                )
