@@ -110,6 +110,22 @@ RECEIVING = (
         "Look for a client that probes or loops.",
     ),
     Entry(
+        "too-many-messages",
+        421,
+        "4.7.0",
+        "{hostname} too many messages in one session, connect again",
+        "The client has sent as many messages in this session as `limits.messages` allows.",
+        "Nothing is lost: a mail server opens a new session by itself.",
+    ),
+    Entry(
+        "session-too-long",
+        421,
+        "4.7.0",
+        "{hostname} session too long, connect again",
+        "The session has lasted for longer than `limits.session_time`.",
+        "Nothing is lost: a mail server opens a new session by itself.",
+    ),
+    Entry(
         "not-smtp",
         421,
         "5.7.0",
@@ -230,6 +246,15 @@ RECEIVING = (
         "TLS not available due to a temporary reason",
         "No certificate is loaded.",
         "The operator should look at [tls] and run `mta check`.",
+    ),
+    Entry(
+        "tls-failed",
+        454,
+        "4.7.0",
+        "TLS handshake failed: {problem}",
+        "The client broke off the handshake, or speaks no version or cipher that we do. "
+        "This stands in the journal only; the client cannot be told.",
+        "Look at the client's log; an old client may lack TLS 1.2, or not trust our certificate.",
     ),
     Entry(
         "auth-required",
@@ -410,6 +435,14 @@ RECEIVING = (
         "5.6.11",
         "A bare <CR> or <LF> stands in the message; lines end with <CR><LF> [{ref}]",
         "Bare CR and LF are read differently by different servers, which lets forged messages be smuggled in.",
+        "Mend the sending software, or send with BDAT and BODY=BINARYMIME.",
+    ),
+    Entry(
+        "nul-octet",
+        550,
+        "5.6.0",
+        "A NUL octet stands in the message [{ref}]",
+        "Text must not hold NUL (RFC 2045, 2.8); servers cut such messages off at different places.",
         "Mend the sending software, or send with BDAT and BODY=BINARYMIME.",
     ),
     Entry(
