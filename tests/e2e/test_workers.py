@@ -1,0 +1,83 @@
+"""Two workers share the sockets; one that dies is started again, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+
+from tests.e2e.client import Load, Speaker, load_id
+from tests.e2e.scenario import Scenario, wait_for
+from tests.e2e.server import Server
+
+TEXT = b"Subject: x\r\n\r\nHello.\r\n"
+
+
+class WorkersScenario(Scenario):
+    def setUp(self) -> None:
+        super().setUp()
+        self.server = self.part(Server(self.place / "server", workers=2)).start()
+        wait_for(lambda: len(self.server.workers()) == 2, "there are not two workers")
+
+    def test_both_take_mail(self) -> None:
+        """Connections are spread over both, and the trace finds what either did."""
+
+        def both() -> bool:
+            with Speaker(self.server.ports["mx"]) as speaker:
+                answer = speaker.send("s@client.test", ["ben@example.org"], TEXT)
+                self.assertEqual(b"250", answer[:3])
+            return all(list(shard.glob("queue.db")) for shard in shards)
+
+        shards = [self.server.state / "spool" / number for number in ("0", "1")]
+        held = [Speaker(self.server.ports["mx"]) for _ in range(40)]
+        for speaker in held:
+            speaker.reply()
+        self.assertTrue(both())
+        for number, speaker in enumerate(held):
+            speaker.say(b"EHLO client.test")
+            answer = speaker.send(f"s{number}@client.test", ["anna@example.org"], TEXT)
+            self.assertEqual(b"250", answer[:3])
+            speaker.close()
+        self.server.wait_mail("anna@example.org", 40)
+        for number in range(40):
+            self.server.wait_trace(f"s{number}@client.test", "delivered")
+
+    def test_killed(self) -> None:
+        boxes = ["anna@example.org", "ben@example.org"]
+        load = self.part(Load(self.server.ports["mx"], boxes, threads=6))
+        for _ in range(4):
+            before = len(load.acknowledged)
+            wait_for(lambda before=before: len(load.acknowledged) > before + 50, "nothing is acknowledged")
+            victim = self.server.workers()[0]
+            os.kill(victim, signal.SIGKILL)
+            wait_for(
+                lambda victim=victim: victim not in self.server.workers() and len(self.server.workers()) == 2,
+                "the worker is not started again",
+            )
+        load.stop()
+        found: Counter[tuple[str, str]] = Counter()
+
+        def arrived() -> bool:
+            found.clear()
+            for box in boxes:
+                found.update((load_id(path.read_bytes()), box) for path in self.server.mails(box))
+            return all(item in found for item in load.acknowledged.items())
+
+        wait_for(arrived, "acknowledged messages are missing", 90)
+        self.assertEqual([], [item for item, count in found.items() if count > 1])
+
+    def test_reload_and_stop(self) -> None:
+        self.server.write_users({"carl@example.org": "carl-secret"})
+        self.server.reload()
+
+        def known() -> bool:
+            with Speaker(self.server.ports["mx"]) as speaker:
+                return speaker.send("s@client.test", ["carl@example.org"], TEXT)[:3] == b"250"
+
+        for _ in range(20):
+            wait_for(known, "a worker does not know the new account")
+        workers = self.server.workers()
+        self.assertEqual(0, self.server.stop())
+        wait_for(
+            lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), "a worker is still there"
+        )
