@@ -1,0 +1,219 @@
+"""One event as one line for a person, or as one object for a program; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from mta.model.event import (
+    Authenticated,
+    AuthenticationFailed,
+    Completed,
+    DeferredTo,
+    DeliveredTo,
+    Discarded,
+    Event,
+    FailedTo,
+    Notified,
+    Operated,
+    Received,
+    Rejected,
+    Server,
+)
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """The event as JSON values; empty ones are left out."""
+    facts: dict[str, Any] = {"at": event.at, "kind": event.kind}
+    if event.message:
+        facts["message"] = event.message
+    if event.session:
+        facts["session"] = event.session
+    facts.update(event.payload())
+    return facts
+
+
+def event_line(event: Event) -> str:
+    """The event in one line, without its time; controls in it are made visible."""
+    tell = _TELLERS.get(type(event))
+    words = tell(event) if tell else f"{event.kind} {event.payload()}"
+    name = event.message or event.session
+    return printable(f"{name}: {words}" if name else words)
+
+
+def printable(text: str) -> str:
+    """``text`` with what is not printable written as ``\\xNN``: it may come from the network."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def local_time(at: float) -> str:
+    """A time for a person, in local time.
+
+    :param at: seconds since 1970.
+    """
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def iso_time(at: float) -> str:
+    """A time for a program, with its offset from UTC.
+
+    :param at: seconds since 1970.
+    """
+    return datetime.fromtimestamp(at).astimezone().isoformat(timespec="milliseconds")
+
+
+def duration(seconds: float) -> str:
+    """``3.2 s``, ``5 m``, ``2 h 10 m``, ``3 d 4 h``."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} m" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def size(octets: float) -> str:
+    """``512 B``, ``4.0 KiB``, ``1.5 MiB``."""
+    if octets < 1024:
+        return f"{octets:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        octets /= 1024
+        if octets < 1024:
+            return f"{octets:.1f} {unit}"
+    return f"{octets / 1024:.1f} TiB"
+
+
+def where_from(event: Received | Rejected) -> str:
+    """``mx.example.org [192.0.2.1]``, ``[192.0.2.1]``, or ``this machine``."""
+    if not event.client:
+        return "this machine"
+    return f"{event.helo} [{event.client}]" if event.helo else f"[{event.client}]"
+
+
+def spoken(code: int, enhanced: str, reply: str, host: str) -> str:
+    """A reply, and who gave it."""
+    words = reply
+    # Some replies are kept with their codes, some without.
+    if code and not words.startswith(str(code)):
+        words = " ".join(filter(None, (str(code), "" if words.startswith(enhanced) else enhanced, words)))
+    return f"{host} said: {words}" if host else words
+
+
+def _received(event: Received) -> str:
+    parts = [
+        f"received from=<{event.sender}> to={_list(event.recipients)} size={event.size}",
+        f"client={where_from(event)}",
+    ]
+    parts += _pairs(with_=event.protocol, tls=event.tls, account=event.account, role=event.role)
+    parts += _pairs(message_id=event.message_id, session=event.session, held=event.held)
+    return " ".join(parts)
+
+
+def _rejected(event: Rejected) -> str:
+    words = f"rejected at {event.stage}: {spoken(event.code, '', event.reply, '')}"
+    parts = [f"client={where_from(event)}"]
+    if event.sender or event.recipient:
+        parts.append(f"from=<{event.sender}>")
+    if event.recipient:
+        parts.append(f"to=<{event.recipient}>")
+    parts += _pairs(rule=event.rule, name=event.name, account=event.account, role=event.role)
+    return f"{words} ({' '.join(parts)})"
+
+
+def _authenticated(event: Authenticated) -> str:
+    extra = " ".join(_pairs(mechanism=event.mechanism, client=event.client, tls=event.tls))
+    return f"authenticated {event.account} {extra}".rstrip()
+
+
+def _authentication_failed(event: AuthenticationFailed) -> str:
+    how = "could not be checked" if event.temporary else "failed"
+    extra = " ".join(_pairs(mechanism=event.mechanism, client=event.client, tls=event.tls))
+    words = f"authentication of {event.account or 'somebody'} {how}"
+    words += f": {event.reason}" if event.reason else ""
+    return f"{words} {extra}".rstrip()
+
+
+def _way(event: DeliveredTo | DeferredTo | FailedTo) -> str:
+    way = f" by {event.transport}" if event.transport else ""
+    if event.original and event.original != event.recipient:
+        way = f" (for <{event.original}>){way}"
+    if event.next_hop:
+        way += f" to {event.next_hop}"
+    return way
+
+
+def _delivered(event: DeliveredTo) -> str:
+    words = f"delivered to <{event.recipient}>{_way(event)} after {duration(event.delay)}"
+    return f"{words}: {spoken(event.code, event.enhanced, event.reply, event.host)}"
+
+
+def _deferred(event: DeferredTo) -> str:
+    words = f"deferred <{event.recipient}>{_way(event)}, attempt {event.attempt}"
+    if event.next_attempt:
+        words += f", next {local_time(event.next_attempt)}"
+    return f"{words}: {spoken(event.code, event.enhanced, event.reply, event.host)}"
+
+
+def _failed(event: FailedTo) -> str:
+    why = "expired" if event.expired else "failed"
+    words = f"{why} <{event.recipient}>{_way(event)}"
+    return f"{words}: {spoken(event.code, event.enhanced, event.reply, event.host)}"
+
+
+def _notified(event: Notified) -> str:
+    about = f"{event.action} for {_list(event.recipients)}"
+    return f"notified <{event.to}>: {about}, as message {event.notification}"
+
+
+def _discarded(event: Discarded) -> str:
+    return f"notification discarded: {event.reason} for {_list(event.recipients)}"
+
+
+def _operated(event: Operated) -> str:
+    words = f"{event.action} by {event.by or 'somebody'}"
+    words += f" for {_list(event.recipients)}" if event.recipients else ""
+    return f"{words}: {event.reason}" if event.reason else words
+
+
+def _completed(event: Completed) -> str:
+    return "completed, left the queue"
+
+
+def _server(event: Server) -> str:
+    return f"server {event.what}: {event.detail}" if event.detail else f"server {event.what}"
+
+
+def _list(addresses: list[str]) -> str:
+    shown = ",".join(f"<{address}>" for address in addresses[:10])
+    return f"{shown} and {len(addresses) - 10} more" if len(addresses) > 10 else shown
+
+
+def _pairs(**values: str) -> list[str]:
+    return [f"{name.rstrip('_').replace('_', '-')}={value}" for name, value in values.items() if value]
+
+
+_TELLERS: dict[type[Event], Callable[[Any], str]] = {
+    Received: _received,
+    Rejected: _rejected,
+    Authenticated: _authenticated,
+    AuthenticationFailed: _authentication_failed,
+    DeliveredTo: _delivered,
+    DeferredTo: _deferred,
+    FailedTo: _failed,
+    Notified: _notified,
+    Discarded: _discarded,
+    Operated: _operated,
+    Completed: _completed,
+    Server: _server,
+}
