@@ -1,0 +1,83 @@
+"""The first minute of a stranger: start it in an empty directory, and paste the lines that it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+from tests.e2e.process import Process
+from tests.e2e.scenario import Scenario, need_root, program, wait_for
+from tests.e2e.server import BIN
+
+
+class FirstRunScenario(Scenario):
+    """In a network of its own, because an embedded server has the same ports everywhere."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        need_root("makes a network namespace")
+        self.enter = [program("nsenter"), "--net", "--target"]
+        program("ip")
+
+    def start(self, *arguments: str) -> Process:
+        twistd = f"'{BIN / 'twistd'}' --nodaemon --pidfile= mta"
+        command = [program("unshare"), "--net", "sh", "-c", f"ip link set lo up && exec {twistd}", *arguments]
+        process: Process = self.part(Process(command, cwd=self.place))
+        process.wait_line("See it arrive:", 60)
+        # The line behind it is the one to paste.
+        wait_for(lambda: len(self.pasted(process)) == 2, "there are no two lines to paste")
+        return process
+
+    @staticmethod
+    def pasted(process: Process) -> list[str]:
+        """The lines that are indented further than what explains them."""
+        return [line.strip() for line in process.lines if line.startswith("    ") and line.strip()]
+
+    def shell(self, process: Process, line: str) -> subprocess.CompletedProcess[str]:
+        """Paste a line into a shell beside the server."""
+        return subprocess.run(
+            [*self.enter, str(process.pid), "sh", "-c", line],
+            cwd=self.place,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+
+    def test_two_lines(self) -> None:
+        process = self.start()
+        password = re.search(r"password (\S+)", process.output)
+        assert password is not None
+        send, see = self.pasted(process)
+        done = self.shell(process, send)
+        self.assertEqual(0, done.returncode, done)
+        new = self.place / "var" / "mail" / "localhost" / "user" / "new"
+        wait_for(lambda: new.is_dir() and list(new.iterdir()), "the message does not arrive")
+        done = self.shell(process, see)
+        self.assertEqual(0, done.returncode, done)
+        for words in ("delivered", "user@localhost", "It works."):
+            self.assertIn(words, done.stdout)
+        self.assertNotIn(password[1], done.stdout)
+        users = (self.place / "var" / "users").read_text()
+        self.assertIn("user@localhost:{ARGON2ID}", users)
+        self.assertEqual(0, process.stop())
+
+    def test_second_run(self) -> None:
+        """It starts again on what is there, shows no password, and has lost nothing."""
+        first = self.start()
+        self.assertEqual(0, self.shell(first, self.pasted(first)[0]).returncode)
+        new = self.place / "var" / "mail" / "localhost" / "user" / "new"
+        wait_for(lambda: new.is_dir() and list(new.iterdir()), "the message does not arrive")
+        self.assertEqual(0, first.stop())
+        second = self.start()
+        self.assertNotIn("shown only now", second.output)
+        done = self.shell(second, self.pasted(second)[1])
+        self.assertIn("It works.", done.stdout)
+
+    def test_only_loopback(self) -> None:
+        process = self.start()
+        listening = self.shell(process, "cat /proc/net/tcp /proc/net/tcp6").stdout
+        places = [line.split()[1] for line in listening.splitlines() if " 0A " in line]
+        self.assertNotEqual([], places)
+        self.assertEqual([], [place for place in places if not place.startswith("0100007F:")])

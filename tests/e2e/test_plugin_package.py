@@ -1,0 +1,91 @@
+"""A stranger's package adds a plugin to five seams, with settings of their own in ``mta.toml``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import smtplib
+import subprocess
+from pathlib import Path
+
+from tests.e2e.client import Speaker
+from tests.e2e.scenario import Scenario, wait_for
+from tests.e2e.server import Server
+from tests.e2e.test_clients import trusting
+
+PACKAGE = Path(__file__).parent / "plugin_package"
+SETTINGS = {
+    "identity": [
+        {"kind": "riddle", "word": "sesame-"},
+        {"kind": "list", "addresses": ["anna@example.org", "ben@example.org"]},
+    ],
+    "judge": [{"kind": "words", "forbidden": ["viagra"]}],
+    "router": [{"kind": "hosts", "domain": "folder.test", "transport": "files"}],
+    "transport": [{"kind": "folder", "name": "files", "path": "files"}],
+}
+
+
+class PluginPackageScenario(Scenario):
+    def setUp(self) -> None:
+        super().setUp()
+        # A copy, because twisted.plugin leaves a cache in it.
+        package = self.place / "package"
+        shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
+        path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH", "")]))
+        self.server = Server(self.place / "server", None, env={"PYTHONPATH": path}, **SETTINGS)
+
+    def test_all_five(self) -> None:
+        server = self.part(self.server).start()
+        with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=20) as client:
+            client.starttls(context=trusting())
+            with self.assertRaises(smtplib.SMTPAuthenticationError):
+                client.login("anna@example.org", "sesame-anna")
+        with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=20) as client:
+            client.starttls(context=trusting())
+            # The checker, and the directory that knows whose addresses they are.
+            client.login("anna@example.org", "sesame-anna"[:7] + "anna"[::-1])
+            with self.assertRaises(smtplib.SMTPRecipientsRefused):
+                client.sendmail("anna@example.org", ["carl@example.org"], "Subject: x\r\n\r\nx\r\n")
+            client.sendmail("anna@example.org", ["ben@example.org"], "Subject: hello\r\n\r\nHello.\r\n")
+            # The judge.
+            with self.assertRaises(smtplib.SMTPDataError) as caught:
+                client.sendmail("anna@example.org", ["ben@example.org"], "Subject: viagra\r\n\r\nx\r\n")
+            self.assertEqual(550, caught.exception.smtp_code)
+            self.assertIn(b"We do not want viagra here", caught.exception.smtp_error)
+        [mail] = server.wait_mail("ben@example.org")
+        self.assertIn(b"Subject: hello", mail)
+        server.wait_trace("anna@example.org", "words: viagra")
+        # The router and the transport.
+        with Speaker(server.ports["mx"]) as speaker:
+            answer = speaker.send("s@client.test", ["any@folder.test"], b"Subject: file\r\n\r\nHello.\r\n")
+        self.assertEqual(b"250", answer[:3])
+        files = self.place / "server" / "files"
+        [path] = wait_for(lambda: files.is_dir() and list(files.iterdir()), "there is no file")
+        self.assertTrue(path.name.endswith("-any@folder.test"))
+        wait_for(lambda: b"Subject: file" in path.read_bytes(), "it is empty")
+        server.wait_trace("any@folder.test", "delivered", "In the folder as")
+
+    def test_mistakes(self) -> None:
+        """A mistake in a plugin's settings is reported with file and line, and with what is known."""
+        self.server.change(
+            judge=[{"kind": "words", "forbiden": ["viagra"]}],
+            transport=[{"kind": "foldr", "name": "files", "path": "files"}],
+        )
+        self.server.write()
+        text = self.server.file.read_text().splitlines()
+        judge = next(number for number, line in enumerate(text, 1) if "forbiden" in line)
+        transport = next(number for number, line in enumerate(text, 1) if "foldr" in line)
+        done = subprocess.run(
+            self.server.command,
+            env={**os.environ, **self.server._env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertNotEqual(0, done.returncode)
+        said = done.stdout + done.stderr
+        self.assertIn(f"mta.toml:{judge}: ", said)
+        self.assertIn("forbidden", said)
+        self.assertIn(f"mta.toml:{transport}: ", said)
+        self.assertIn("folder", said)
+        self.assertIn("forbiden", self.server.mta("check", check=False))
