@@ -1,0 +1,136 @@
+"""What requests to the control socket may carry, and how it is read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from mta.api.problem import ApiProblem
+from mta.config.settings import parse_duration
+from mta.model.ids import decode_id
+
+#: Octets of a request's body.
+MAX_BODY = 4 * 1024 * 1024
+
+
+def _queue_id(value: Any) -> Any:
+    if isinstance(value, str):
+        decode_id(value)
+        return value.lower()
+    return value
+
+
+def _moment(value: Any) -> Any:
+    """``2h`` (so long ago), or seconds since 1970."""
+    if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
+        return time.time() - float(parse_duration(value))
+    return value
+
+
+QueueId = Annotated[str, BeforeValidator(_queue_id)]
+Moment = Annotated[float, BeforeValidator(_moment)]
+
+
+class Body(BaseModel):
+    """Unknown members are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Act(Body):
+    """Something to do to messages of the queue.
+
+    :ivar ids: queue ids; those that are not in the queue are passed over.
+    :ivar by: who does it.
+    :ivar reason: why.
+    """
+
+    ids: list[QueueId] = Field(min_length=1, max_length=100_000)
+    by: str = Field("", max_length=200)
+    reason: str = Field("", max_length=1000)
+
+
+class Removal(Act):
+    """Take messages out of the queue; with ``notify`` their senders are told."""
+
+    notify: bool = False
+
+
+class Flush(Body):
+    """Try everything now."""
+
+    by: str = Field("", max_length=200)
+
+
+class Rehearsal(Body):
+    """A message to play through without sending it."""
+
+    address: str = Field(min_length=1, max_length=400)
+    sender: str = Field("", max_length=400)
+    client_ip: str = Field("", max_length=60)
+    helo: str = Field("", max_length=255)
+
+
+class Page(Body):
+    """Which part of the queue to show."""
+
+    after: str = Field("", pattern="^([0-9a-zA-Z]{13})?$")
+    limit: int = Field(100, ge=1, le=1000)
+    sender: str = ""
+    recipient: str = ""
+    state: Literal["", "queued", "held", "deferred"] = ""
+
+
+class Search(Body):
+    """Which events to show."""
+
+    word: str = Field("", max_length=1000)
+    since: Moment = 0.0
+    until: Moment = float("inf")
+    rejected: bool = False
+    limit: int = Field(100, ge=1, le=10_000)
+
+
+B = TypeVar("B", bound=Body)
+
+
+def read_body(model: type[B], content: bytes) -> B:
+    """A request's body.
+
+    :raise ApiProblem: 400 or 413, saying what is wrong with it.
+    """
+    if len(content) > MAX_BODY:
+        raise ApiProblem(413, "The body is too large", f"at most {MAX_BODY} octets")
+    try:
+        return model.model_validate_json(content or b"{}")
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def read_query(model: type[B], arguments: Mapping[bytes, list[bytes]]) -> B:
+    """A request's query; a parameter that comes twice counts as its last.
+
+    :raise ApiProblem: 400, saying what is wrong with it.
+    """
+    values = {
+        key.decode("utf-8", "replace"): item[-1].decode("utf-8", "replace") for key, item in arguments.items()
+    }
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> ApiProblem:
+    errors = [
+        {
+            "where": ".".join(map(str, item["loc"])),
+            "what": item["msg"].removeprefix("Value error, "),
+        }
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    detail = "; ".join(f"{item['where']}: {item['what']}".removeprefix(": ") for item in errors)
+    return ApiProblem(400, "The request is not valid", detail, errors=errors)

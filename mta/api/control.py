@@ -1,0 +1,292 @@
+"""The control socket: HTTP for the ``mta`` command, over a UNIX socket of mode 0600.
+
+Whoever may open the socket may do everything; there is no further check.  Who
+did it (for the journal) is the user at the other end of the socket, as the
+kernel knows it.
+"""
+
+from __future__ import annotations
+
+import json
+import pwd
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from klein import Klein
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from twisted.web.server import Site
+from werkzeug.exceptions import HTTPException
+
+from mta.api.bodies import Act, Body, Flush, Page, Rehearsal, Removal, Search, read_body, read_query
+from mta.api.problem import ApiProblem
+from mta.config.problem import ConfigurationError
+from mta.interfaces import IQueue, TemporarilyUnavailable
+from mta.journal.reader import JournalError, JournalReader
+from mta.journal.text import event_json
+from mta.journal.timeline import story
+from mta.model.ids import decode_id
+from mta.model.message_json import message_json
+
+B = TypeVar("B", bound=Body)
+
+
+class ControlApi:
+    """Answers the ``mta`` command.
+
+    :param queue: does what is asked.
+    :param reader: looks at the queue, synchronously (``mta.queue.reader.QueueReader``).
+    :param journal: looks at the journal, synchronously.
+    :param reload: reads the configuration anew; answers JSON values; raises
+        :class:`~mta.config.problem.ConfigurationError` if nothing was changed.
+    :param status: numbers about the server, JSON values.
+    :param test: plays a message through, by address, sender, client_ip and helo.
+    :param run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
+    """
+
+    _log = Logger()
+    app = Klein()
+
+    def __init__(
+        self,
+        queue: IQueue,
+        reader: Any,
+        journal: JournalReader,
+        reload: Callable[[], Awaitable[dict[str, Any]]],
+        status: Callable[[], dict[str, Any]],
+        test: Callable[..., Awaitable[dict[str, Any]]],
+        run_in_thread: Callable[..., Awaitable[Any]] = deferToThread,
+    ) -> None:
+        self._queue = queue
+        self._reader = reader
+        self._journal = journal
+        self._reload = reload
+        self._status = status
+        self._test = test
+        self._run = run_in_thread
+
+    def site(self) -> Site:
+        """What the socket's listener serves."""
+        site = Site(self.app.resource())
+        site.displayTracebacks = False
+        # Acts are in the journal; look-ups need no line in the log.
+        site.log = lambda request: None  # type: ignore[method-assign]
+        return site
+
+    # --- looking -------------------------------------------------------------
+
+    @app.route("/v1/status", methods=["GET"])
+    def status(self, request: IRequest) -> Any:
+        """Numbers about the server and its queue."""
+        return self._answer(request, self._get_status())
+
+    async def _get_status(self) -> dict[str, Any]:
+        return {**self._status(), "count": await self._run(self._reader.count)}
+
+    @app.route("/v1/queue", methods=["GET"])
+    def page(self, request: IRequest) -> Any:
+        """A page of the queue."""
+        return self._answer(request, self._get_page(request))
+
+    async def _get_page(self, request: IRequest) -> dict[str, Any]:
+        page = read_query(Page, request.args)
+
+        def read() -> dict[str, Any]:
+            found = self._reader.page(
+                page.after, page.limit, sender=page.sender, recipient=page.recipient, state=page.state
+            )
+            messages = [message_json(message) for message in found]
+            more = messages[-1]["id"] if len(messages) == page.limit else None
+            return {"messages": messages, "next": more, "count": self._reader.count()}
+
+        return await self._run(read)  # type: ignore[no-any-return]
+
+    @app.route("/v1/queue/<identifier>", methods=["GET"])
+    def message(self, request: IRequest, identifier: str) -> Any:
+        """One message of the queue."""
+        return self._answer(request, self._get_message(identifier))
+
+    async def _get_message(self, identifier: str) -> dict[str, Any]:
+        name = _checked(identifier)
+        message = await self._run(self._reader.get, name)
+        if message is None:
+            raise ApiProblem(
+                404,
+                "No such message in the queue",
+                f"{name} is not in the queue; `mta trace {name}` tells what became of it",
+            )
+        return message_json(message)
+
+    @app.route("/v1/trace", methods=["GET"])
+    def trace(self, request: IRequest) -> Any:
+        """Events: of a message, under a word, or the newest."""
+        return self._answer(request, self._get_trace(request))
+
+    async def _get_trace(self, request: IRequest) -> dict[str, Any]:
+        search = read_query(Search, request.args)
+
+        def read() -> dict[str, Any]:
+            try:
+                decode_id(search.word)
+            except ValueError:
+                pass
+            else:
+                records = self._journal.message(search.word)
+                if records:
+                    queued = self._reader.get(search.word.lower())
+                    return story([record.event for record in records], queued).to_json()
+            options: dict[str, Any] = {"since": search.since, "until": search.until, "limit": search.limit}
+            if search.word:
+                records = self._journal.find(search.word, rejected=search.rejected, **options)
+            else:
+                records = self._journal.recent(rejected=search.rejected, **options)
+            return {"events": [event_json(record.event) for record in records]}
+
+        return await self._run(read)  # type: ignore[no-any-return]
+
+    # --- acting --------------------------------------------------------------
+
+    @app.route("/v1/queue/hold", methods=["POST"])
+    def hold(self, request: IRequest) -> Any:
+        """Keep messages from being delivered."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Act, request)
+            return {"count": await self._queue.hold(body.ids, _who(request, body.by), body.reason)}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/queue/release", methods=["POST"])
+    def release(self, request: IRequest) -> Any:
+        """End a hold."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Act, request)
+            return {"count": await self._queue.release(body.ids, _who(request, body.by))}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/queue/retry", methods=["POST"])
+    def retry(self, request: IRequest) -> Any:
+        """Try messages now."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Act, request)
+            return {"count": await self._queue.retry(body.ids, _who(request, body.by))}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/queue/remove", methods=["POST"])
+    def remove(self, request: IRequest) -> Any:
+        """Take messages out of the queue."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Removal, request)
+            who = _who(request, body.by)
+            return {"count": await self._queue.remove(body.ids, who, body.reason, body.notify)}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/queue/flush", methods=["POST"])
+    def flush(self, request: IRequest) -> Any:
+        """Try everything now."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Flush, request)
+            return {"count": await self._queue.flush(_who(request, body.by))}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/reload", methods=["POST"])
+    def reload(self, request: IRequest) -> Any:
+        """Read configuration, users, aliases and certificates anew."""
+
+        async def act() -> dict[str, Any]:
+            return await self._reload()
+
+        return self._answer(request, act())
+
+    @app.route("/v1/test", methods=["POST"])
+    def test(self, request: IRequest) -> Any:
+        """Play a message through, sending nothing."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Rehearsal, request)
+            return await self._test(body.address, body.sender, body.client_ip, body.helo)
+
+        return self._answer(request, act())
+
+    # --- answering -----------------------------------------------------------
+
+    @app.handle_errors(HTTPException)
+    def not_found(self, request: IRequest, failure: Failure) -> bytes:
+        """No such place, or not with this method."""
+        wrong: Any = failure.value
+        path = request.path.decode("ascii", "replace")
+        detail = f"{request.method.decode('ascii', 'replace')} {path} is nothing here"
+        return _write(request, ApiProblem(wrong.code or 500, wrong.name, detail))
+
+    def _answer(self, request: IRequest, work: Any) -> Deferred[bytes]:
+        return Deferred.fromCoroutine(self._answered(request, work))
+
+    async def _answered(self, request: IRequest, work: Awaitable[Any]) -> bytes:
+        try:
+            answer = await work
+        except ApiProblem as problem:
+            return _write(request, problem)
+        except ConfigurationError as error:
+            problems = [problem.to_json() for problem in error.problems]
+            return _write(
+                request, ApiProblem(422, "The configuration has errors", str(error), problems=problems)
+            )
+        except (TemporarilyUnavailable, JournalError) as trouble:
+            return _write(request, ApiProblem(503, "Not available now", str(trouble)))
+        except Exception:
+            self._log.failure("Control request {path} failed", path=request.path)
+            return _write(
+                request, ApiProblem(500, "Trouble on our side", "the server's log tells what failed")
+            )
+        request.setHeader("content-type", "application/json")
+        return json.dumps(answer, default=str).encode() + b"\n"
+
+
+def _body(model: type[B], request: IRequest) -> B:
+    return read_body(model, request.content.read())
+
+
+def _write(request: IRequest, problem: ApiProblem) -> bytes:
+    request.setResponseCode(problem.status)
+    request.setHeader("content-type", "application/problem+json")
+    return problem.encode()
+
+
+def _checked(identifier: str) -> str:
+    try:
+        decode_id(identifier)
+    except ValueError as error:
+        raise ApiProblem(400, "This is no queue id", str(error)) from None
+    return identifier.lower()
+
+
+def _who(request: IRequest, claimed: str) -> str:
+    """The user at the other end, as the kernel knows it; otherwise who they say they are."""
+    transport: Any = getattr(request, "channel", None)
+    transport = getattr(transport, "transport", None)
+    connection = getattr(transport, "socket", None)
+    if connection is None:
+        return claimed or "unknown"
+    try:
+        packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _, uid, _ = struct.unpack("3i", packed)
+    except (OSError, AttributeError, struct.error):
+        return claimed or "unknown"
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    return user if claimed in ("", user) else f"{claimed} ({user})"
