@@ -44,6 +44,15 @@ DELIVERY: tuple[Entry, ...] = (
         "A program that messages are piped to ended with an exit status that means never (sysexits).",
         "The operator should look at what the program said.",
     ),
+    Entry(
+        "member-unknown",
+        550,
+        "5.1.1",
+        "<{address}>, to which <{original}> leads, does not exist here",
+        "An alias or a forward names an address that neither aliases nor directory know; "
+        "its other members got the message.",
+        "The operator should correct the alias; `mta test ADDRESS` shows where it leads.",
+    ),
     # --- finding the way ---------------------------------------------------
     Entry(
         "no-such-domain",
@@ -158,6 +167,14 @@ DELIVERY: tuple[Entry, ...] = (
         "Not delivered within {time}; the last answer was: {last}",
         "Every attempt was put off until queue.expire was reached.",
         "The last answer tells what was in the way; send again when it is mended.",
+    ),
+    Entry(
+        "destination-down",
+        451,
+        "4.4.1",
+        "Not tried, since nobody answered for other messages just before; then it was: {last}",
+        "Several attempts to reach this destination failed one after the other, so it rests for a while.",
+        "Wait; one message tries again soon, and the others follow. `mta queue flush` tries at once.",
     ),
     Entry(
         "removed",

@@ -1,0 +1,281 @@
+"""Asks the DNS without blocking.
+
+Why not ``twisted.names.client.Resolver``: it takes an answer under the right
+id from any address and about any question, offers no EDNS so that every long
+TXT or MX set costs a TCP connection, and asks one server only over TCP.  Why
+not dnspython's own resolver: it blocks, or wants asyncio.  So dnspython reads
+and writes the messages (:mod:`~mta.route.dns_message`), Twisted carries them
+(:mod:`~mta.route.dns_exchange`), and what lies between is here: which server,
+how long, how often, and what is remembered.
+
+A question goes to the servers in their order, in two rounds: a short one that
+finds a live server quickly, then one for what is left of the time.  NOERROR
+and NXDOMAIN are answers.  SERVFAIL, REFUSED, silence and rubbish are not: the
+next server is asked, and if none answers that is remembered for a few seconds
+(RFC 9520), so that a dead domain with a thousand recipients costs one wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mta.interfaces import IReloadable, IResolver, NoSuchDomain, TemporarilyUnavailable
+from mta.route.cache import TtlCache
+from mta.route.dns_exchange import Exchange, Server
+from mta.route.dns_message import EdnsUnknown, Question, Records, ServerTrouble, reverse_name
+from mta.route.domain_name import domain_name
+from mta.route.next_hop import as_address
+from mta.route.system_files import SystemFiles, interleaved, parse_server, special_name
+
+#: CNAMEs that are followed from one answer to the next.
+MAX_ALIASES = 8
+_NEGATIVE = 3600.0
+_log = Logger()
+
+
+@implementer(IResolver, IReloadable)
+class Resolver:
+    """See the module.
+
+    :param reactor: sockets, time and threads.
+    :param servers: ``address`` or ``address:port``; empty for those of
+        /etc/resolv.conf, which is read again when it changes.
+    :param timeout: seconds for a question, over all servers.
+    :param exchange: carries questions; for tests.
+    :param files: /etc/resolv.conf and /etc/hosts.
+    :param size: answers remembered at the most.
+    :raise ValueError: if a server is no address.
+    """
+
+    #: Questions under way at once; each has a socket.
+    concurrency = 200
+    #: Seconds for which a question that nobody answered is not asked again.
+    failure_ttl = 5.0
+    #: Seconds for which a silent server is asked last.
+    penalty = 30.0
+    #: Seconds between looks at the machine's files.
+    look_every = 5.0
+
+    def __init__(
+        self,
+        reactor: Any,
+        servers: Sequence[str] = (),
+        timeout: float = 10.0,
+        *,
+        exchange: Any = None,
+        files: SystemFiles | None = None,
+        size: int = 10_000,
+    ) -> None:
+        self._reactor = reactor
+        self._configured = tuple(parse_server(server) for server in servers)
+        self._timeout = timeout
+        self._exchange = exchange or Exchange(reactor)
+        self._files = files or SystemFiles()
+        self._names = self._files.read()
+        self._looked = reactor.seconds()
+        self._cache: TtlCache[Records | str] = TtlCache(size)
+        self._flights: dict[tuple[str, str], list[Deferred[Records]]] = {}
+        self._free = DeferredSemaphore(self.concurrency)
+        self._penalties: dict[Server, float] = {}
+
+    # --- IResolver, IReloadable ----------------------------------------------
+
+    async def mx(self, domain: str) -> Sequence[tuple[int, str]]:
+        """See :class:`~mta.interfaces.IResolver`."""
+        name = _name(domain)
+        special = special_name(name)
+        if special is not None:
+            if not special:
+                raise NoSuchDomain(name)
+            return ()
+        records = await self._ask(name, "MX")
+        if not records.exists and name not in self._names.hosts:
+            raise NoSuchDomain(name)
+        return records.values
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        """See :class:`~mta.interfaces.IResolver`; IPv6 and IPv4 in turn (RFC 8305)."""
+        literal = as_address(host)
+        if literal is not None:
+            return (literal,)
+        name = _name(host)
+        self._look()
+        known = self._names.hosts.get(name) or special_name(name)
+        if known is not None:
+            if not known:
+                raise NoSuchDomain(name)
+            return interleaved([a for a in known if ":" in a], [a for a in known if ":" not in a])
+        # Both at once; waiting for the first does not hold up the second.
+        pending = [self._begin(name, kind) for kind in ("AAAA", "A")]
+        found: list[Records] = []
+        trouble: TemporarilyUnavailable | None = None
+        for answer in pending:
+            try:
+                found.append(await answer)
+            except TemporarilyUnavailable as error:
+                trouble = error
+        if any(records.values for records in found):
+            six, four = (
+                [v for r in found for v in r.values if (":" in v) is wanted] for wanted in (True, False)
+            )
+            return interleaved(six, four)
+        if trouble is not None and all(records.exists for records in found):
+            raise trouble
+        if not all(records.exists for records in found):
+            raise NoSuchDomain(name)
+        return ()
+
+    async def reverse(self, address: str) -> Sequence[str]:
+        """See :class:`~mta.interfaces.IResolver`."""
+        return await self._values(reverse_name(address.partition("%")[0]), "PTR")
+
+    async def text(self, name: str) -> Sequence[bytes]:
+        """See :class:`~mta.interfaces.IResolver`."""
+        return await self._values(_name(name), "TXT")
+
+    async def reload(self) -> None:
+        """Forget everything, and read the machine's files again."""
+        self._cache.clear()
+        self._penalties.clear()
+        self._looked = float("-inf")
+        self._look()
+
+    # --- asking --------------------------------------------------------------
+
+    async def _values(self, name: str, kind: str) -> tuple[Any, ...]:
+        records = await self._ask(name, kind)
+        if not records.exists:
+            raise NoSuchDomain(name)
+        return records.values
+
+    def _begin(self, name: str, kind: str) -> Deferred[Records]:
+        return Deferred.fromCoroutine(self._ask(name, kind))
+
+    async def _ask(self, name: str, kind: str) -> Records:
+        """The records at the end of all CNAMEs.
+
+        :raise TemporarilyUnavailable: if nobody answers, or the CNAMEs have no end.
+        """
+        records = await self._one(name, kind)
+        followed = 0
+        while records.alias:
+            followed += 1
+            if followed > MAX_ALIASES:
+                raise TemporarilyUnavailable(f"{name}: more than {MAX_ALIASES} CNAMEs behind one another")
+            records = await self._one(records.alias, kind)
+        return records
+
+    async def _one(self, name: str, kind: str) -> Records:
+        """From what is remembered, from a question under way, or from the servers."""
+        key = (name, kind)
+        kept = self._cache.get(key, self._reactor.seconds())
+        if isinstance(kept, Records):
+            return kept
+        if kept is not None:
+            raise TemporarilyUnavailable(kept)
+        flight = self._flights.get(key)
+        if flight is not None:
+            waiting: Deferred[Records] = Deferred()
+            flight.append(waiting)
+            return await waiting
+        others: list[Deferred[Records]] = []
+        self._flights[key] = others
+        try:
+            await self._free.acquire()
+            try:
+                records = await self._from_servers(name, kind)
+            finally:
+                self._free.release()
+        except BaseException as error:
+            # Whoever waits beside us must not wait for ever, whatever happened.
+            self._flights.pop(key, None)
+            if isinstance(error, TemporarilyUnavailable):
+                self._cache.put(key, str(error), self._reactor.seconds(), self.failure_ttl)
+            for waiting in others:
+                waiting.errback(TemporarilyUnavailable(str(error)))
+            raise
+        del self._flights[key]
+        ttl = records.ttl if records.values or records.alias else min(records.ttl, _NEGATIVE)
+        self._cache.put(key, records, self._reactor.seconds(), ttl)
+        for waiting in others:
+            waiting.callback(records)
+        return records
+
+    async def _from_servers(self, name: str, kind: str) -> Records:
+        self._look()
+        troubles: dict[Server, ServerTrouble] = {}
+        servers = self._servers()
+        for share in (0.25, 0.75):
+            for server in servers:
+                said = troubles.get(server)
+                if said is not None and said.final:
+                    continue
+                try:
+                    records = await self._from(
+                        server, Question(name, kind), self._timeout * share / len(servers)
+                    )
+                except ServerTrouble as trouble:
+                    troubles[server] = trouble
+                    if not trouble.final:
+                        self._penalties[server] = self._reactor.seconds() + self.penalty
+                    continue
+                self._penalties.pop(server, None)
+                return records
+        said_all = "; ".join(f"{_shown(server)} {trouble}" for server, trouble in troubles.items())
+        raise TemporarilyUnavailable(f"{name} {kind}: {said_all}")
+
+    async def _from(self, server: Server, question: Question, patience: float) -> Records:
+        octets = await self._exchange.udp(server, question, patience)
+        if question.is_truncated(octets):
+            octets = await self._exchange.tcp(server, question, patience)
+        try:
+            return question.read(octets)
+        except EdnsUnknown:
+            plain = Question(question.name, question.kind, edns=False)
+            return await self._from(server, plain, patience)
+
+    def _servers(self) -> list[Server]:
+        servers = self._configured or tuple((address, 53) for address in self._names.servers)
+        now = self._reactor.seconds()
+        return sorted(servers, key=lambda server: self._penalties.get(server, 0.0) > now)
+
+    # --- the machine's files -------------------------------------------------
+
+    def _look(self) -> None:
+        """Have a thread see, now and then, whether the files changed; never wait for it."""
+        now = self._reactor.seconds()
+        if now < self._looked + self.look_every or not hasattr(self._reactor, "getThreadPool"):
+            return
+        self._looked = now
+        Deferred.fromCoroutine(self._refresh())
+
+    async def _refresh(self) -> None:
+        try:
+            pool = self._reactor.getThreadPool()
+            fresh = await deferToThreadPool(self._reactor, pool, self._files.read_if_changed)
+        except Exception as error:
+            _log.error("cannot read resolv.conf or hosts: {error}", error=str(error))
+            return
+        if fresh is not None:
+            self._names = fresh
+
+
+def _name(text: str) -> str:
+    """:raise NoSuchDomain: if no name in the DNS can be spelt so."""
+    try:
+        return domain_name(text)
+    except ValueError as error:
+        raise NoSuchDomain(str(error)) from None
+
+
+def _shown(server: Server) -> str:
+    host, port = server
+    if port == 53:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
