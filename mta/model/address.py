@@ -79,6 +79,8 @@ def parse_address(text: str) -> Address:
         rest = at + rest
         if not at and text.lower() == "postmaster":
             return Address(text, "")
+        if not at:
+            raise AddressError(f"{text!r}: an address is local-part@domain")
         if not _DOT_STRING.match(local):
             raise AddressError(f"{text!r}: the part before the @ is not a valid local part")
     if not rest.startswith("@") or len(rest) < 2:

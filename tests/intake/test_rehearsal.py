@@ -1,0 +1,106 @@
+"""What ``mta test`` would say, with policies and routers of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from mta.intake.reception import Reception
+from mta.intake.rehearsal import rehearse
+from mta.interfaces import Exchanger, Route, RouteError, TemporarilyUnavailable
+from mta.judge.pipeline import Pipeline
+from mta.model.catalogue import REPLIES
+from mta.model.verdict import PASS, Verdict
+
+
+class Router:
+    """Knows a@here.test; the rest is elsewhere."""
+
+    def route(self, address: str) -> Sequence[Route] | None:
+        if address == "a@here.test":
+            return [Route(address, "maildir", "/mail/a")]
+        if address.endswith("@here.test"):
+            return None
+        return [Route(address, "relay", address.partition("@")[2])]
+
+    def is_local(self, domain: str) -> bool:
+        return domain == "here.test"
+
+
+class Exchangers:
+    """One host for every domain, but for two."""
+
+    async def find(self, next_hop: str) -> list[Exchanger]:
+        if next_hop == "null.test":
+            raise RouteError(REPLIES.reply("null-mx", domain=next_hop))
+        if next_hop == "slow.test":
+            raise TemporarilyUnavailable("timeout")
+        return [Exchanger(f"mx.{next_hop}", ("192.0.2.1",), 25, 10)]
+
+
+class Judge:
+    """Refuses one sender."""
+
+    def judge(self, stage: str, facts: Any) -> Verdict:
+        if stage == "mail" and facts.envelope.reverse_path == "bad@there.test":
+            return Verdict("reject", "senders", "We know you", {"sender": facts.envelope.reverse_path})
+        return PASS
+
+
+class RehearsalTests(SynchronousTestCase):
+    """Nothing is sent, everything is said."""
+
+    def rehearse(self, address: str, **options: str) -> dict[str, Any]:
+        reception = Reception(
+            reactor=Clock(),
+            hostname="mx.here.test",
+            spool=None,  # type: ignore[arg-type]
+            router=Router(),  # type: ignore[arg-type]
+            pipeline=Pipeline([("judge", Judge())]),  # type: ignore[list-item]
+            relay_from=[ip_network("10.0.0.0/8")],
+        )
+
+        async def trace(wanted: str) -> list[str]:
+            return [f"looked up {wanted}"]
+
+        exchangers: Any = Exchangers()
+        return self.successResultOf(
+            Deferred.fromCoroutine(rehearse(reception, exchangers, trace, address, **options))
+        )
+
+    def test_mailbox(self) -> None:
+        found = self.rehearse("A@here.test".lower(), client_ip="192.0.2.9")
+        self.assertTrue(found["accepted"])
+        self.assertIn("looked up a@here.test", found["steps"])
+        self.assertEqual("<a@here.test> goes by maildir to /mail/a.", found["steps"][-1])
+
+    def test_unknown(self) -> None:
+        found = self.rehearse("b@here.test", client_ip="192.0.2.9")
+        self.assertFalse(found["accepted"])
+        self.assertEqual("mailbox-unknown", found["name"])
+        self.assertEqual([], found["routes"])
+
+    def test_relaying(self) -> None:
+        self.assertEqual("relay-denied", self.rehearse("x@far.test", client_ip="192.0.2.9")["name"])
+        self.assertTrue(self.rehearse("x@far.test", client_ip="10.1.2.3")["accepted"])
+        found = self.rehearse("x@far.test")
+        self.assertEqual(["mx.far.test [192.0.2.1]:25"], found["routes"][0]["hosts"])
+
+    def test_no_way(self) -> None:
+        self.assertIn("takes no mail", self.rehearse("x@null.test")["steps"][-1])
+        self.assertIn("does not answer", self.rehearse("x@slow.test")["steps"][-1])
+
+    def test_judged(self) -> None:
+        found = self.rehearse("a@here.test", sender="bad@there.test", client_ip="192.0.2.9")
+        self.assertFalse(found["accepted"])
+        self.assertEqual(("senders", {"sender": "bad@there.test"}), (found["rule"], found["evidence"]))
+
+    def test_no_address(self) -> None:
+        found = self.rehearse("nobody")
+        self.assertFalse(found["accepted"])
+        self.assertIn("local-part@domain", found["steps"][0])

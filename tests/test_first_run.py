@@ -1,0 +1,39 @@
+"""The embedded server's first account, and what is printed."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from mta.first_run import ACCOUNT, first_account, new_password, welcome
+from mta.identity.entry import parse_passwd
+from mta.identity.passwd import add_user
+
+
+class FirstRunTests(SynchronousTestCase):
+    """A new user's first minute."""
+
+    def test_account_is_made_once_and_its_password_fits(self) -> None:
+        users = Path(self.mktemp()) / "users"
+        password = first_account(users, add_user)
+        assert password is not None
+        verify = parse_passwd(users.read_text(), "users").entries[ACCOUNT].verify
+        assert verify is not None
+        self.assertTrue(verify(password.encode()))
+        self.assertFalse(verify(b"wrong"))
+        self.assertIsNone(first_account(users, add_user))
+        self.assertNotIn(password, users.read_text())
+
+    def test_passwords_need_no_quoting(self) -> None:
+        passwords = {new_password() for _ in range(50)}
+        self.assertEqual(50, len(passwords))
+        for password in passwords:
+            self.assertEqual(password, shlex.quote(password))
+
+    def test_lines_can_be_pasted(self) -> None:
+        text = welcome("pw", "127.0.0.1:2587", Path("/srv/mail"), ".venv/bin/mta")
+        self.assertIn("MTA_PASSWORD=pw .venv/bin/mta send --smtp 127.0.0.1:2587", text)
+        self.assertIn("mta trace user@localhost", text)
+        self.assertNotIn("password pw (shown only now)", welcome(None, "h:1", Path("/m"), "mta"))
