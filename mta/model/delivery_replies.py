@@ -162,7 +162,7 @@ DELIVERY: tuple[Entry, ...] = (
     # --- the queue ---------------------------------------------------------
     Entry(
         "expired",
-        550,
+        451,
         "4.4.7",
         "Not delivered within {time}; the last answer was: {last}",
         "Every attempt was put off until queue.expire was reached.",
