@@ -7,7 +7,7 @@ which read their files again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,8 @@ from mta.interfaces import (
 )
 from mta.judge.pipeline import Pipeline
 from mta.plugins import Kinds, Plugin, PluginBuilder
-from mta.route.aliases import AliasFile, AliasFileError
+from mta.route.alias_syntax import AliasError
+from mta.route.aliases import Aliases
 from mta.route.domains import DomainRouter
 from mta.route.outbound import OutboundRouter
 from mta.route.routers import Routers
@@ -48,11 +49,10 @@ class Parts:
 
     :ivar loaded: the configuration.
     :ivar plugins: every plugin, for starting and stopping.
-    :ivar aliases: the alias files by path.
+    :ivar aliases: the alias files.
     :ivar authenticator: runs SASL; ``None`` when nobody can log in.
     :ivar directories: all directories as one.
     :ivar pipeline: all judges.
-    :ivar domains: the router of our own domains.
     :ivar router: all routers.
     :ivar transports: by name.
     :ivar sinks: of ``[[sink]]``.
@@ -60,11 +60,10 @@ class Parts:
 
     loaded: Loaded
     plugins: list[Plugin]
-    aliases: dict[str, AliasFile]
+    aliases: Aliases
     authenticator: Authenticator | None
     directories: Directories
     pipeline: Pipeline
-    domains: DomainRouter
     router: Routers
     transports: dict[str, Any]
     sinks: list[Any]
@@ -84,7 +83,7 @@ class Parts:
         :return: what is wrong with them; what had errors keeps what it had.
         """
         troubles = []
-        for item in (*self.aliases.values(), *self.plugins):
+        for item in (self.aliases, *self.plugins):
             try:
                 await item.reload()
             except ValueError as error:
@@ -100,6 +99,7 @@ def assemble(
     kinds: Kinds,
     context: PluginContext,
     secret: bytes,
+    own_addresses: Callable[[], frozenset[str]],
     checkers: Sequence[Any] = (),
     before: Parts | None = None,
 ) -> Parts:
@@ -109,6 +109,7 @@ def assemble(
     :param kinds: the kinds of plugin that there are.
     :param context: what plugins may use.
     :param secret: see :class:`~mta.identity.authenticator.Authenticator`.
+    :param own_addresses: IP addresses of this machine.
     :param checkers: further credentials checkers, of ``--auth``.
     :param before: the parts in use, at a reload.
     :raise ConfigurationError: with everything that is wrong.
@@ -132,22 +133,26 @@ def assemble(
                 builder.problems += error.problems
     ways = {plugin.name: plugin.instance for plugin in transports}
     problems = builder.problems + _unknown_transports(loaded, set(ways))
-    aliases = _aliases(loaded, context, problems, before)
+    aliases = _aliases(loaded, context, transports, problems)
     if problems:
         raise ConfigurationError(sorted(problems, key=lambda problem: problem.line))
     people = [plugin.instance for plugin in identities] + list(checkers)
     known = [person for person in people if IDirectory.providedBy(person)]
     directories = Directories(known, _separators(loaded))
     able = [person for person in people if ICredentialsChecker.providedBy(person)]
+    ours: list[Any] = [plugin.instance for plugin in routers]
+    elsewhere = [*ours, OutboundRouter(settings.relay.smarthost)]
     domains = DomainRouter(
         settings.domains,
         directories,
-        {name: aliases[item.aliases] for name, item in settings.domains.items() if item.aliases},
+        aliases,
         hostname=settings.hostname,
         state=str(loaded.state),
         postmaster=settings.queue.postmaster,
+        outbound=Routers(elsewhere),
+        own_addresses=own_addresses,
+        clock=context.reactor,
     )
-    ours: list[Any] = [plugin.instance for plugin in routers]
     return Parts(
         loaded=loaded,
         plugins=[*identities, *judges, *routers, *transports, *sinks],
@@ -155,8 +160,7 @@ def assemble(
         authenticator=Authenticator(make_portal(able, directories), able, secret) if able else None,
         directories=directories,
         pipeline=Pipeline([(plugin.name, plugin.instance) for plugin in judges]),
-        domains=domains,
-        router=Routers([*ours, domains, OutboundRouter(settings.relay.smarthost)]),
+        router=Routers([*ours, domains, *elsewhere[-1:]]),
         transports=ways,
         sinks=[plugin.instance for plugin in sinks],
     )
@@ -180,18 +184,13 @@ def _unknown_transports(loaded: Loaded, known: set[str]) -> list[Problem]:
 
 
 def _aliases(
-    loaded: Loaded, context: PluginContext, problems: list[Problem], before: Parts | None
-) -> dict[str, AliasFile]:
-    """The alias files, each once, by the name that the configuration gives it."""
-    files: dict[str, AliasFile] = {}
-    for name, domain in loaded.settings.domains.items():
-        if not domain.aliases or domain.aliases in files:
-            continue
-        try:
-            files[domain.aliases] = AliasFile(
-                loaded.resolve(domain.aliases), context.reactor, context.run_in_thread
-            )
-        except AliasFileError as error:
-            line = loaded.locations.line(("domains", name, "aliases"))
-            problems.append(Problem(loaded.file, line, f'domains."{name}".aliases', str(error)))
-    return files
+    loaded: Loaded, context: PluginContext, transports: Sequence[Plugin], problems: list[Problem]
+) -> Aliases:
+    """The alias files; their mistakes go to ``problems``, each with its own file and line."""
+    pipes = frozenset(plugin.name for plugin in transports if plugin.kind == "pipe")
+    domains = loaded.settings.domains
+    try:
+        return Aliases.read(domains, loaded.base, context.reactor, context.run_in_thread, pipes)
+    except AliasError as error:
+        problems += [Problem(item.file, item.line, "", item.what, item.remedy) for item in error.problems]
+        return Aliases()

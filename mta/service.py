@@ -44,6 +44,7 @@ from mta.queue.manager import Manager
 from mta.queue.reader import QueueReader
 from mta.queue.spool import Spool
 from mta.route.exchangers import Exchangers
+from mta.route.own_addresses import OwnAddresses
 from mta.route.resolver import Resolver
 from mta.smtp.connections import Connections
 from mta.smtp.factory import SmtpFactory
@@ -164,11 +165,13 @@ class Environment:
         self.run_in_thread: Callable[..., Any] = lambda function, *args: deferToThreadPool(
             reactor, self.threads, function, *args
         )
+        self.own_addresses = OwnAddresses()
         self.resolver = Resolver(reactor, settings.dns.servers, settings.dns.timeout)
         self.exchangers = Exchangers(
             self.resolver,
             hostname=settings.hostname,
             port=settings.relay.port,
+            own_addresses=self.own_addresses,
             ipv6=settings.relay.ipv6,
         )
         self.context = PluginContext(
@@ -212,7 +215,9 @@ class Server:
         self._environment = environment = Environment(reactor, loaded)
         self._secret = load_secret(loaded.state)
         self._kinds = Kinds()
-        self.parts = parts = assemble(loaded, self._kinds, environment.context, self._secret, checkers)
+        self.parts = parts = assemble(
+            loaded, self._kinds, environment.context, self._secret, environment.own_addresses, checkers
+        )
         self._tls = _certificate(loaded, reactor.seconds())
         run = loaded.state / "run"
         directory = loaded.state / "spool" / str(shard)
@@ -329,7 +334,15 @@ class Server:
         """
         before = self.parts
         loaded = load(self._loaded.path, str(self._loaded.state))
-        after = assemble(loaded, self._kinds, self._environment.context, self._secret, self._checkers, before)
+        after = assemble(
+            loaded,
+            self._kinds,
+            self._environment.context,
+            self._secret,
+            self._environment.own_addresses,
+            self._checkers,
+            before,
+        )
         notes = await after.reread()
         try:
             self._tls.reload()
@@ -376,8 +389,9 @@ class Server:
 
     async def rehearse(self, address: str, sender: str = "", client_ip: str = "", helo: str = "") -> Any:
         """What would become of a message: see :func:`~mta.intake.rehearsal.rehearse`."""
-        exchangers, trace = self._environment.exchangers, self.parts.domains.trace
-        return await rehearse(self.reception, exchangers, trace, address, sender, client_ip, helo)
+        return await _rehearse(
+            self.parts, self._environment, self.reception, address, sender, client_ip, helo
+        )
 
     # --- life ----------------------------------------------------------------
 
@@ -424,7 +438,15 @@ def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
 
     problems = list(loaded.problems)
     try:
-        assemble(_without_users(loaded), Kinds(), Environment(reactor, loaded).context, bytes(32), checkers)
+        environment = Environment(reactor, loaded)
+        assemble(
+            _without_users(loaded),
+            Kinds(),
+            environment.context,
+            bytes(32),
+            environment.own_addresses,
+            checkers,
+        )
     except ConfigurationError as error:
         problems += error.problems
     if loaded.settings.tls.certificate:
@@ -454,6 +476,14 @@ def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
     return sorted(problems, key=lambda problem: problem.line)
 
 
+async def _rehearse(parts: Parts, environment: Environment, reception: Reception, *what: str) -> Any:
+    async def trace(address: str) -> list[str]:
+        steps, _ = await parts.router.trace(address)
+        return steps
+
+    return await rehearse(reception, environment.exchangers, trace, *what)
+
+
 def _without_users(loaded: Loaded) -> Loaded:
     """The configuration without the users file of an embedded server that was never started."""
     if not loaded.embedded or (loaded.state / "users").exists():
@@ -471,7 +501,9 @@ async def examine(
     from twisted.internet import reactor
 
     environment = Environment(reactor, loaded)
-    parts = assemble(_without_users(loaded), Kinds(), environment.context, bytes(32))
+    parts = assemble(
+        _without_users(loaded), Kinds(), environment.context, bytes(32), environment.own_addresses
+    )
     reception = Reception(
         reactor=reactor,
         hostname=loaded.settings.hostname,
@@ -484,8 +516,7 @@ async def examine(
     try:
         for plugin in parts.plugins:
             await plugin.start()
-        exchangers, trace = environment.exchangers, parts.domains.trace
-        return await rehearse(reception, exchangers, trace, address, sender, client_ip, helo)
+        return await _rehearse(parts, environment, reception, address, sender, client_ip, helo)
     finally:
         for plugin in parts.plugins:
             await plugin.stop()
