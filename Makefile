@@ -1,5 +1,5 @@
 # `make run` starts an embedded server; `make test` checks everything.
-.PHONY: run test check docs bench clean help set-up test-parts
+.PHONY: run test check docs bench crash fuzz soak clean help set-up test-parts
 SHELL := /bin/bash
 STAMP := .venv/.set-up
 
@@ -7,6 +7,8 @@ help:
 	@echo "make run    set up and start an embedded server on loopback, state in ./var"
 	@echo "make test   set up and run linters, types, unit and end-to-end tests"
 	@echo "make check  linters and types only"
+	@echo "make bench  measure beside Postfix (ARGS: see bench/README.rst)"
+	@echo "make crash  kill the server 200 times under load; make fuzz, make soak: hostile input, ten minutes of load"
 	@echo "make clean  remove .venv and what tests left; ./var stays"
 
 $(STAMP): setup.cfg constraints.txt tools/set-up.sh
@@ -25,6 +27,20 @@ test: test-parts
 
 check: $(STAMP)
 	@.venv/bin/python tools/run_tests.py --check
+
+TRIAL := .venv/bin/python -m twisted.trial --temp-directory=_trial_temp
+
+bench: test-parts
+	@.venv/bin/python -m bench.run $(ARGS)
+
+crash: test-parts
+	@MTA_CRASHES=$${MTA_CRASHES:-200} $(TRIAL) tests.e2e.test_crash
+
+fuzz: test-parts
+	@MTA_FUZZ=$${MTA_FUZZ:-20000} $(TRIAL) tests.e2e.test_hostile
+
+soak: test-parts
+	@MTA_SOAK=$${MTA_SOAK:-600} $(TRIAL) tests.e2e.test_soak
 
 clean:
 	rm -rf .venv _trial_temp* .mypy_cache .ruff_cache *.egg-info

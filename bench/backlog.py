@@ -49,7 +49,6 @@ def message(identifier: str, number: int, now: float) -> Message:
 
 async def fill(reactor: Any, directory: Path, count: int) -> None:
     """Put so many into the shard in a directory."""
-    directory.mkdir(parents=True, exist_ok=True)
     spool = Spool(directory, reactor, shard=0)
     await spool.start()
     now = time.time()
@@ -73,6 +72,7 @@ async def fill(reactor: Any, directory: Path, count: int) -> None:
 
 def main(reactor: Any, directory: str, count: str) -> Deferred[None]:
     """For :func:`twisted.internet.task.react`."""
+    Path(directory).mkdir(parents=True, exist_ok=True)
     return Deferred.fromCoroutine(fill(reactor, Path(directory), int(count)))
 
 

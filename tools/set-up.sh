@@ -30,7 +30,7 @@ install() {
 }
 
 if [ "${1:-}" = parts ]; then
-    install postfix swaks slapd ldap-utils dovecot-imapd dovecot-lmtpd \
+    install postfix swaks slapd ldap-utils dovecot-imapd dovecot-lmtpd iproute2 util-linux mount \
         libnet-ssleay-perl libauthen-sasl-perl libio-socket-inet6-perl libnet-dns-perl
     exit 0
 fi

@@ -10,8 +10,7 @@ from zope.interface import implementer
 
 from mta.config.settings import Table
 from mta.interfaces import Delivery, IKind, IRouter, ITransport, PluginContext, Route
-from mta.model.outcome import Delivered, Outcome
-from mta.model.reply import Reply
+from mta.model.outcome import Delivered, Outcome, RemoteReply
 
 
 class HostsSettings(Table):
@@ -72,7 +71,7 @@ class Folder:
         for addressee in delivery.addressees:
             name = f"{delivery.message.id}-{addressee.address}"
             await self._context.run_in_thread(self._write, name, delivery)
-            outcomes.append(Delivered(Reply(250, (f"In the folder as {name}",), "2.0.0")))
+            outcomes.append(Delivered(RemoteReply(250, "2.0.0", f"In the folder as {name}")))
         return outcomes
 
     def _write(self, name: str, delivery: Delivery) -> None:
