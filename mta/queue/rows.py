@@ -120,11 +120,9 @@ def message_of(row: tuple[Any, ...], addressees: list[Addressee], directory: Pat
     """
     number, created, expires, size, sender, file, facts, trace, data = row
     body, smtputf8, declared, ret, envid, auth, recipients, client, attributes = json.loads(facts)
-    content: Content
-    if file is None:
-        content = InlineContent(data)
-    else:
-        content = FileContent(directory / file, size - len(trace))
+    content: Content = (
+        InlineContent(data) if file is None else FileContent(directory / file, size - len(trace))
+    )
     return Message(
         id=encode_id(number),
         envelope=Envelope(
