@@ -1,0 +1,60 @@
+"""How many sessions there are, in all and from each client, and who is one too many."""
+
+from __future__ import annotations
+
+from mta.config.settings import Limits
+from mta.model.catalogue import REPLIES
+from mta.model.reply import Reply
+
+
+class Connections:
+    """Counts the sessions of all listeners of a process.
+
+    :param limits: how many there may be; may be replaced at any time.
+    :ivar total: sessions that count at present.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.total = 0
+        self._clients: dict[str, int] = {}
+
+    def enter(self, address: str, hostname: str) -> Reply | None:
+        """A client has connected.
+
+        :param address: its IP address; ``""`` where there is none, as on a
+            UNIX socket: it then counts only in all.
+        :param hostname: ours, for the reply.
+        :return: ``None`` if it may stay, and :meth:`leave` must be called once;
+            else the 421 for it.
+        """
+        limits = self.limits
+        if self.total >= limits.connections:
+            reply = REPLIES.reply("too-many-connections", hostname=hostname)
+            return _because(reply, {"sessions": self.total, "limit": limits.connections})
+        if address:
+            own = self._clients.get(address, 0)
+            if own >= limits.connections_per_client:
+                reply = REPLIES.reply("too-many-from-client", hostname=hostname, client=address)
+                return _because(reply, {"sessions": own, "limit": limits.connections_per_client})
+            self._clients[address] = own + 1
+        self.total += 1
+        return None
+
+    def leave(self, address: str) -> None:
+        """A client that was let in has gone."""
+        self.total -= 1
+        if address:
+            left = self._clients[address] - 1
+            if left:
+                self._clients[address] = left
+            else:
+                del self._clients[address]
+
+    def of(self, address: str) -> int:
+        """How many sessions a client has."""
+        return self._clients.get(address, 0)
+
+
+def _because(reply: Reply, evidence: dict[str, int]) -> Reply:
+    return Reply(reply.code, reply.lines, reply.enhanced, reply.name, reply.name, evidence)

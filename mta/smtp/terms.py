@@ -1,0 +1,104 @@
+"""What all sessions of one listener have in common, with the octets that do not change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mta.config.settings import Limits
+from mta.interfaces import IAuthenticator, IReception
+from mta.model.catalogue import REPLIES
+from mta.model.reply import Reply
+from mta.smtp.replies import encode
+
+#: Roles in which mail is taken only from people, inside TLS (RFC 6409; RFC 8314).
+SUBMISSION_ROLES = frozenset({"submission", "submissions"})
+
+
+class Terms:
+    """The terms under which one listener receives.
+
+    :param role: ``mx``, ``submission``, ``submissions``, ``lmtp`` or ``local``.
+    :param hostname: our name, as it stands in the greeting.
+    :param reception: answers questions.
+    :param limits: bounds against hostile or broken clients.
+    :param seconds: gives the time, in seconds since 1970.
+    :param authenticator: runs SASL; ``None`` for no AUTH.
+    :param starttls: whether STARTTLS can be offered.
+    :param auth_required: whether MAIL needs AUTH; by default in the submission roles.
+    :param tls_required: whether MAIL needs TLS; by default in the submission roles.
+    """
+
+    __slots__ = (
+        "_ehlo",
+        "auth_required",
+        "authenticator",
+        "greeting",
+        "hostname",
+        "limits",
+        "lmtp",
+        "reception",
+        "role",
+        "seconds",
+        "starttls",
+        "tls_required",
+    )
+
+    def __init__(
+        self,
+        *,
+        role: str,
+        hostname: str,
+        reception: IReception,
+        limits: Limits,
+        seconds: Callable[[], float],
+        authenticator: IAuthenticator | None = None,
+        starttls: bool = False,
+        auth_required: bool | None = None,
+        tls_required: bool | None = None,
+    ) -> None:
+        submission = role in SUBMISSION_ROLES
+        self.role = role
+        self.lmtp = role == "lmtp"
+        self.hostname = hostname
+        self.reception = reception
+        self.limits = limits
+        self.seconds = seconds
+        self.authenticator = authenticator
+        self.starttls = starttls
+        self.auth_required = submission if auth_required is None else auth_required
+        self.tls_required = submission if tls_required is None else tls_required
+        greeting = REPLIES.reply("greeting", hostname=hostname)
+        if self.lmtp:
+            greeting = Reply(220, (f"{hostname} LMTP",), name="greeting")
+        self.greeting = encode(greeting)
+        self._ehlo: dict[tuple[bool, tuple[str, ...]], bytes] = {}
+
+    def ehlo(self, starttls: bool, mechanisms: tuple[str, ...]) -> bytes:
+        """The reply to EHLO or LHLO.
+
+        :param starttls: whether to offer STARTTLS.
+        :param mechanisms: SASL mechanisms to offer.
+        """
+        key = (starttls, mechanisms)
+        found = self._ehlo.get(key)
+        if found is None:
+            limits = self.limits
+            lines = [
+                self.hostname,
+                "PIPELINING",
+                f"SIZE {limits.message_size}",
+                "8BITMIME",
+                "SMTPUTF8",
+                "ENHANCEDSTATUSCODES",
+                "CHUNKING",
+                "BINARYMIME",
+                "DSN",
+                f"LIMITS MAILMAX={limits.messages} RCPTMAX={limits.recipients}",
+            ]
+            if starttls:
+                lines.append("STARTTLS")
+            if mechanisms:
+                lines.append("AUTH " + " ".join(mechanisms))
+            lines.append("HELP")
+            found = self._ehlo[key] = encode(Reply(250, tuple(lines)))
+        return found
