@@ -40,7 +40,7 @@ class DomainRouter:
 
     Our host name is ours too, even where no domain is called so, and so is an
     address literal of one of our addresses: both stand for the domain named
-    like the host, or else the first.
+    like the host or like a parent of it, or else for the first.
 
     :param domains: by name.
     :param directory: knows mailboxes and aliases.
@@ -92,12 +92,7 @@ class DomainRouter:
                 self._by_name[ascii_domain(local.name)] = local
             except ValueError as error:
                 problems.append(f'[domains."{name}"] {error}')
-        # Stands for the host name, for literals and for the bare postmaster.
-        self._home = (
-            self._by_name.get(self._hostname)
-            or next(iter(self._by_name.values()), None)
-            or self._local_domain(self._hostname, Domain())
-        )
+        self._home = self._home_domain()
         self._by_name.setdefault(self._hostname, self._home)
         self._postmaster: Address | None = None
         try:
@@ -160,6 +155,16 @@ class DomainRouter:
 
     # --- parts ---------------------------------------------------------------
 
+    def _home_domain(self) -> LocalDomain:
+        """What the host name, our literals and the bare postmaster stand for."""
+        name = self._hostname
+        while name:
+            if name in self._by_name:
+                return self._by_name[name]
+            name = name.partition(".")[2]
+        first = next(iter(self._by_name.values()), None)
+        return first or self._local_domain(self._hostname, Domain())
+
     def _route(self, address: str) -> Answer[tuple[Route, ...]] | None:
         questions = self._questions(address, None)
         return None if questions is None else drive(questions)
@@ -189,9 +194,6 @@ class DomainRouter:
             return None
         if address.local.lower() == "postmaster":
             return self._always(address, local, steps)
-        if local is home and address.domain == self._hostname != home.name:
-            # Nobody but the postmaster lives at the bare host name.
-            raise self._refused("mailbox-unknown", text, f"{text}: the host name is no domain in [domains]")
         return self._expansion.run(address, steps)
 
     def _always(self, address: Address, local: LocalDomain, steps: list[str] | None) -> Questions:

@@ -59,14 +59,16 @@ class MaildirTemplate:
             raise ValueError("the path is empty")
         if not text.startswith(("/", "{state}")):
             text = "{state}/" + text
-        text = text.replace("{state}", state)
-        if ".." in text.split("/"):
+        # Constants and fields in turn; the state directory is a constant like any other.
+        pieces = _FIELD.split(text)
+        pieces[1::2] = [state if name == "state" else f"{{{name}}}" for name in pieces[1::2]]
+        constant = "".join(pieces)
+        if ".." in constant.split("/"):
             raise ValueError(f"{self.text!r} contains ..; write the path without it")
-        if not os.path.isabs(text):
+        if not os.path.isabs(constant):
             raise ValueError(f"{self.text!r} is no absolute path")
         self.has_local = "{local}" in text
-        # Split into constants and fields once: literal, name, literal, name, literal.
-        self._pieces = _FIELD.split(text)
+        self._pieces = pieces
 
     def path(self, local: str, domain: str) -> str:
         """The Maildir of an address.
@@ -74,8 +76,7 @@ class MaildirTemplate:
         :param local: local part, without quotes.
         :param domain: in its ASCII form.
         """
-        pieces = self._pieces
-        if len(pieces) == 1:
-            return pieces[0]
-        filled = {"local": component(local), "domain": component(domain)}
-        return "".join(filled[piece] if index % 2 else piece for index, piece in enumerate(pieces))
+        filled = {"{local}": component(local), "{domain}": component(domain)}
+        return "".join(
+            filled.get(piece, piece) if index % 2 else piece for index, piece in enumerate(self._pieces)
+        )
