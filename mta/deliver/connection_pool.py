@@ -1,0 +1,254 @@
+"""Connections to one next hop, and the messages that wait for one.
+
+A message that comes takes an idle connection at once.  Without one it waits,
+and as many connections are opened as messages wait, up to the limit; whichever
+comes first, a new connection or one that becomes free, takes the first in the
+queue.  A connection on which a message is ending takes the next one in the same
+write (see :mod:`mta.smtp.client_session`).
+
+An idle connection may have been closed by the other side just now.  A message
+that was begun on such a one, and of which the server had answered nothing,
+goes to another connection, once, before it counts as an attempt.
+
+If opening fails while other connections stand, the other side wants no more of
+them: those that stand serve everybody, and for a while no more are opened.  If
+none stands, everybody who waits gets the answer, and whoever comes within the
+time it took to find out gets it too, so that a dead host costs a full queue one
+time-out and not thousands.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.logger import Logger
+
+from mta.model.outcome import Failed, Outcome, Postponed, RemoteReply
+from mta.smtp.client_protocol import ClientProtocol
+from mta.smtp.client_transaction import Transaction, own_reply
+
+#: Seconds for which no more connections are opened than the other side let us have.
+CEILING_TIME = 60.0
+#: Seconds for which a failure is believed, at most.
+BELIEF = 30.0
+
+
+class Unreachable(Exception):
+    """No host of a next hop takes mail from us now.
+
+    :ivar reply: the most telling answer of all that were tried.
+    :ivar permanent: whether the sender should be told, rather than it be tried again.
+    """
+
+    def __init__(self, reply: RemoteReply, permanent: bool = False) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+        self.permanent = permanent
+
+
+class ConnectionPool:
+    """See the module.
+
+    :param reactor: gives the time.
+    :param dial: opens a connection; raises :class:`Unreachable`.
+    :param connections: how many may be open at once.
+    :param messages: how many messages one connection takes.
+    :param idle: seconds for which an idle one is kept.
+    :param name: the next hop, for the log.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        dial: Callable[[], Awaitable[ClientProtocol]],
+        connections: int,
+        messages: int,
+        idle: float,
+        name: str = "",
+    ) -> None:
+        self.name = name
+        self._reactor = reactor
+        self._dial = dial
+        self._limit = connections
+        self._messages = messages
+        self._idle_time = idle
+        self._waiting: deque[Transaction] = deque()
+        self._idle: list[tuple[ClientProtocol, float]] = []
+        self._open: set[ClientProtocol] = set()
+        self._leaving: set[ClientProtocol] = set()
+        self._dialling: set[Deferred[None]] = set()
+        self._coming = 0
+        self._ceiling = connections
+        self._ceiling_until = 0.0
+        self._failure: Unreachable | None = None
+        self._failure_until = 0.0
+        self._sweep: Any = None
+        self._stopped = False
+
+    @property
+    def unused(self) -> bool:
+        """Whether it holds nothing that would be missed."""
+        return not (
+            self._open
+            or self._leaving
+            or self._waiting
+            or self._coming
+            or self._reactor.seconds() < max(self._failure_until, self._ceiling_until)
+        )
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Connections open, connections idle, messages waiting."""
+        return len(self._open), len(self._idle), len(self._waiting)
+
+    def deliver(self, transaction: Transaction) -> Deferred[Sequence[Outcome]]:
+        """Send a message; fires with the outcome of each addressee."""
+        done: Deferred[Sequence[Outcome]] = Deferred()
+        transaction.done = done
+        if self._idle:
+            client = self._idle.pop()[0]
+            client.begin(transaction)
+            return done
+        if self._failure is not None:
+            if self._stopped or self._reactor.seconds() < self._failure_until:
+                _give_up(transaction, self._failure)
+                return done
+            self._failure = None
+        self._waiting.append(transaction)
+        self._grow()
+        return done
+
+    def stop(self) -> Deferred[Any]:
+        """Open nothing more, say QUIT everywhere; fires when everything is closed."""
+        self._stopped = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        for dialling in list(self._dialling):
+            dialling.cancel()
+        reply = own_reply("connect-failed", "connect", host=self.name, problem="this server shuts down")
+        self._failure = Unreachable(reply)
+        self._fail(self._failure)
+        everybody = [client.leave() for client in [*self._open, *self._leaving]]
+        self._idle.clear()
+        return DeferredList(everybody) if everybody else succeed(None)
+
+    # --- for connections (ClientOwner) ------------------------------------------
+
+    def next(self, client: ClientProtocol) -> Transaction | None:
+        """A connection is free, or will be behind the message that it is ending."""
+        session = client.session
+        if client.messages < self._messages and not self._stopped:
+            if self._waiting:
+                return self._waiting.popleft()
+            if not session.busy:
+                self._idle.append((client, self._reactor.seconds() + self._idle_time))
+                if self._sweep is None:
+                    self._sweep = self._reactor.callLater(self._idle_time, self._close_idle)
+        elif not session.busy:
+            self._dismiss(client)
+        return None
+
+    def ended(self, client: ClientProtocol, transaction: Transaction) -> None:
+        """A message has its outcomes; unless the connection was dead before it began."""
+        if client.session.over and not transaction.touched and transaction.tries == 1 and client.messages > 1:
+            transaction.reset()
+            self._waiting.appendleft(transaction)
+            return
+        outcomes = transaction.outcomes
+        if not transaction.done.called:
+            transaction.done.callback(outcomes)
+
+    def closed(self, client: ClientProtocol) -> None:
+        """A connection takes no more."""
+        self._open.discard(client)
+        self._leaving.discard(client)
+        self._idle = [entry for entry in self._idle if entry[0] is not client]
+        self._grow()
+
+    # --- opening ----------------------------------------------------------------
+
+    def _grow(self) -> None:
+        if self._stopped:
+            return
+        limit = self._limit
+        if self._reactor.seconds() < self._ceiling_until:
+            limit = min(limit, self._ceiling)
+        room = limit - len(self._open) - len(self._leaving) - self._coming
+        for _ in range(min(room, len(self._waiting) - self._coming)):
+            dialling = Deferred.fromCoroutine(self._add())
+            if not dialling.called:
+                self._dialling.add(dialling)
+                dialling.addBoth(self._dialled, dialling)
+
+    def _dialled(self, result: None, dialling: Deferred[None]) -> None:
+        self._dialling.discard(dialling)
+
+    async def _add(self) -> None:
+        began = self._reactor.seconds()
+        self._coming += 1
+        trouble: Unreachable | None = None
+        try:
+            client = await self._dial()
+        except Unreachable as unreachable:
+            trouble = unreachable
+        except CancelledError:
+            return
+        except Exception:
+            self.log.failure("Cannot open a connection to {name}", name=self.name)
+            trouble = Unreachable(own_reply("transport-trouble", "connect", transport=self.name))
+        finally:
+            self._coming -= 1
+        if trouble is not None:
+            self._refused(trouble, began)
+            return
+        self._open.add(client)
+        client.owner = self
+        if self._stopped:
+            self._dismiss(client)
+        else:
+            client.pump()
+
+    def _refused(self, trouble: Unreachable, began: float) -> None:
+        now = self._reactor.seconds()
+        others = len(self._open) + self._coming
+        if others:
+            self._ceiling = others
+            self._ceiling_until = now + CEILING_TIME
+            return
+        self._failure = trouble
+        self._failure_until = now + min(now - began, BELIEF)
+        self._fail(trouble)
+
+    def _fail(self, trouble: Unreachable) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for transaction in waiting:
+            _give_up(transaction, trouble)
+
+    # --- closing ----------------------------------------------------------------
+
+    def _dismiss(self, client: ClientProtocol) -> None:
+        self._open.discard(client)
+        self._leaving.add(client)
+        client.leave()
+
+    def _close_idle(self) -> None:
+        """Close connections that were idle too long: the ones used longest ago stand first."""
+        self._sweep = None
+        now = self._reactor.seconds()
+        while self._idle and self._idle[0][1] <= now:
+            self._dismiss(self._idle.pop(0)[0])
+        if self._idle:
+            self._sweep = self._reactor.callLater(max(self._idle[0][1] - now, 0.01), self._close_idle)
+
+
+def _give_up(transaction: Transaction, trouble: Unreachable) -> None:
+    outcome = Failed(trouble.reply) if trouble.permanent else Postponed(trouble.reply)
+    if not transaction.done.called:
+        transaction.done.callback([outcome for _ in transaction.addressees])

@@ -1,0 +1,277 @@
+"""Opens a connection to a next hop: host by host, address by address (RFC 5321, 5.1).
+
+A host that does not answer, or turns us away in its greeting or at EHLO, is
+followed by the next.  An address that could not be reached a moment ago is
+tried after the others.  With ``relay.tls = "opportunistic"`` a host whose
+handshake fails gets a second connection in clear text.
+
+If nobody takes us, the most telling answer counts: what a server said before
+what we found out ourselves.  It is permanent only if every host that there is
+said so with a 5xx (a 554 greeting means no mail here, RFC 5321, 3.1, but one
+host of several may be the one that is being taken out of service).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mta.deliver.connection_pool import Unreachable
+from mta.deliver.relay_tls import RelayTls
+from mta.interfaces import Exchanger, IExchangers, RouteError, TemporarilyUnavailable
+from mta.model.outcome import RemoteReply
+from mta.smtp.client_auth import Credentials
+from mta.smtp.client_event import Trouble
+from mta.smtp.client_opening import TlsPolicy
+from mta.smtp.client_protocol import ClientProtocol, Patience, Unready
+from mta.smtp.client_session import ClientSession
+from mta.smtp.client_transaction import own_reply
+
+#: Addresses tried for one connection; a domain with hundreds would keep messages waiting for hours.
+ADDRESSES = 10
+#: Seconds for which the hosts of a next hop are remembered.
+HOSTS_TIME = 30.0
+#: Seconds for which an address that could not be reached is tried last.
+SHUN_TIME = 60.0
+_REMEMBERED = 2000
+
+_TELLING = ("reply", "auth", "tls", "handshake", "protocol", "lost", "connect")
+
+
+@dataclass(frozen=True, slots=True)
+class DialSettings:
+    """How to speak to whoever answers.
+
+    :ivar helo: our name.
+    :ivar lmtp: whether to speak LMTP.
+    :ivar tls: see :class:`~mta.smtp.client_opening.ClientOpening`.
+    :ivar port: where a next hop that names no port has one other than 25.
+    :ivar source_address: our address; hosts are then reached in its family only.
+    :ivar ipv6: whether IPv6 may be used.
+    :ivar connect_timeout: seconds.
+    :ivar patience: for everything after that.
+    """
+
+    helo: str
+    lmtp: bool = False
+    tls: TlsPolicy = "opportunistic"
+    port: int = 25
+    source_address: str = ""
+    ipv6: bool = True
+    connect_timeout: float = 30.0
+    patience: Patience = Patience()  # noqa: RUF009 -- immutable
+
+
+class Dialler:
+    """See the module.
+
+    :param reactor: makes connections.
+    :param exchangers: finds hosts.
+    :param tls: makes TLS; ``None`` where ``settings.tls`` is ``never``.
+    :param run_in_thread: see :class:`~mta.interfaces.PluginContext`.
+    :ivar settings: may be replaced at any time, for connections opened from then on.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        exchangers: IExchangers,
+        settings: DialSettings,
+        tls: RelayTls | None,
+        run_in_thread: Callable[..., Awaitable[Any]],
+    ) -> None:
+        self.settings = settings
+        self._reactor = reactor
+        self._exchangers = exchangers
+        self._tls = tls
+        self._run = run_in_thread
+        self._hosts: dict[str, tuple[float, Sequence[Exchanger]]] = {}
+        self._shunned: dict[tuple[str, int], float] = {}
+
+    async def dial(self, next_hop: str, credentials: Credentials | None = None) -> ClientProtocol:
+        """Open a connection that takes mail.
+
+        :param next_hop: see :class:`~mta.interfaces.IExchangers`, or ``unix:/path``.
+        :param credentials: for AUTH.
+        :raise Unreachable: if none can be had.
+        """
+        if next_hop.startswith("unix:"):
+            ways = [(next_hop, next_hop.removeprefix("unix:"), 0)]
+            hosts = 1
+        else:
+            found = await self._find(next_hop)
+            ways, hosts = self._ways(next_hop, found), len(found)
+        troubles: list[Trouble] = []
+        turned_away: set[str] = set()
+        for name, address, port in ways:
+            if name in turned_away:
+                continue
+            try:
+                return await self._reach(name, address, port, credentials)
+            except Unready as unready:
+                troubles.append(unready.trouble)
+                if unready.trouble.kind in ("reply", "auth", "tls"):
+                    # The other addresses of a host are the same host.
+                    turned_away.add(name)
+        if not troubles:
+            reply = own_reply(
+                "connect-failed", "connect", host=next_hop, problem="it has no address that we may use"
+            )
+            raise Unreachable(reply)
+        worst = min(troubles, key=lambda trouble: _TELLING.index(trouble.kind))
+        refused = sum(trouble.kind == "reply" and trouble.reply.code >= 500 for trouble in troubles)
+        raise Unreachable(worst.reply, refused == len(troubles) and refused >= hosts)
+
+    # --- where to -----------------------------------------------------------------
+
+    async def _find(self, next_hop: str) -> Sequence[Exchanger]:
+        now = self._reactor.seconds()
+        known = self._hosts.get(next_hop)
+        if known is not None and now < known[0]:
+            return known[1]
+        literal = _literal(next_hop)
+        if literal is not None:
+            found: Sequence[Exchanger] = (literal,)
+        else:
+            try:
+                found = await self._exchangers.find(next_hop)
+            except RouteError as error:
+                reply = error.reply
+                said = RemoteReply(reply.code, reply.enhanced, reply.text, "", "DNS")
+                raise Unreachable(said, reply.is_permanent) from error
+            except TemporarilyUnavailable as error:
+                raise Unreachable(
+                    own_reply("dns-unavailable", "DNS", domain=next_hop, problem=error)
+                ) from error
+        if len(self._hosts) >= _REMEMBERED:
+            self._hosts.clear()
+        self._hosts[next_hop] = (now + HOSTS_TIME, found)
+        return found
+
+    def _ways(self, next_hop: str, hosts: Sequence[Exchanger]) -> list[tuple[str, str, int]]:
+        settings = self.settings
+        named = _names_port(next_hop)
+        ours = ":" in settings.source_address if settings.source_address else None
+        ways = []
+        for host in hosts:
+            port = settings.port if host.port == 25 and not named else host.port
+            for address in host.addresses:
+                six = ":" in address
+                if (six and not settings.ipv6) or (ours is not None and six != ours):
+                    continue
+                ways.append((host.name, address, port))
+        if self._shunned:
+            now = self._reactor.seconds()
+            # Sorting is stable: among equals the order of preference stays.
+            ways.sort(key=lambda way: self._shunned.get((way[1], way[2]), 0.0) > now)
+        return ways[:ADDRESSES]
+
+    # --- one address ----------------------------------------------------------------
+
+    async def _reach(
+        self, name: str, address: str, port: int, credentials: Credentials | None
+    ) -> ClientProtocol:
+        policy = self.settings.tls
+        try:
+            return await self._open(name, address, port, policy, credentials)
+        except Unready as unready:
+            if policy != "opportunistic" or unready.trouble.kind != "handshake":
+                raise
+            self.log.info(
+                "TLS with {name} failed, clear text is tried: {why}",
+                name=name,
+                why=unready.trouble.reply.text,
+            )
+        return await self._open(name, address, port, "never", credentials)
+
+    async def _open(
+        self, name: str, address: str, port: int, policy: TlsPolicy, credentials: Credentials | None
+    ) -> ClientProtocol:
+        settings = self.settings
+        label = _label(name, address, port)
+        session = ClientSession(
+            helo=settings.helo, host=label, lmtp=settings.lmtp, tls=policy, credentials=credentials
+        )
+        client = ClientProtocol(
+            session,
+            self._reactor,
+            run_in_thread=self._run,
+            tls=self._tls.peer(name) if self._tls is not None and policy != "never" else None,
+            implicit=policy == "implicit",
+            password=credentials.password if credentials is not None else "",
+            patience=settings.patience,
+        )
+        factory = _OneClient(client, label)
+        if port:
+            source = (settings.source_address, 0) if settings.source_address else None
+            connector = self._reactor.connectTCP(address, port, factory, settings.connect_timeout, source)
+        else:
+            connector = self._reactor.connectUNIX(address, factory, settings.connect_timeout)
+        opened = client.opened
+        try:
+            return await opened
+        except Unready as unready:
+            if unready.trouble.kind == "connect":
+                if len(self._shunned) >= _REMEMBERED:
+                    self._shunned.clear()
+                self._shunned[address, port] = self._reactor.seconds() + SHUN_TIME
+            raise
+        finally:
+            if client.transport is None:
+                # Given up before it stood.
+                connector.disconnect()
+
+
+class _OneClient(ClientFactory):
+    """Connects one protocol, or tells it why not."""
+
+    noisy = False
+
+    def __init__(self, client: ClientProtocol, label: str) -> None:
+        self._client = client
+        self._label = label
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        return self._client
+
+    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        opened: Deferred[ClientProtocol] = self._client.opened
+        if not opened.called:
+            problem = reason.getErrorMessage().rstrip(".")
+            reply = own_reply("connect-failed", "connect", host=self._label, problem=problem)
+            opened.errback(Unready(Trouble(reply, "connect")))
+
+
+def _label(name: str, address: str, port: int) -> str:
+    """A host in words: ``mx.example.org [192.0.2.1]:25``."""
+    if not port:
+        return name
+    return f"[{address}]:{port}" if name == address else f"{name} [{address}]:{port}"
+
+
+def _names_port(next_hop: str) -> bool:
+    """Whether a next hop has a port of its own."""
+    return next_hop.rpartition("]")[2].rpartition(":")[2].isdigit()
+
+
+def _literal(next_hop: str) -> Exchanger | None:
+    """``192.0.2.1`` or ``192.0.2.1:25`` without brackets; nobody has to be asked."""
+    host, colon, port = next_hop.partition(":")
+    if colon and not port.isdigit():
+        return None
+    try:
+        address = str(ip_address(host))
+    except ValueError:
+        return None
+    return Exchanger(address, (address,), int(port) if colon else 25)

@@ -1,0 +1,212 @@
+"""The transport to other mail servers: MX hosts of a domain, or a smarthost."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from mta.config.settings import Relay
+from mta.deliver.connection_pool import ConnectionPool
+from mta.deliver.dialler import Dialler, DialSettings
+from mta.deliver.relay_tls import RelayTls
+from mta.interfaces import Delivery, IExchangers, IKind, IReloadable, IService, ITransport, PluginContext
+from mta.model.outcome import Outcome
+from mta.smtp.client_auth import Credentials
+from mta.smtp.client_protocol import ClientProtocol, Patience
+from mta.smtp.client_transaction import Transaction
+
+#: Next hops remembered before those that nobody uses are forgotten.
+_POOLS = 200
+
+
+class Pools:
+    """A connection pool for each next hop.
+
+    :param reactor: gives the time.
+    :param dial: opens a connection to a next hop.
+    :param connections: how many may be open to one next hop.
+    :param messages: how many messages one connection takes.
+    :param idle: seconds for which an idle connection is kept.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        dial: Callable[[str], Awaitable[ClientProtocol]],
+        *,
+        connections: int,
+        messages: int,
+        idle: float,
+    ) -> None:
+        self._reactor = reactor
+        self._dial = dial
+        self._connections = connections
+        self._messages = messages
+        self._idle = idle
+        self._pools: dict[str, ConnectionPool] = {}
+        self._forget_at = _POOLS
+
+    def deliver(self, delivery: Delivery, next_hop: str) -> Deferred[Sequence[Outcome]]:
+        """Send a message to a next hop."""
+        pool = self._pools.get(next_hop)
+        if pool is None:
+            pool = self._make(next_hop)
+        return pool.deliver(Transaction(delivery.message, delivery.addressees, delivery.sender))
+
+    def _make(self, next_hop: str) -> ConnectionPool:
+        if len(self._pools) >= self._forget_at:
+            self._pools = {name: pool for name, pool in self._pools.items() if not pool.unused}
+            self._forget_at = max(_POOLS, 2 * len(self._pools))
+        pool = self._pools[next_hop] = ConnectionPool(
+            reactor=self._reactor,
+            dial=lambda: self._dial(next_hop),
+            connections=self._connections,
+            messages=self._messages,
+            idle=self._idle,
+            name=next_hop,
+        )
+        return pool
+
+    def counts(self) -> dict[str, tuple[int, int, int]]:
+        """For each next hop: connections open, connections idle, messages waiting."""
+        return {name: pool.counts for name, pool in self._pools.items()}
+
+    async def stop(self) -> None:
+        """Say QUIT everywhere, and wait for it a few seconds at most."""
+        await DeferredList([pool.stop() for pool in self._pools.values()])
+
+
+@implementer(ITransport, IService, IReloadable)
+class RelayTransport:
+    """Relays to whoever takes mail for a next hop (see :mod:`mta.deliver.dialler`).
+
+    Credentials go to the smarthost and to nobody else.
+
+    :param settings: the ``[relay]`` table.
+    :param reactor: makes connections.
+    :param exchangers: finds hosts.
+    :param hostname: our name, unless ``settings.helo`` has another.
+    :param run_in_thread: see :class:`~mta.interfaces.PluginContext`.
+    :param base: directory to which ``password_file`` is relative.
+    :param tls: makes TLS; without one, one that trusts the system's authorities.
+    :raise ValueError: if the password cannot be read.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        settings: Relay,
+        reactor: Any,
+        exchangers: IExchangers,
+        hostname: str,
+        run_in_thread: Callable[..., Awaitable[Any]],
+        base: str = ".",
+        tls: RelayTls | None = None,
+    ) -> None:
+        self._settings = settings
+        self._base = base
+        self._credentials = self._read_credentials()
+        self._dialler = Dialler(
+            reactor=reactor,
+            exchangers=exchangers,
+            settings=DialSettings(
+                helo=settings.helo or hostname,
+                tls=settings.tls,
+                port=settings.port,
+                source_address=settings.source_address,
+                ipv6=settings.ipv6,
+                connect_timeout=settings.connect_timeout,
+                patience=Patience(settings.command_timeout, settings.data_timeout),
+            ),
+            tls=None if settings.tls == "never" else tls or RelayTls(),
+            run_in_thread=run_in_thread,
+        )
+        self._pools = Pools(
+            reactor,
+            self._dial,
+            connections=settings.connections,
+            messages=settings.messages_per_connection,
+            idle=settings.idle,
+        )
+
+    def deliver(self, delivery: Delivery) -> Deferred[Sequence[Outcome]]:
+        """See ``ITransport``.  The next hop is the addressees'; without one, the smarthost."""
+        return self._pools.deliver(delivery, delivery.addressees[0].next_hop or self._settings.smarthost)
+
+    def concurrency(self, next_hop: str) -> int:
+        """Two for each connection: one on it, and one whose envelope goes behind its data."""
+        return self._settings.connections * 2
+
+    def counts(self) -> dict[str, tuple[int, int, int]]:
+        """For each next hop: connections open, connections idle, messages waiting."""
+        return self._pools.counts()
+
+    def start(self) -> None:
+        """See ``IService``."""
+
+    async def stop(self) -> None:
+        """See ``IService``: take leave of everybody."""
+        await self._pools.stop()
+
+    def reload(self) -> None:
+        """See ``IReloadable``: read the password again."""
+        self._credentials = self._read_credentials()
+
+    def _dial(self, next_hop: str) -> Awaitable[ClientProtocol]:
+        ours = next_hop == self._settings.smarthost
+        return self._dialler.dial(next_hop, self._credentials if ours else None)
+
+    def _read_credentials(self) -> Credentials | None:
+        settings = self._settings
+        if not settings.username:
+            if settings.password_file:
+                raise ValueError("relay.password_file is set, but relay.username is not")
+            return None
+        if not settings.password_file:
+            raise ValueError("relay.username is set, but relay.password_file is not")
+        if not settings.smarthost:
+            raise ValueError("relay.username is set, but there is no relay.smarthost to log in to")
+        path = Path(self._base) / settings.password_file
+        try:
+            if path.stat().st_mode & 0o007:
+                self.log.warn("{path} can be read by everybody; make it mode 0600", path=str(path))
+            password = path.read_text("utf-8").rstrip("\r\n")
+        except OSError as trouble:
+            raise ValueError(f"relay.password_file: {path}: {trouble.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"relay.password_file: {path} is not UTF-8") from None
+        if not password:
+            raise ValueError(f"relay.password_file: {path} is empty")
+        if "\0" in password or "\n" in password or "\r" in password:
+            raise ValueError(f"relay.password_file: {path} has more than one line")
+        return Credentials(settings.username, password)
+
+
+@implementer(IPlugin, IKind)
+class RelayKind:
+    """Makes :class:`RelayTransport`."""
+
+    seam = ITransport
+    kind = "relay"
+    settings = Relay
+
+    def build(self, settings: Relay, context: PluginContext) -> RelayTransport:
+        """See :class:`~mta.interfaces.IKind`."""
+        return RelayTransport(
+            settings,
+            context.reactor,
+            context.exchangers,
+            context.hostname,
+            context.run_in_thread,
+            context.base,
+        )
+
+
+RELAY = RelayKind()

@@ -1,0 +1,136 @@
+"""TLS towards other servers: encrypt where possible, and record what the certificate is worth.
+
+The handshake itself never fails over a certificate.  Afterwards
+:meth:`PeerContext.judge` says whether it fits, and the session decides by
+``relay.tls`` whether that is enough: unauthenticated encryption is better than
+none (RFC 7435), and a reason in words is better than an alert.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from OpenSSL import SSL
+from service_identity import (
+    CertificateError,
+    VerificationError,
+)
+from service_identity.pyopenssl import verify_hostname, verify_ip_address
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from zope.interface import implementer
+
+from mta.smtp.client_protocol import TlsFound
+
+
+class RelayTls:
+    """The context that all connections share.
+
+    :param authorities: PEM file of the certification authorities to trust, in
+        place of the system's (which ``SSL_CERT_FILE`` names, too).
+    :raise ValueError: if the file cannot be read.
+    """
+
+    def __init__(self, authorities: str | Path = "") -> None:
+        self._context = SSL.Context(SSL.TLS_METHOD)
+        self._context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        self._context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+        if authorities:
+            try:
+                self._context.load_verify_locations(str(authorities))
+            except SSL.Error as trouble:
+                raise ValueError(f"{authorities}: no certificates can be read from it") from trouble
+        else:
+            self._context.set_default_verify_paths()
+        self._context.set_verify(SSL.VERIFY_PEER, _remember)
+
+    def peer(self, name: str) -> PeerContext:
+        """TLS for one connection.
+
+        :param name: host name or IP address that the certificate must be for.
+        """
+        return PeerContext(self._context, name)
+
+
+def _remember(connection: SSL.Connection, certificate: Any, problem: int, depth: int, verified: int) -> bool:
+    """Take any certificate, and keep the first objection to it."""
+    peer = connection.get_app_data()
+    if not verified and isinstance(peer, PeerContext) and not peer.objection:
+        peer.objection = _OBJECTIONS.get(problem, f"the certificate is not valid (X.509 error {problem})")
+    return True
+
+
+#: X509_V_ERR_*, in the words of x509_vfy.h made shorter.
+_OBJECTIONS = {
+    2: "the issuer of the certificate is not known",
+    9: "the certificate is not yet valid",
+    10: "the certificate has expired",
+    18: "self-signed certificate",
+    19: "self-signed certificate in the chain",
+    20: "the issuer of the certificate is not known",
+    21: "the chain of certificates is incomplete",
+    23: "the certificate is revoked",
+    26: "the certificate is not for servers",
+}
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class PeerContext:
+    """TLS of one connection, before and after the handshake.
+
+    :ivar objection: what OpenSSL has against the chain; ``""`` for nothing.
+    """
+
+    def __init__(self, context: SSL.Context, name: str) -> None:
+        self.objection = ""
+        self._context = context
+        self._name = name.rstrip(".")
+        self._connection: SSL.Connection | None = None
+        try:
+            ip_address(self._name)
+            self._is_address = True
+        except ValueError:
+            self._is_address = False
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """See ``IOpenSSLClientConnectionCreator``."""
+        connection = self._connection = SSL.Connection(self._context, None)
+        connection.set_app_data(self)
+        if not self._is_address:
+            connection.set_tlsext_host_name(self._ascii_name().encode())
+        return connection
+
+    def _ascii_name(self) -> str:
+        if self._name.isascii():
+            return self._name
+        try:
+            return self._name.encode("idna").decode()
+        except UnicodeError:
+            return self._name.encode("ascii", "replace").decode()
+
+    def judge(self) -> TlsFound:
+        """After the handshake: version, cipher, and whether the certificate fits."""
+        connection = self._connection
+        assert connection is not None
+        words = f"{connection.get_protocol_version_name()} {connection.get_cipher_name()}"
+        problem = self.objection or self._name_problem(connection)
+        # The context refers to us through the connection; the next handshake has another.
+        self._connection = None
+        if problem:
+            return TlsFound(f"{words}, not verified: {problem}", False, f"not verified: {problem}")
+        return TlsFound(f"{words}, verified as {self._name}", True, "")
+
+    def _name_problem(self, connection: SSL.Connection) -> str:
+        try:
+            if self._is_address:
+                verify_ip_address(connection, self._name)
+            else:
+                verify_hostname(connection, self._ascii_name())
+        except VerificationError:
+            return f"the certificate is not for {self._name}"
+        except CertificateError as trouble:
+            return f"the certificate names nobody: {trouble}"
+        except ValueError as trouble:
+            return f"the certificate cannot be compared with {self._name}: {trouble}"
+        return ""
