@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import sys
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 T = TypeVar("T")
+_GIVEN: set[int] = set()
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:/usr/lib/postfix/sbin"
 
 
@@ -36,10 +38,22 @@ def need_root(why: str) -> None:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
+    """A TCP port of loopback that nobody uses, now and soon.
+
+    It is below those that the kernel gives to clients: one of them could take
+    it, or connect to itself, while a server is being started again.
+    """
+    while True:
+        number = random.randrange(10_000, 32_000)
+        if number in _GIVEN:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError:
+                continue
+        _GIVEN.add(number)
         return number
 
 
@@ -86,7 +100,7 @@ class Scenario(SynchronousTestCase):
         self.addCleanup(made.stop)  # type: ignore[attr-defined]
         return made
 
-    def run(self, result: Any) -> None:  # type: ignore[override]
+    def run(self, result: Any) -> None:
         """Run it, and tell what the parts said if it failed."""
         before = self._failures(result)
         super().run(result)  # type: ignore[no-untyped-call]

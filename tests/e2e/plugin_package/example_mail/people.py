@@ -7,6 +7,7 @@ from typing import Any
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.error import UnauthorizedLogin
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
@@ -30,13 +31,13 @@ class Riddle:
     def __init__(self, word: str) -> None:
         self._word = word
 
-    def requestAvatarId(self, credentials: Any) -> bytes:
+    def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
         """The avatar id of who knows the answer."""
         name = credentials.username.decode()
         local = name.partition("@")[0]
         if credentials.password.decode() != self._word + local[::-1]:
-            raise UnauthorizedLogin("wrong answer")
-        return bytes(credentials.username)
+            return fail(UnauthorizedLogin("wrong answer"))
+        return succeed(credentials.username)
 
 
 @implementer(IPlugin, IKind)
