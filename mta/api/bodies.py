@@ -81,7 +81,7 @@ class Page(Body):
     limit: int = Field(100, ge=1, le=1000)
     sender: str = ""
     recipient: str = ""
-    state: Literal["", "queued", "held", "deferred"] = ""
+    state: Literal["", "queued", "held"] = ""
 
 
 class Search(Body):

@@ -110,7 +110,7 @@ class JournalReader:
             if not since <= event.at <= until or (rejected and event.kind not in REFUSALS):
                 return False
             # Otherwise it is another word with the same hash.
-            return wanted in (event.session.lower(), *event.keys())
+            return event.indexed and wanted in (event.session.lower(), *event.keys())
 
         def ask(shard: int, base: sqlite3.Connection) -> None:
             fitting = filter(fits, self._by_key(shard, base, key, since))
@@ -199,19 +199,27 @@ class JournalReader:
                 if "no such table" not in str(error):  # The server is just making it.
                     raise JournalError(f"{path}: {error}") from error
 
-    def _by_key(self, shard: int, connection: sqlite3.Connection, key: int, since: float) -> Iterator[Record]:
-        """Records under a key, newest first, bucket by bucket."""
-        (last,) = connection.execute("SELECT max(id) FROM events").fetchone()
+    def _by_key(self, shard: int, base: sqlite3.Connection, key: int, since: float) -> Iterator[Record]:
+        """Records that may stand under a key, newest first, bucket by bucket.
+
+        The newest events have no keys yet (``mta.queue.schema`` says why), so all of those are given.
+        """
+        base.execute("BEGIN")  # One view of everything, until it is closed.
+        (last,) = base.execute("SELECT max(id) FROM events").fetchone()
         if last is None:
             return
-        first = _first_since(connection, since - SLACK)
+        (indexed,) = base.execute("SELECT indexed FROM counters").fetchone()
+        fresh = f"SELECT {_COLUMNS} FROM events WHERE id > ? ORDER BY id DESC"  # noqa: S608
+        yield from _records(shard, base.execute(fresh, (indexed,)))
+        first = _first_since(base, since - SLACK)
+        last = min(last, indexed)
         query = "SELECT event FROM event_keys WHERE bucket = ? AND key = ? ORDER BY event DESC"
         for bucket in range(last >> BUCKET_BITS, (first >> BUCKET_BITS) - 1, -1):
-            numbers = [number for (number,) in connection.execute(query, (bucket, key))]
+            numbers = [number for (number,) in base.execute(query, (bucket, key))]
             for start in range(0, len(numbers), _BATCH):
                 some = numbers[start : start + _BATCH]
                 marks = ",".join("?" * len(some))
-                rows = connection.execute(
+                rows = base.execute(
                     f"SELECT {_COLUMNS} FROM events WHERE id IN ({marks}) ORDER BY id DESC",  # noqa: S608
                     some,
                 )

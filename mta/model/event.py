@@ -55,6 +55,11 @@ def _payload_names(cls: type[Event]) -> tuple[str, ...]:
     return names
 
 
+def event_kinds() -> frozenset[str]:
+    """The kinds that this program knows."""
+    return frozenset(kind for kind in _KINDS if kind)
+
+
 def event_from(kind: str, at: float, message: str, session: str, payload: dict[str, Any]) -> Event:
     """Build the event again from what the journal keeps.
 

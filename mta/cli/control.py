@@ -1,0 +1,115 @@
+"""Speaks with running servers: HTTP over the control socket of each shard."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mta.cli.context import CommandError, forbidden
+
+#: Seconds for an answer; a removal of many messages takes its time.
+TIMEOUT = 60.0
+
+
+def sockets(state: Path) -> list[tuple[int, Path]]:
+    """The control sockets, by shard.
+
+    :raise CommandError: if there are none, or they cannot be seen.
+    """
+    run = state / "run"
+    try:
+        paths = list(run.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        paths = []
+    except PermissionError:
+        raise CommandError(forbidden(run), os.EX_NOPERM) from None
+    found = []
+    for path in paths:
+        shard = path.name.removeprefix("control-").removesuffix(".sock")
+        if path.name == f"control-{shard}.sock" and shard.isdigit():
+            found.append((int(shard), path))
+    if not found:
+        raise CommandError(_not_running(state))
+    return sorted(found)
+
+
+def _not_running(state: Path) -> str:
+    return (
+        f"the server is not running (no control socket in {state / 'run'}); start it with `make run` or "
+        "`twistd mta`, or name its configuration with --config"
+    )
+
+
+def ask(state: Path, method: str, path: str, body: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Ask every shard; one answer for each.
+
+    :raise CommandError: if one does not answer, or refuses.
+    """
+    return [_ask(shard, socket, state, method, path, body) for shard, socket in sockets(state)]
+
+
+def ask_one(state: Path, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Ask the first shard only, where every one knows the same.
+
+    :raise CommandError: if it does not answer, or refuses.
+    """
+    shard, socket = sockets(state)[0]
+    return _ask(shard, socket, state, method, path, body)
+
+
+def _ask(
+    shard: int, socket: Path, state: Path, method: str, path: str, body: dict[str, Any] | None
+) -> dict[str, Any]:
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=TIMEOUT) as client:
+            content = None if method == "GET" else body or {}
+            answer = client.request(method, f"http://mta{path}", json=content)
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        if not os.access(socket, os.R_OK | os.W_OK):
+            raise CommandError(forbidden(socket), os.EX_NOPERM) from None
+        raise CommandError(f"{_not_running(state)}: {error}") from None
+    except httpx.TimeoutException:
+        raise CommandError(
+            f"shard {shard} did not answer within {TIMEOUT:.0f} s; what was asked may still be carried out",
+            os.EX_TEMPFAIL,
+        ) from None
+    except httpx.TransportError as error:
+        raise CommandError(f"shard {shard} broke off: {error}", os.EX_TEMPFAIL) from None
+    try:
+        content = answer.json()
+    except ValueError:
+        content = {}
+    if answer.is_success and isinstance(content, dict):
+        return content
+    raise CommandError(_told(content, answer.status_code), _status(answer.status_code))
+
+
+def _told(content: Any, status: int) -> str:
+    if not isinstance(content, dict):
+        content = {}
+    title = content.get("title", f"the server answered {status}")
+    detail = content.get("detail", "")
+    joint = ":\n" if "\n" in detail else ": "
+    return f"{title}{joint}{detail}" if detail else title
+
+
+def _status(status: int) -> int:
+    if status == 422:
+        return os.EX_CONFIG
+    if status == 503:
+        return os.EX_TEMPFAIL
+    return os.EX_USAGE if status < 500 else os.EX_SOFTWARE
+
+
+def user() -> str:
+    """Who acts, for the journal; with sudo the person behind it."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    behind = os.environ.get("SUDO_USER", "")
+    return f"{behind} as {name}" if behind and behind != name else name

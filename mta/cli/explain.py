@@ -1,0 +1,149 @@
+"""What a reply code, an enhanced code, one of our replies, or a pasted line of a log means."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import textwrap
+
+from mta.cli.context import CommandError, Context
+from mta.config.problem import nearest
+from mta.model.catalogue import REPLIES
+from mta.model.reply_entry import Entry
+from mta.model.standard import Standard
+from mta.model.standards import Codes, codes_in, reply_code, status_code
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``mta explain 550``, ``mta explain 550 5.7.26 some text``."""
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="CODE",
+        help="such as 550, 5.7.26, relay-denied, or a whole reply; without one, list our own",
+    )
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Explain."""
+    out = context.out
+    text = " ".join(arguments.words).strip()
+    if not text:
+        if out.as_json:
+            out.json([_entry_json(entry) for entry in REPLIES])
+        else:
+            rows = [(entry.code, entry.enhanced, entry.name, entry.text) for entry in REPLIES]
+            out.table(("code", "enhanced", "name", "text"), rows)
+        return os.EX_OK
+    entries, standards = explain(text)
+    if out.as_json:
+        out.json(
+            {
+                "ours": [_entry_json(entry) for entry in entries],
+                "standards": [_standard_json(standard) for standard in standards],
+            }
+        )
+    else:
+        out.line(explanation(entries, standards))
+    return os.EX_OK
+
+
+def explain(text: str) -> tuple[list[Entry], list[Standard]]:
+    """Our own entries, and what the standards say.
+
+    :param text: a code, a name of the catalogue, or a text with a code in it.
+    :raise CommandError: if there is no code in it.
+    """
+    named = REPLIES.find(text.lower()) if not text[:1].isdigit() else []
+    if named:
+        codes = Codes(str(named[0].code), named[0].enhanced)
+        return named, _standards(codes)
+    if text[:2].lower() == "x.":
+        standard = status_code(text)
+        if standard is not None:
+            return [], [standard]
+    codes = codes_in(text)
+    if not codes and text.isdigit() and reply_code(text):
+        codes = Codes(text)
+    if not codes:
+        like = nearest(text, (entry.name for entry in REPLIES))
+        hint = f"; did you mean {like!r}?" if like else ""
+        raise CommandError(
+            f"{text!r} has no code in it{hint}; give a reply code (550), an enhanced code (5.7.1), the name "
+            "of one of our replies (`mta explain` lists them), or a whole reply",
+            os.EX_USAGE,
+        )
+    return _ours(codes, text), _standards(codes)
+
+
+def _ours(codes: Codes, text: str) -> list[Entry]:
+    """Our entries with these codes; those whose words stand in the text, if there are such."""
+    found = [
+        entry
+        for entry in REPLIES
+        if (not codes.reply or str(entry.code) == codes.reply)
+        and (not codes.enhanced or entry.enhanced == codes.enhanced)
+    ]
+    spoken = [entry for entry in found if _is_said(entry.text, text)]
+    return spoken or found
+
+
+def _is_said(template: str, text: str) -> bool:
+    """Whether the fixed words of a template stand in a text, in their order."""
+    import re
+
+    fixed = [part.strip() for part in re.split(r"\{\w+\}", template)]
+    fixed = [part for part in fixed if len(part) > 3]
+    return bool(fixed) and re.search(".*".join(map(re.escape, fixed)), text) is not None
+
+
+def _standards(codes: Codes) -> list[Standard]:
+    found = [status_code(codes.enhanced) if codes.enhanced else None]
+    found.append(reply_code(codes.reply) if codes.reply else None)
+    return [standard for standard in found if standard is not None]
+
+
+def explanation(entries: list[Entry], standards: list[Standard]) -> str:
+    """All of it for a person."""
+    parts = []
+    if entries:
+        parts.append("This server says:" if len(entries) > 1 else "This server says it so:")
+    for entry in entries:
+        mark = " ".join(filter(None, (str(entry.code), entry.enhanced)))
+        lines = [f"  {mark} {entry.text}   [{entry.name}]"]
+        lines += [_wrapped("cause", entry.cause), _wrapped("remedy", entry.remedy)]
+        parts.append("\n".join(lines))
+    if standards:
+        parts.append("From any server it means:")
+    for standard in standards:
+        source = f"   [{standard.source}]" if standard.source else ""
+        lines = [f"  {standard.code} {standard.title}{source}", _wrapped("meaning", standard.meaning)]
+        lines += [_wrapped("cause", standard.cause), _wrapped("remedy", standard.remedy)]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _wrapped(name: str, text: str) -> str:
+    return textwrap.fill(text, 100, initial_indent=f"    {name:8}", subsequent_indent=" " * 12)
+
+
+def _entry_json(entry: Entry) -> dict[str, object]:
+    return {
+        "name": entry.name,
+        "code": entry.code,
+        "enhanced": entry.enhanced,
+        "text": entry.text,
+        "cause": entry.cause,
+        "remedy": entry.remedy,
+    }
+
+
+def _standard_json(standard: Standard) -> dict[str, object]:
+    return {
+        "code": standard.code,
+        "title": standard.title,
+        "meaning": standard.meaning,
+        "cause": standard.cause,
+        "remedy": standard.remedy,
+        "source": standard.source,
+    }

@@ -1,0 +1,233 @@
+"""Reads the command line of ``mta`` and calls the command.
+
+This module alone joins commands with the packages that they may not import
+(:class:`~mta.cli.context.Seams`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mta.cli.context import CommandError, Context, Seams
+from mta.cli.output import Output
+from mta.config.problem import nearest
+
+#: The commands: module, and what they do.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "write a configuration, and print the DNS records to publish"),
+    "check": ("check", "find everything that is wrong with the configuration"),
+    "user": ("user", "add, list and remove accounts, and set passwords"),
+    "queue": ("queue", "look at the queue, and hold, release, retry or remove messages"),
+    "trace": ("trace", "tell what happened to a message, address, or client"),
+    "log": ("log", "show events, newest last"),
+    "explain": ("explain", "explain a reply code, an enhanced code, or a pasted reply"),
+    "test": ("test", "tell what would become of a message, sending nothing"),
+    "send": ("send", "send a message"),
+    "reload": ("reload", "have the server read its configuration anew"),
+    "status": ("status", "numbers about the running server"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Fails with EX_USAGE, and names the nearest known word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting."""
+        raise CommandError(f"{message}\n{self.format_usage().rstrip()}", os.EX_USAGE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :param argv: without the program's name; ``None`` for the process's.
+    :return: the exit status (sysexits).
+    """
+    out = Output(sys.stdout, sys.stderr)
+    try:
+        status = _run(list(sys.argv[1:] if argv is None else argv), out)
+        sys.stdout.flush()
+    except CommandError as error:
+        out.error(str(error))
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing may be flushed into the void at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return os.EX_OK
+    except PermissionError as error:
+        from mta.cli.context import forbidden
+
+        out.error(forbidden(Path(error.filename or ".")))
+        return os.EX_NOPERM
+    return status
+
+
+def _run(argv: list[str], out: Output) -> int:
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.version:
+        from mta import __version__
+
+        out.line(f"mta {__version__}")
+        return os.EX_OK
+    name = options.command
+    if name in (None, "help"):
+        if options.rest and options.rest[0] in COMMANDS:
+            return _run([options.rest[0], "--help"], out)
+        parser.print_help(out.stream)
+        return os.EX_OK if name else os.EX_USAGE
+    if name not in COMMANDS:
+        like = nearest(name, COMMANDS)
+        hint = f"; did you mean `mta {like}`?" if like else f"; there are {', '.join(COMMANDS)}"
+        raise CommandError(f"there is no command {name!r}{hint}", os.EX_USAGE)
+    module = import_module(f"mta.cli.{COMMANDS[name][0]}")
+    own = Parser(
+        prog=f"mta {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_global_options(suppress=True)],
+        allow_abbrev=False,
+    )
+    module.add_arguments(own)
+    try:
+        arguments = own.parse_args(options.rest, options)
+    except SystemExit as done:  # --help
+        return int(done.code or 0)
+    out.as_json = arguments.json
+    config = Path(arguments.config) if arguments.config else None
+    context = Context(config, arguments.state or "", out, seams())
+    return int(module.run(arguments, context) or os.EX_OK)
+
+
+def _parser() -> Parser:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:{width}}  {help}" for name, (_, help) in COMMANDS.items())
+    parser = Parser(
+        prog="mta",
+        usage="mta [--config FILE] [--state DIR] [--json] COMMAND ...",
+        description="Operates the mail server.",
+        epilog=f"commands:\n{commands}\n\n`mta COMMAND --help` tells more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_global_options()],
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def _global_options(suppress: bool = False) -> argparse.ArgumentParser:
+    """Options that may stand before the command and after it."""
+    default: Any = argparse.SUPPRESS if suppress else None
+    parser = argparse.ArgumentParser(add_help=False, argument_default=default)
+    group = parser.add_argument_group("everywhere")
+    group.add_argument(
+        "--config",
+        "-c",
+        metavar="FILE",
+        default=argparse.SUPPRESS if suppress else os.environ.get("MTA_CONFIG"),
+        help="the configuration (default: $MTA_CONFIG, mta.toml here, or /etc/mta/mta.toml)",
+    )
+    group.add_argument("--state", metavar="DIR", help="the state directory, instead of the configuration's")
+    group.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS if suppress else False,
+        help="print JSON, for a program",
+    )
+    return parser
+
+
+# --- seams -------------------------------------------------------------------
+
+
+def seams() -> Seams:
+    """The other packages, each imported when it is called."""
+    return Seams(
+        queue_reader=_queue_reader,
+        check=_check,
+        examine=_examine,
+        add_user=_add_user,
+        set_password=_set_password,
+        remove_user=_remove_user,
+        users=_users,
+        new_password=_new_password,
+    )
+
+
+def _queue_reader(directory: Path) -> Any:
+    from mta.queue.reader import QueueReader
+
+    return QueueReader(directory)
+
+
+def _check(path: Path | None, state: str | None = None) -> list[Any]:
+    from mta.service import check
+
+    return check(path, state)
+
+
+def _examine(loaded: Any, address: str, sender: str, client_ip: str, helo: str) -> dict[str, Any]:
+    from twisted.internet import reactor
+    from twisted.internet.defer import Deferred
+
+    from mta.service import examine
+
+    loop: Any = reactor
+    results: list[Any] = []
+
+    def begin() -> None:
+        work = Deferred.fromCoroutine(examine(loaded, address, sender, client_ip, helo))
+        work.addBoth(results.append).addBoth(lambda result: loop.stop())
+
+    loop.callWhenRunning(begin)
+    loop.run()
+    if not results:
+        raise KeyboardInterrupt
+    result = results[0]
+    if hasattr(result, "raiseException"):
+        result.raiseException()
+    answer: dict[str, Any] = result
+    return answer
+
+
+def _add_user(path: Path, name: str, password: str) -> None:
+    from mta.identity.passwd import add_user
+
+    add_user(path, name, password)
+
+
+def _set_password(path: Path, name: str, password: str) -> None:
+    from mta.identity.passwd import set_password
+
+    set_password(path, name, password)
+
+
+def _remove_user(path: Path, name: str) -> None:
+    from mta.identity.passwd import remove_user
+
+    remove_user(path, name)
+
+
+def _users(text: str) -> list[str]:
+    from mta.identity.passwd import names
+
+    return names(text)
+
+
+def _new_password() -> str:
+    from mta.first_run import new_password
+
+    return new_password()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
