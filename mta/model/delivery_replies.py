@@ -177,6 +177,14 @@ DELIVERY: tuple[Entry, ...] = (
         "Wait; one message tries again soon, and the others follow. `mta queue flush` tries at once.",
     ),
     Entry(
+        "destination-slow",
+        451,
+        "4.4.5",
+        "Waiting for its turn: there is more mail for this destination than it takes",
+        "The destination is slower than mail for it comes in, so what is over waits on disk.",
+        "Wait; or allow more connections to it, if its operator agrees.",
+    ),
+    Entry(
         "removed",
         550,
         "5.7.0",

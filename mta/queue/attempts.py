@@ -1,0 +1,217 @@
+"""Deliveries under way: begun one destination after the other, as many as may be, and ended somehow."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mta.interfaces import Delivery
+from mta.model.catalogue import REPLIES
+from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
+from mta.model.reply import Reply
+from mta.queue.destinations import Destinations, is_unreachable
+from mta.queue.window import Job
+
+#: Deliveries begun in one turn of the reactor, so that it gets around to the network.
+_TURN = 50
+
+
+class Attempts:
+    """Runs jobs.
+
+    :param reactor: time and timers.
+    :param destinations: where jobs wait.
+    :param log: where trouble is told.
+    :param ended: told of each job that ended, with one outcome for each addressee, and
+        the time.
+    :ivar parallel: deliveries under way at once, over all destinations; to be set.
+    :ivar first_pause: seconds for which a destination that is down rests at first; likewise.
+    :ivar running: jobs under way.
+    :ivar is_stopped: whether nothing is begun any more.
+    """
+
+    __slots__ = (
+        "_destinations",
+        "_ended",
+        "_log",
+        "_pumping",
+        "_reactor",
+        "_turn",
+        "first_pause",
+        "is_stopped",
+        "parallel",
+        "running",
+    )
+
+    def __init__(
+        self,
+        reactor: Any,
+        destinations: Destinations,
+        *,
+        log: Logger,
+        ended: Callable[[Job, Sequence[Outcome], float], None],
+    ) -> None:
+        self._reactor = reactor
+        self._destinations = destinations
+        self._log = log
+        self._ended = ended
+        self._pumping = False
+        self._turn: Any = None
+        self.parallel = 1
+        self.first_pause = 60.0
+        self.running: set[Job] = set()
+        self.is_stopped = False
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.is_stopped = True
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+
+    def abandon(self) -> None:
+        """Break off what is under way; what comes of it is not told any more."""
+        abandoned = list(self.running)
+        self.running.clear()
+        for job in abandoned:
+            if job.attempt is not None:
+                job.attempt.cancel()
+
+    def put(self, job: Job) -> None:
+        """Begin a job if its destination is free, else let it wait."""
+        destination = job.destination
+        if (
+            destination.queue
+            or destination.running >= destination.limit
+            or len(self.running) >= self.parallel
+            or self._pumping
+            or self.is_stopped
+        ):
+            self.line_up(job)
+            if self._destinations.ready and self._turn is None:
+                self.pump()
+        else:
+            self._begin(job)
+
+    def line_up(self, job: Job) -> None:
+        """Let a job wait for its turn; :meth:`pump` is to follow."""
+        job.destination.put(job)
+        self._destinations.make_ready(job.destination)
+
+    def pump(self) -> None:
+        """Begin what can be begun, one for each destination in turn."""
+        if self._pumping or self.is_stopped:
+            return
+        if self._turn is not None:
+            if self._turn.active():
+                self._turn.cancel()
+            self._turn = None
+        destinations = self._destinations
+        ready, running = destinations.ready, self.running
+        budget = _TURN
+        self._pumping = True
+        try:
+            while ready and budget and len(running) < self.parallel:
+                destination = ready.popleft()
+                destination.ready = False
+                if destination.queue and destination.running < destination.limit:
+                    budget -= 1
+                    self._begin(destination.take())
+                    destinations.make_ready(destination)
+        finally:
+            self._pumping = False
+        if ready and not budget:
+            self._turn = self._reactor.callLater(0.0, self.pump)
+
+    # --- one attempt -----------------------------------------------------------
+
+    def _begin(self, job: Job) -> None:
+        destination = job.destination
+        now = self._reactor.seconds()
+        destination.began(now)
+        self.running.add(job)
+        transport = destination.transport
+        if transport is None:
+            reply = REPLIES.reply("transport-missing", transport=destination.name)
+            self._finish(job, _postponed(job, reply))
+            return
+        if destination.resume > now:
+            reply = REPLIES.reply("destination-down", last=destination.reply or "")
+            self._finish(job, _postponed(job, reply))
+            return
+        entry = job.entry
+        addressees = job.addressees
+        repeat = not entry.fresh or addressees[0].attempts > 0
+        try:
+            attempt = transport.deliver(Delivery(entry.message, addressees, job.sender, repeat))
+            if not isinstance(attempt, Deferred):
+                attempt = Deferred.fromCoroutine(attempt if hasattr(attempt, "send") else _awaited(attempt))
+        except Exception:
+            self._broke(Failure(), job)
+            return
+        job.attempt = attempt
+        attempt.addCallbacks(self._came, self._broke, callbackArgs=(job,), errbackArgs=(job,))
+
+    def _broke(self, failure: Failure, job: Job) -> None:
+        if job not in self.running:
+            return
+        self._trouble(job, failure)
+
+    def _came(self, outcomes: Any, job: Job) -> None:
+        if job not in self.running:
+            return
+        if not _are_outcomes(outcomes, len(job.addressees)):
+            try:
+                raise TypeError(f"{len(job.addressees)} outcomes were to come, and it was {outcomes!r:.200}")
+            except TypeError:
+                self._trouble(job, Failure())
+            return
+        destination = job.destination
+        first = outcomes[0]
+        if type(first) is Postponed and is_unreachable(outcomes):
+            destination.missed(self._reactor.seconds(), first.reply, self.first_pause)
+        elif destination.is_suspect:
+            destination.reached()
+        self._finish(job, outcomes)
+
+    def _trouble(self, job: Job, failure: Failure) -> None:
+        name = job.destination.name
+        self._log.failure(
+            "The transport {transport} failed with message {id}",
+            failure,
+            transport=name,
+            id=job.entry.message.id,
+        )
+        self._finish(job, _postponed(job, REPLIES.reply("transport-trouble", transport=name)))
+
+    def _finish(self, job: Job, outcomes: Sequence[Outcome]) -> None:
+        now = self._reactor.seconds()
+        destination = job.destination
+        self.running.discard(job)
+        job.attempt = None
+        destination.ended(now)
+        self._ended(job, outcomes, now)
+        destinations = self._destinations
+        if destination.queue:
+            destinations.make_ready(destination)
+        if destinations.ready and not self._pumping and self._turn is None:
+            self.pump()
+
+
+async def _awaited(answer: Awaitable[Sequence[Outcome]]) -> Sequence[Outcome]:
+    return await answer
+
+
+def _are_outcomes(found: Any, count: int) -> bool:
+    if not isinstance(found, list | tuple) or len(found) != count:
+        return False
+    return all(isinstance(one, Delivered | Postponed | Failed) for one in found)
+
+
+def _postponed(job: Job, reply: Reply) -> list[Outcome]:
+    outcome = Postponed(RemoteReply(reply.code, reply.enhanced, reply.text))
+    return [outcome] * len(job.addressees)

@@ -1,0 +1,575 @@
+"""The queue manager: a bounded window of messages in memory, attempts, and what comes of them.
+
+Everything that it knows is on disk as well.  A fresh message comes by
+:meth:`Manager.admitted` and needs no reading; all others are claimed from the
+spool in order of due time when there is room.  A message is in the window for
+one round of attempts (:mod:`~mta.queue.window`); what became of each attempt
+is recorded at once, but failures wait for the end of the round, so that the
+sender is told of them together.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mta.config.settings import Queue
+from mta.interfaces import Answer, IQueue, ISpool, Result, Route
+from mta.model.event import Completed, Event
+from mta.model.message import Addressee, Message
+from mta.model.outcome import Delivered, Outcome
+from mta.queue.attempts import Attempts
+from mta.queue.destinations import Destination, Destinations
+from mta.queue.notifier import Notifier
+from mta.queue.operations import Operations
+from mta.queue.rerouting import REROUTE, Rerouting
+from mta.queue.retry import Schedule
+from mta.queue.settlement import Report, Settlement, delivered_event, failed_event, put_off, settle_outcomes
+from mta.queue.window import RECIPIENTS, Entry, Job, Window, cost_of, ways
+
+T = TypeVar("T")
+
+#: Messages claimed at once.
+_PAGE = 500
+#: Seconds until the spool is asked again where nothing else says when.
+_AGAIN = 1.0
+#: Destinations that the status names.
+_NAMED = 100
+
+
+@implementer(IQueue)
+class Manager:
+    """Delivers what one shard's spool holds.
+
+    :param reactor: time and timers.
+    :param spool: keeps messages (:class:`~mta.interfaces.ISpool`).
+    :param transports: by name.  A transport may have an attribute ``final``: whether what
+        it delivers is in the mailbox; without it, it is if no other host answered.
+    :param settings: the ``[queue]`` table.
+    :param hostname: our name, for notifications.
+    :param route: finds routes for notifications, as a router does.
+    :param log: where trouble is told.
+    :param run_in_thread: ``(callable, *args) -> Deferred``, for reading content from
+        files; the reactor's own pool by default.
+    :param uniform: gives a number from 0 to 1, for jitter.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        spool: ISpool,
+        transports: Mapping[str, Any],
+        settings: Queue,
+        *,
+        hostname: str,
+        route: Callable[[str], Answer[Sequence[Route] | None]],
+        log: Logger | None = None,
+        run_in_thread: Callable[..., Awaitable[Any]] | None = None,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self._reactor = reactor
+        self._spool = spool
+        self._route = route
+        self._log = log or Logger()
+        self._uniform = uniform
+        self._window = Window(settings.window_messages, settings.window_octets)
+        self._destinations = Destinations(self._with_rerouting(transports))
+        self._attempts = Attempts(reactor, self._destinations, log=self._log, ended=self._ended)
+        self._notifier = Notifier(
+            hostname=hostname,
+            new_id=spool.new_id,
+            route=route,
+            run_in_thread=run_in_thread or self._in_pool,
+            settings=settings,
+        )
+        self._operations = Operations(self, reactor, spool, self._notifier)
+        self._started = False
+        #: Records that the spool has not confirmed.
+        self._records = 0
+        #: Whether something may be due on disk that is not in the window.
+        self._behind = False
+        self._claiming = False
+        #: Ids that left the window while a claim was under way: what it read of them is old.
+        self._left: set[str] = set()
+        self._timer: Any = None
+        self._shed_at = 0.0
+        self._quiet: Deferred[None] | None = None
+        self._go_by(settings)
+
+    # --- life ------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to claim and to deliver."""
+        self._started = True
+        self._behind = True
+        self._refill()
+
+    async def stop(self, grace: float) -> None:
+        """Start nothing more, wait for what is under way, abandon the rest.
+
+        What is abandoned is in the spool, and is tried again after the next start.
+
+        :param grace: seconds to wait at the most.
+        """
+        self._started = False
+        self._attempts.stop()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self._attempts.running or self._records:
+            self._quiet = Deferred()
+            timeout = self._reactor.callLater(max(0.0, grace), self._quiet.callback, None)
+            await self._quiet
+            self._quiet = None
+            if timeout.active():
+                timeout.cancel()
+        self._attempts.abandon()
+
+    def replace(self, settings: Queue, transports: Mapping[str, Any]) -> None:
+        """Go by these from now on; what is under way ends as it began."""
+        self._go_by(settings)
+        self._destinations.replace(self._with_rerouting(transports))
+        for destination in self._destinations:
+            self._destinations.make_ready(destination)
+        self._attempts.pump()
+        self._refill()
+
+    def _go_by(self, settings: Queue) -> None:
+        self._settings = settings
+        self._schedule = Schedule(settings.retry, settings.jitter, self._uniform)
+        self._notifier.settings = settings
+        self._window.messages = settings.window_messages
+        self._window.limit = settings.window_octets
+        self._attempts.parallel = max(64, settings.window_messages // 2)
+        self._attempts.first_pause = settings.retry[0]
+
+    def _with_rerouting(self, transports: Mapping[str, Any]) -> dict[str, Any]:
+        return {REROUTE: Rerouting(self._route, transports), **transports}
+
+    def _in_pool(self, function: Callable[..., T], *arguments: Any) -> Deferred[T]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *arguments)
+
+    def _run(self, coroutine: Coroutine[Any, Any, None], trouble: str, **facts: Any) -> None:
+        """Run to the end, and log what it raises."""
+
+        def failed(failure: Failure) -> None:
+            self._log.failure(trouble, failure, **facts)
+
+        Deferred.fromCoroutine(coroutine).addErrback(failed)
+
+    # --- into the window ---------------------------------------------------------
+
+    def admitted(self, message: Message) -> None:
+        """Deliver a message that was just committed, if there is room; else it is claimed later."""
+        window = self._window
+        if not self._started or message.id in window.entries:
+            return
+        octets = cost_of(message)
+        if not window.has_room(octets) and not self._shed(octets):
+            self._behind = True
+            return
+        entry = Entry(message, True, octets)
+        addressees = message.addressees
+        if len(addressees) > 1:
+            queued = [addressee for addressee in addressees if addressee.state == "queued"]
+            self._spread(entry, queued, self._reactor.seconds())
+            return
+        addressee = addressees[0]
+        if addressee.state != "queued":
+            return
+        sender = addressee.options.get("sender")
+        if sender is None:
+            sender = message.envelope.reverse_path
+        destination = self._destinations.get(addressee.transport, addressee.next_hop)
+        if destination.queue and not destination.has_share(window, octets, self._reactor.seconds()):
+            self._behind = True
+            return
+        window.add(entry)
+        entry.jobs = 1
+        self._attempts.put(Job(entry, destination, addressees, sender, octets))
+
+    def _spread(self, entry: Entry, addressees: list[Addressee], now: float) -> bool:
+        """Begin a round; those whose destination has no room wait on disk.
+
+        :return: whether there is anything to do.
+        """
+        window, message = self._window, entry.message
+        found = ways(message, addressees)
+        octets = entry.octets // max(1, len(found))
+        jobs: list[Job] = []
+        over: list[tuple[Destination, str, list[Addressee]]] = []
+        for (name, next_hop, sender), group in found.items():
+            destination = self._destinations.get(name, next_hop)
+            if not destination.has_share(window, octets, now):
+                over.append((destination, sender, group))
+                continue
+            for start in range(0, len(group), RECIPIENTS):
+                jobs.append(Job(entry, destination, group[start : start + RECIPIENTS], sender, octets))
+        if over and entry.fresh:
+            # They are due on disk as they stand; to put them off would be one write more.
+            self._behind = True
+            over = []
+        if not jobs and not over:
+            return False
+        window.add(entry)
+        # All before any ends: the round ends with the last of them.
+        entry.jobs = len(jobs)
+        if over:
+            self._put_off(entry, over, now)
+        put = self._attempts.put if entry.fresh else self._attempts.line_up
+        for job in jobs:
+            put(job)
+        return True
+
+    def _put_off(
+        self, entry: Entry, over: list[tuple[Destination, str, list[Addressee]]], now: float
+    ) -> None:
+        """Let those wait on disk for whom a slow destination has no room; it is no attempt."""
+        settled = Settlement()
+        for destination, sender, group in over:
+            due = destination.slot(now, self._uniform)
+            put_off(settled, entry.message, group, due, now, sender, self._settings.warn_after)
+        self._settle(entry, settled)
+
+    def _shed(self, octets: int) -> bool:
+        """Give back to the disk what waits for slow destinations beyond their share.
+
+        :return: whether there is room for so many octets now.
+        """
+        now = self._reactor.seconds()
+        if now < self._shed_at:
+            return False
+        self._shed_at = now + _AGAIN
+        window = self._window
+        for destination in self._destinations:
+            while destination.queue and not destination.has_share(window, 0, now):
+                entry = destination.queue[-1].entry
+                if entry.jobs > 1 or entry.records or entry.reports or entry.ended:
+                    break
+                destination.drop_last()
+                entry.jobs = 0
+                self._behind = True
+                self._leave(entry)
+        return window.has_room(octets)
+
+    # --- claiming ------------------------------------------------------------------
+
+    def _refill(self) -> None:
+        """Claim what is due, unless that is being done."""
+        if self._claiming or not self._started:
+            return
+        self._claiming = True
+        self._run(self._claim(), "Messages could not be claimed from the spool")
+
+    async def _claim(self) -> None:
+        window, reactor = self._window, self._reactor
+        try:
+            while self._started:
+                if not window.has_room(1) and not self._shed(1):
+                    self._behind = True
+                    self._wake(reactor.seconds() + _AGAIN)
+                    return
+                self._behind = False
+                self._left.clear()
+                messages = await self._spool.claim(
+                    reactor.seconds(),
+                    min(window.free_messages, _PAGE),
+                    max(1, window.free_octets),
+                    window.entries.keys() | self._operations.busy.keys(),
+                )
+                if self._attempts.is_stopped:
+                    return
+                taken = [message.id for message in messages if self._claimed(message)]
+                self._attempts.pump()
+                if not taken:
+                    break
+            due = await self._spool.next_due()
+            if due is not None:
+                # What is in the window is due on disk as well, and hides what is due next.
+                self._wake(max(due, reactor.seconds() + _AGAIN))
+        except Exception:
+            self._behind = True
+            self._wake(reactor.seconds() + 5 * _AGAIN)
+            raise
+        finally:
+            self._claiming = False
+            self._left.clear()
+
+    def _claimed(self, message: Message) -> bool:
+        """Begin a round for a message from the disk; ``False`` if what was read is old."""
+        identifier = message.id
+        busy = self._operations.busy
+        if identifier in self._window.entries or identifier in self._left or identifier in busy:
+            return False
+        now = self._reactor.seconds()
+        due = [one for one in message.addressees if one.state == "queued" and one.due <= now]
+        return self._spread(Entry(message, False, cost_of(message)), due, now)
+
+    def _wake(self, due: float) -> None:
+        """See to it that the spool is asked at this time, or before."""
+        if not self._started:
+            return
+        timer = self._timer
+        if timer is None or not timer.active():
+            delay = max(0.0, due - self._reactor.seconds())
+            self._timer = self._reactor.callLater(delay, self._refill)
+        elif due < timer.getTime():
+            timer.reset(max(0.0, due - self._reactor.seconds()))
+
+    # --- what comes of an attempt ------------------------------------------------------
+
+    def _ended(self, job: Job, outcomes: Sequence[Outcome], now: float) -> None:
+        """Settle the outcomes of a job."""
+        entry = job.entry
+        message = entry.message
+        entry.jobs -= 1
+        if len(outcomes) == 1 and not entry.jobs and entry.reports is None:
+            # The way of nearly every message.
+            outcome, addressee = outcomes[0], job.addressees[0]
+            if type(outcome) is Delivered and "SUCCESS" not in addressee.notify:
+                addressee.attempts += 1
+                addressee.state = "delivered"
+                delivered = delivered_event(message, addressee, outcome.reply, now)
+                self._record(entry, [addressee], [delivered], 1)
+                return
+        destination = job.destination
+        settled = settle_outcomes(
+            message,
+            job.addressees,
+            outcomes,
+            now,
+            job.sender,
+            schedule=self._schedule,
+            warn_after=self._settings.warn_after,
+            resume=destination.resume,
+            final=getattr(destination.transport, "final", None),
+        )
+        self._settle(entry, settled)
+
+    def _settle(self, entry: Entry, settled: Settlement) -> None:
+        """Record what became of a part of the round, and at its end what waited for that."""
+        reports = settled.reports
+        if entry.reports:
+            reports = entry.reports + reports
+        if entry.jobs:
+            entry.reports = reports
+            reports = []
+        else:
+            entry.reports = None
+        reports = reports + settled.successes
+        if reports:
+            self._tell(entry, settled.changed, settled.events, settled.ended, reports)
+        elif settled.changed:
+            self._record(entry, settled.changed, settled.events, settled.ended)
+        self._calm()
+
+    def _tell(
+        self,
+        entry: Entry,
+        changed: list[Addressee],
+        events: list[Event],
+        ended: int,
+        reports: Sequence[Report],
+    ) -> None:
+        """Record, with notifications in the same transaction."""
+        # The entry must stay, and a stop must wait, until it is recorded.
+        entry.records += 1
+        self._records += 1
+
+        async def tell() -> None:
+            try:
+                await self._told(entry, changed, events, ended, reports)
+            finally:
+                self._confirmed(entry)
+
+        self._run(tell(), "The end of message {id} could not be recorded", id=entry.message.id)
+
+    async def _told(
+        self,
+        entry: Entry,
+        changed: list[Addressee],
+        events: list[Event],
+        ended: int,
+        reports: Sequence[Report],
+    ) -> None:
+        message = entry.message
+        admit, told = await self._notifier.tell(message, reports, self._reactor.seconds())
+        put_off = {addressee.number for addressee in changed}
+        for report in reports:
+            addressee = report.addressee
+            if report.action == "failed":
+                events.append(failed_event(message, report))
+                changed.append(addressee)
+                ended += 1
+            elif report.action == "delayed":
+                addressee.warned = True
+                if addressee.number not in put_off:
+                    changed.append(addressee)
+        self._record(entry, changed, events + told, ended, admit)
+
+    # --- recording -----------------------------------------------------------------------
+
+    def _record(
+        self,
+        entry: Entry,
+        changed: list[Addressee],
+        events: list[Event],
+        ended: int,
+        admit: list[Message] | None = None,
+    ) -> None:
+        message = entry.message
+        entry.waiting -= ended
+        complete = not entry.waiting
+        if complete:
+            now = self._reactor.seconds()
+            events.append(Completed(at=now, message=message.id, session=message.client.session))
+        entry.records += 1
+        self._records += 1
+        answer = self._spool.record(Result(message.id, changed, complete, events, admit or []))
+        if not isinstance(answer, Deferred):
+            answer = Deferred.fromCoroutine(_awaited(answer))
+        due = None
+        if not complete:
+            due = min((one.due for one in changed if one.state == "queued"), default=None)
+        answer.addCallbacks(
+            self._recorded, self._unrecorded, callbackArgs=(entry, due, admit), errbackArgs=(entry,)
+        )
+
+    def _recorded(self, _: None, entry: Entry, due: float | None, admit: list[Message] | None) -> None:
+        self._confirmed(entry)
+        if due is not None:
+            self._wake(due)
+        if admit:
+            for message in admit:
+                self.admitted(message)
+
+    def _unrecorded(self, failure: Failure, entry: Entry) -> None:
+        # On disk it stands as before, so it is tried again: twice rather than not at all.
+        self._log.failure("An attempt of {id} was not recorded", failure, id=entry.message.id)
+        self._confirmed(entry)
+        self._wake(self._reactor.seconds() + 5 * _AGAIN)
+
+    def _confirmed(self, entry: Entry) -> None:
+        entry.records -= 1
+        self._records -= 1
+        if not entry.jobs and not entry.records:
+            self._leave(entry)
+        self._calm()
+
+    def _calm(self) -> None:
+        """Tell who waits for a stop, when nothing is under way."""
+        if self._quiet is not None and not self._records and not self._attempts.running:
+            quiet, self._quiet = self._quiet, None
+            quiet.callback(None)
+
+    def _leave(self, entry: Entry) -> None:
+        """The round has ended."""
+        window = self._window
+        window.remove(entry)
+        if self._claiming:
+            self._left.add(entry.message.id)
+        if entry.ended is not None:
+            entry.ended.callback(None)
+        if self._behind and not self._claiming and self._started:
+            if window.free_messages * 4 >= window.messages and window.free_octets * 4 >= window.limit:
+                self._refill()
+            else:
+                self._wake(self._reactor.seconds() + _AGAIN)
+
+    # --- operating -------------------------------------------------------------------------
+
+    def interrupt(self, identifier: str) -> Deferred[None] | None:
+        """End what can be ended of a message's round; answers when it has, if that takes time."""
+        entry = self._window.entries.get(identifier)
+        if entry is None:
+            return None
+        for destination in {*self._waits_for(entry)}:
+            for job in [job for job in destination.queue if job.entry is entry]:
+                destination.withdraw(job)
+                entry.jobs -= 1
+        if not entry.jobs and not entry.records:
+            self._leave(entry)
+            return None
+        ended: Deferred[None] = Deferred()
+        if entry.ended is None:
+            entry.ended = Deferred()
+        entry.ended.addCallback(ended.callback)
+        return ended
+
+    def _waits_for(self, entry: Entry) -> list[Destination]:
+        found = (self._destinations.peek(one.transport, one.next_hop) for one in entry.message.addressees)
+        return [destination for destination in found if destination is not None]
+
+    def probe(self, addressees: Sequence[Addressee] | None) -> None:
+        """Try destinations that rest, of these or of everybody."""
+        if addressees is None:
+            for destination in self._destinations:
+                destination.reached()
+            return
+        for addressee in addressees:
+            known = self._destinations.peek(addressee.transport, addressee.next_hop)
+            if known is not None:
+                known.reached()
+
+    def changed(self, identifier: str, admitted: Sequence[Message]) -> None:
+        """A message on disk may be another now, and these were admitted with that."""
+        if self._claiming:
+            self._left.add(identifier)
+        for message in admitted:
+            self.admitted(message)
+        self.look()
+
+    def look(self) -> None:
+        """Something may be due that was not."""
+        self._behind = True
+        self._wake(self._reactor.seconds())
+
+    async def hold(self, ids: Sequence[str], by: str, reason: str = "") -> int:
+        """Keep from being delivered until released; answers how many were."""
+        return await self._operations.hold(ids, by, reason)
+
+    async def release(self, ids: Sequence[str], by: str) -> int:
+        """End a hold; due at once."""
+        return await self._operations.release(ids, by)
+
+    async def retry(self, ids: Sequence[str], by: str) -> int:
+        """Due at once."""
+        return await self._operations.retry(ids, by)
+
+    async def flush(self, by: str) -> int:
+        """Everything that waits for a retry is due at once."""
+        return await self._operations.flush(by)
+
+    async def remove(self, ids: Sequence[str], by: str, reason: str = "", notify: bool = False) -> int:
+        """Take out of the queue; with ``notify`` the sender is told."""
+        return await self._operations.remove(ids, by, reason, notify)
+
+    def status(self) -> dict[str, Any]:
+        """Numbers about the window in memory, JSON values."""
+        busy = [one for one in self._destinations if not one.is_idle or one.resume]
+        busy.sort(key=lambda one: len(one.queue) + one.running, reverse=True)
+        timer = self._timer
+        return {
+            "window": {
+                "messages": len(self._window.entries),
+                "messages_limit": self._window.messages,
+                "octets": self._window.octets,
+                "octets_limit": self._window.limit,
+                "more_on_disk": self._behind,
+            },
+            "in_flight": len(self._attempts.running),
+            "in_flight_limit": self._attempts.parallel,
+            "recording": self._records,
+            "next_claim": timer.getTime() if timer is not None and timer.active() else None,
+            "destinations": [one.status() for one in busy[:_NAMED]],
+        }
+
+
+async def _awaited(answer: Awaitable[None]) -> None:
+    await answer

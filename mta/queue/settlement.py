@@ -1,0 +1,268 @@
+"""What an attempt's outcomes mean for addressees, the journal and the sender; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mta.model.catalogue import REPLIES
+from mta.model.event import DeferredTo, DeliveredTo, Event, FailedTo
+from mta.model.message import Addressee, Message
+from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
+from mta.queue.retry import Schedule
+
+#: Seconds over which come back what waited for a destination that was down.
+_SPREAD = 30.0
+
+#: What a notification says became of a recipient (RFC 3464, 2.3.3).
+Action = Literal["failed", "delayed", "delivered", "relayed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the sender is to be told of one addressee.
+
+    :ivar action: what became of it.
+    :ivar addressee: whom.
+    :ivar reply: what was said.
+    :ivar at: when, in seconds since 1970.
+    :ivar sender: whom to tell: the reverse-path of the copy; ``""`` for the null one.
+    :ivar expired: whether only time decided.
+    :ivar last: what the last attempt ended with, where time decided.
+    """
+
+    action: Action
+    addressee: Addressee
+    reply: RemoteReply
+    at: float
+    sender: str
+    expired: bool = False
+    last: RemoteReply | None = None
+
+
+class Settlement:
+    """What is to be recorded, in two parts.
+
+    :ivar changed: addressees delivered or put off: to be recorded now.
+    :ivar events: of those.
+    :ivar ended: how many of those have ended.
+    :ivar successes: what the sender is told in the same transaction.
+    :ivar reports: failures and delays, to be told together when the round ends; the
+        addressees that failed are recorded then.
+    """
+
+    __slots__ = ("changed", "ended", "events", "reports", "successes")
+
+    def __init__(self) -> None:
+        self.changed: list[Addressee] = []
+        self.events: list[Event] = []
+        self.ended = 0
+        self.successes: list[Report] = []
+        self.reports: list[Report] = []
+
+
+def delivered_event(message: Message, addressee: Addressee, reply: RemoteReply, now: float) -> DeliveredTo:
+    """The event of an addressee that has it; ``attempts`` counts this one already."""
+    return DeliveredTo(
+        at=now,
+        message=message.id,
+        session=message.client.session,
+        recipient=addressee.address,
+        original=addressee.original,
+        transport=addressee.transport,
+        next_hop=addressee.next_hop,
+        code=reply.code,
+        enhanced=reply.enhanced,
+        reply=reply.text,
+        host=reply.host,
+        command=reply.command,
+        tls=reply.tls,
+        attempt=addressee.attempts,
+        delay=now - message.created,
+    )
+
+
+def failed_event(message: Message, report: Report) -> FailedTo:
+    """The event of an addressee that does not get it."""
+    addressee, reply = report.addressee, report.reply
+    return FailedTo(
+        at=report.at,
+        message=message.id,
+        session=message.client.session,
+        recipient=addressee.address,
+        original=addressee.original,
+        transport=addressee.transport,
+        next_hop=addressee.next_hop,
+        code=reply.code,
+        enhanced=reply.enhanced,
+        reply=reply.text,
+        host=reply.host,
+        command=reply.command,
+        tls=reply.tls,
+        attempt=addressee.attempts,
+        delay=report.at - message.created,
+        expired=report.expired,
+    )
+
+
+def settle_outcomes(
+    message: Message,
+    addressees: Sequence[Addressee],
+    outcomes: Sequence[Outcome],
+    now: float,
+    sender: str,
+    *,
+    schedule: Schedule,
+    warn_after: float,
+    resume: float = 0.0,
+    final: bool | None = None,
+) -> Settlement:
+    """Change addressees as the outcomes demand, and say what follows.
+
+    :param outcomes: one for each addressee, in order.
+    :param now: when the attempt ended.
+    :param sender: the reverse-path of this copy.
+    :param warn_after: seconds after which the sender is told of a delay; 0: never.
+    :param resume: before when the destination is not tried again.
+    :param final: whether the transport is the last one, so that what it delivered is
+        in the mailbox; ``None``: it is if no other host answered.
+    """
+    settled = Settlement()
+    for addressee, outcome in zip(addressees, outcomes, strict=True):
+        reply = outcome.reply
+        addressee.attempts += 1
+        addressee.last_reply = str(reply)
+        if isinstance(outcome, Delivered):
+            addressee.state = "delivered"
+            settled.ended += 1
+            settled.changed.append(addressee)
+            settled.events.append(delivered_event(message, addressee, reply, now))
+            if sender and not outcome.dsn and "SUCCESS" in wishes(addressee):
+                relayed = bool(reply.host) if final is None else not final
+                action: Action = "relayed" if relayed else "delivered"
+                settled.successes.append(Report(action, addressee, reply, now, sender))
+        elif isinstance(outcome, Failed):
+            addressee.state = "failed"
+            settled.reports.append(Report("failed", addressee, reply, now, sender))
+        else:
+            _postpone(settled, message, addressee, outcome, now, sender, schedule, warn_after, resume)
+    return settled
+
+
+def _postpone(
+    settled: Settlement,
+    message: Message,
+    addressee: Addressee,
+    outcome: Postponed,
+    now: float,
+    sender: str,
+    schedule: Schedule,
+    warn_after: float,
+    resume: float,
+) -> None:
+    reply = outcome.reply
+    warn: float | None = None
+    if sender and warn_after and not addressee.warned and wants_delay(addressee):
+        warn = message.created + warn_after
+    due = schedule.next_due(now, addressee.attempts, message.expires, warn)
+    if due is None:
+        addressee.state = "expired"
+        settled.reports.append(expiry(message, addressee, reply, now, sender))
+        return
+    if due < resume:
+        due = min(resume + schedule.spread(_SPREAD), message.expires)
+    addressee.due = due
+    settled.changed.append(addressee)
+    settled.events.append(_deferred_event(message, addressee, reply, now))
+    if warn is not None and now >= warn - 0.001:
+        settled.reports.append(Report("delayed", addressee, reply, now, sender))
+
+
+def _deferred_event(message: Message, addressee: Addressee, reply: RemoteReply, now: float) -> DeferredTo:
+    return DeferredTo(
+        at=now,
+        message=message.id,
+        session=message.client.session,
+        recipient=addressee.address,
+        original=addressee.original,
+        transport=addressee.transport,
+        next_hop=addressee.next_hop,
+        code=reply.code,
+        enhanced=reply.enhanced,
+        reply=reply.text,
+        host=reply.host,
+        command=reply.command,
+        tls=reply.tls,
+        attempt=addressee.attempts,
+        delay=now - message.created,
+        next_attempt=addressee.due,
+    )
+
+
+def put_off(
+    settled: Settlement,
+    message: Message,
+    addressees: Sequence[Addressee],
+    due: float,
+    now: float,
+    sender: str,
+    warn_after: float,
+) -> None:
+    """Let addressees wait for a turn that their destination does not have now; it is no attempt.
+
+    :param settled: is added to.
+    :param due: when there may be one, in seconds since 1970.
+    """
+    ours = REPLIES.reply("destination-slow")
+    reply = RemoteReply(ours.code, ours.enhanced, ours.text)
+    for addressee in addressees:
+        if now >= message.expires:
+            addressee.state = "expired"
+            settled.reports.append(expiry(message, addressee, None, now, sender))
+            continue
+        addressee.due = min(due, message.expires)
+        settled.changed.append(addressee)
+        settled.events.append(_deferred_event(message, addressee, reply, now))
+        late = warn_after and now >= message.created + warn_after
+        if late and sender and not addressee.warned and wants_delay(addressee):
+            settled.reports.append(Report("delayed", addressee, reply, now, sender))
+
+
+def expiry(
+    message: Message, addressee: Addressee, last: RemoteReply | None, now: float, sender: str
+) -> Report:
+    """The report of an addressee whose time is over.
+
+    :param last: the answer of the last attempt; ``None`` if it is known by its words only.
+    """
+    words = str(last) if last is not None else addressee.last_reply or "none, it had no turn"
+    reply = REPLIES.reply("expired", time=span(now - message.created), last=words)
+    ours = RemoteReply(reply.code, reply.enhanced, reply.text)
+    return Report("failed", addressee, ours, now, sender, expired=True, last=last)
+
+
+def wishes(addressee: Addressee) -> frozenset[str]:
+    """NOTIFY keywords of this copy; those of a list's sender are not its owner's (RFC 3461, 5.2.7)."""
+    return frozenset() if "sender" in addressee.options else addressee.notify
+
+
+def wants_failure(addressee: Addressee) -> bool:
+    """Whether the sender is told of a failure (RFC 3461, 4.1); without NOTIFY it is."""
+    wish = wishes(addressee)
+    return not wish or "FAILURE" in wish
+
+
+def wants_delay(addressee: Addressee) -> bool:
+    """Whether the sender is told of a delay; without NOTIFY it is, by our choice."""
+    wish = wishes(addressee)
+    return not wish or "DELAY" in wish
+
+
+def span(seconds: float) -> str:
+    """A length of time as a person says it: ``5 days``, ``4 hours``, ``1 minute``."""
+    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size * 0.95:
+            count = max(1, round(seconds / size))
+            return f"{count} {word}" if count == 1 else f"{count} {word}s"
+    return "a minute"
