@@ -73,8 +73,8 @@ class Dns:
             listener.shutdown()
             listener.server_close()
 
-    def add_mx(self, domain: str, host: str = "", address: str = "127.0.0.1") -> None:
-        """A domain with one MX host."""
+    def add_mx(self, domain: str, host: str = "", address: str = "127.0.0.2") -> None:
+        """A domain with one MX host, which is not 127.0.0.1: that is the server under test itself."""
         host = host or f"mx.{domain}"
         self.records[domain, "MX"] = [f"10 {host}."]
         self.records[host, "A"] = [address]

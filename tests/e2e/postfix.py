@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.e2e.scenario import free_port, mails, need_root, program, wait_for
 
+#: A server under test takes 127.0.0.1 for itself when DNS names it, but not 127.0.0.2.
+_HOSTS = ("127.0.0.1", "127.0.0.2")
 #: Postfix's own services: name, type, private, chroot, command; the listener comes first.
 _SERVICES = """\
 pickup unix n - n 60 1 pickup
@@ -108,7 +110,8 @@ class Postfix:
         }
         main = "".join(f"{name} = {value}\n" for name, value in values.items())
         (base / "conf" / "main.cf").write_text(main)
-        (base / "conf" / "master.cf").write_text(f"127.0.0.1:{self.port} inet n - n - 100 smtpd\n{_SERVICES}")
+        listeners = "".join(f"{host}:{self.port} inet n - n - 100 smtpd\n" for host in _HOSTS)
+        (base / "conf" / "master.cf").write_text(listeners + _SERVICES)
         self.start()
 
     def start(self) -> None:

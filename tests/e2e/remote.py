@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.e2e.scenario import wait_for
+from tests.e2e.scenario import free_port, wait_for
 
 #: A reply line without CRLF; ``None`` closes the connection without a word.
 Script = Callable[["Remote", str], bytes | None]
@@ -31,6 +31,7 @@ class Remote:
 
     :param features: what EHLO offers.
     :param port: where it listens; 0 for any free port.
+    :param host: and at which address.
     :ivar at: what to answer at a command instead of 250: a bytes reply without
         CRLF, or ``None`` to close; a list is used up one by one.
     :ivar mails: what has been taken, in order.
@@ -38,7 +39,10 @@ class Remote:
     """
 
     def __init__(
-        self, features: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8"), port: int = 0
+        self,
+        features: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8"),
+        port: int = 0,
+        host: str = "127.0.0.1",
     ) -> None:
         self.features = features
         self.at: dict[str, bytes | list[bytes | None] | None] = {}
@@ -66,7 +70,7 @@ class Remote:
             daemon_threads = True
             request_queue_size = 128
 
-        self._listener = Listener(("127.0.0.1", port), Handler)
+        self._listener = Listener((host, port or free_port()), Handler)
         self.port: int = self._listener.server_address[1]
         threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True).start()
 

@@ -118,7 +118,7 @@ class FaultScenario(Scenario):
     def test_dns_fails(self) -> None:
         """SERVFAIL and silence are not "no such domain": the message waits, and goes when DNS is back."""
         names = self.part(Dns())
-        remote = self.part(Remote())
+        remote = self.part(Remote(host="127.0.0.2"))
         names.add_mx("remote.test")
         self.server = Server(
             self.place / "server",

@@ -68,7 +68,7 @@ class PartsScenario(Scenario):
         [record] = resolver.resolve("remote.test", "MX", search=False)
         self.assertEqual("10 mx.remote.test.", record.to_text())
         [address] = resolver.resolve("mx.remote.test", "A", tcp=True, search=False)
-        self.assertEqual("127.0.0.1", address.to_text())
+        self.assertEqual("127.0.0.2", address.to_text())
         with self.assertRaises(dns.resolver.NXDOMAIN):
             resolver.resolve("no.test", "MX", search=False)
         server.trouble = "SERVFAIL"

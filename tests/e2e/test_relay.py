@@ -97,6 +97,15 @@ class RelayScenario(Scenario):
         if answer.startswith(b"250"):
             self.bounce("null.test", "5.1.10")
 
+    def test_loop(self) -> None:
+        """An MX that is this server, for a domain that it does not serve, is not tried."""
+        names = self.part(Dns())
+        names.add_mx("loop.test", address="127.0.0.1")
+        self.start(dns={"servers": [names.address]})
+        answer = self.send("rita@loop.test", "no")
+        if answer.startswith(b"250"):
+            self.bounce("loop.test", "5.4.6")
+
     # --- to one that works -------------------------------------------------------
 
     def test_sink(self) -> None:
