@@ -122,7 +122,8 @@ class Housekeeping:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         if free <= max(_SPARE_PAGES, pages // 4):
             return False
-        connection.execute(f"PRAGMA incremental_vacuum({_VACUUMED_PAGES})").fetchall()
+        # Each page is a step, and execute() does one of a statement without columns.
+        connection.executescript(f"PRAGMA incremental_vacuum({_VACUUMED_PAGES})")
         # A database made without auto_vacuum has free pages that cannot be given back.
         (left,) = connection.execute("PRAGMA freelist_count").fetchone()
         return bool(left < free)

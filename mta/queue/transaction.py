@@ -110,10 +110,12 @@ def _columns(names: str) -> int:
 # OR ROLLBACK: a conflict ends the transaction anyway, and SQLite need not
 # remember every page as it was before the statement.
 _INSERT_MESSAGES = Statement(
-    "INSERT OR ROLLBACK INTO messages (" + MESSAGE_COLUMNS + ") VALUES ", _columns(MESSAGE_COLUMNS)
+    f"INSERT OR ROLLBACK INTO messages ({MESSAGE_COLUMNS}) VALUES ",  # noqa: S608
+    _columns(MESSAGE_COLUMNS),
 )
 _INSERT_ADDRESSEES = Statement(
-    "INSERT OR ROLLBACK INTO addressees (" + ADDRESSEE_COLUMNS + ") VALUES ", _columns(ADDRESSEE_COLUMNS)
+    f"INSERT OR ROLLBACK INTO addressees ({ADDRESSEE_COLUMNS}) VALUES ",  # noqa: S608
+    _columns(ADDRESSEE_COLUMNS),
 )
 _INSERT_EVENTS = Statement(
     "INSERT OR ROLLBACK INTO events (id, at, kind, message, session, payload) VALUES ", 6

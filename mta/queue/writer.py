@@ -181,7 +181,7 @@ class Writer:
             except Exception as error:
                 # Whatever it is, mail must go on.
                 self.log.failure("The spool's writer failed in a way that it should not")
-                self._enter_trouble(error)
+                self._enter_trouble(error, batch)
         self._finish()
 
     def _next_batch(self) -> tuple[list[Work], bool]:
