@@ -29,6 +29,22 @@ DELIVERY: tuple[Entry, ...] = (
         "The operator should mend what the text names; delivery is tried again.",
     ),
     Entry(
+        "mailbox-no-space",
+        452,
+        "4.3.1",
+        "There is no space for the mailbox of <{address}>: {problem}",
+        "The disk of the Maildir is full.",
+        "The operator should free space; delivery is tried again.",
+    ),
+    Entry(
+        "delivery-loop",
+        554,
+        "5.4.6",
+        "Mail for <{address}> loops: the message was delivered there before",
+        "The header has a Delivered-To field with the same address, so a forward leads back here.",
+        "The recipient or the operator should end the circle of forwards.",
+    ),
+    Entry(
         "pipe-postponed",
         451,
         "4.3.0",
