@@ -95,6 +95,10 @@ class _Datagrams(DatagramProtocol):
     def connectionRefused(self) -> None:
         self._fail("refuses connections")
 
+    def stopProtocol(self) -> None:
+        # An ICMP error may reach Twisted as the end of the socket, not as a refusal.
+        self._fail("refuses connections")
+
     def _fail(self, text: str) -> None:
         if not self._done.called:
             self._done.errback(ServerTrouble(text, final=False))

@@ -62,10 +62,9 @@ class MaildirTemplate:
         # Constants and fields in turn; the state directory is a constant like any other.
         pieces = _FIELD.split(text)
         pieces[1::2] = [state if name == "state" else f"{{{name}}}" for name in pieces[1::2]]
-        constant = "".join(pieces)
-        if ".." in constant.split("/"):
+        if ".." in self.text.split("/"):
             raise ValueError(f"{self.text!r} contains ..; write the path without it")
-        if not os.path.isabs(constant):
+        if not os.path.isabs("".join(pieces)):
             raise ValueError(f"{self.text!r} is no absolute path")
         self.has_local = "{local}" in text
         self._pieces = pieces
