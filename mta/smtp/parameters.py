@@ -106,6 +106,8 @@ def _original(value: str | None) -> str:
     if kind.lower() != "utf-8":
         return f"{kind};{decode_xtext(address, 'ORCPT')}"
     # RFC 6533, 3: utf-8-addr-xtext writes characters as \x{HEX}; unitext has them as they are.
+    if "\\" in _EMBEDDED.sub("", address):
+        raise SyntaxProblem("the value of ORCPT is not utf-8-addr-xtext")
     try:
         text = _EMBEDDED.sub(lambda match: chr(int(match[1], 16)), address)
         text.encode()
