@@ -69,6 +69,7 @@ class Context:
     seams: Seams
     stdin: TextIO = field(default_factory=lambda: sys.stdin)
     _loaded: Loaded | None = None
+    _queues: list[Any] | None = None
 
     def load(self) -> Loaded:
         """The configuration, read once; its warnings are printed.
@@ -120,8 +121,10 @@ class Context:
         return JournalReader([path / "queue.db" for path in self.shards()])
 
     def queues(self) -> list[Any]:
-        """A reader for each shard that has a database."""
-        readers = []
+        """A reader for each shard that has a database; opened once."""
+        if self._queues is not None:
+            return self._queues
+        self._queues = readers = []
         for path in self.shards():
             if (path / "queue.db").exists():
                 try:

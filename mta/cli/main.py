@@ -66,6 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         out.error(forbidden(Path(error.filename or ".")))
         return os.EX_NOPERM
+    except Exception as error:
+        from mta.interfaces import TemporarilyUnavailable
+
+        if not isinstance(error, TemporarilyUnavailable):
+            raise
+        out.error(str(error))
+        return os.EX_TEMPFAIL
     return status
 
 

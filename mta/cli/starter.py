@@ -1,0 +1,142 @@
+"""The files that ``mta init`` writes, and the DNS records that it asks for; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the new server shall be.
+
+    :ivar hostname: its name.
+    :ivar domains: what it serves, the main one first.
+    :ivar state: the state directory as it is to be written.
+    :ivar user: the first account; ``""`` for none.
+    :ivar certificate: path; ``""`` for a self-signed one.
+    :ivar key: likewise.
+    :ivar unprivileged: whether ports above 1024 are used.
+    """
+
+    hostname: str
+    domains: tuple[str, ...]
+    state: str
+    user: str = ""
+    certificate: str = ""
+    key: str = ""
+    unprivileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DnsRecord:
+    """A record to publish, and why."""
+
+    name: str
+    type: str
+    value: str
+    why: str
+
+
+def configuration_text(plan: Plan) -> str:
+    """``mta.toml`` for the plan."""
+    mx, submission, submissions = (2525, 2587, 2465) if plan.unprivileged else (25, 587, 465)
+    postmaster = f"postmaster = {_quoted(plan.user)}" if plan.user else '#postmaster = "you@example.org"'
+    if plan.certificate:
+        tls = f"certificate = {_quoted(plan.certificate)}\nkey = {_quoted(plan.key)}"
+    else:
+        tls = (
+            "# Until there is a certificate, a self-signed one is made in the state directory.\n"
+            f'#certificate = "/etc/letsencrypt/live/{plan.hostname}/fullchain.pem"\n'
+            f'#key = "/etc/letsencrypt/live/{plan.hostname}/privkey.pem"'
+        )
+    domains = "\n".join(_domain(name) for name in plan.domains)
+    return f"""\
+# mta.toml, written by `mta init`.  Every other setting has a default; etc/mta.toml and the
+# reference show all of them.  `mta check` finds mistakes, `mta reload` makes changes take effect.
+
+# Our name in the greeting, in EHLO and in Received.  It should resolve to this machine, and this
+# machine's address back to it.
+hostname = {_quoted(plan.hostname)}
+
+# Queue, history, Maildirs and sockets.  Relative to this file.
+state = {_quoted(plan.state)}
+
+# Processes; "auto" is one for each processor.
+workers = 1
+
+[listen]
+# From other mail servers.  For IPv6 as well: "tcp6:{mx}:interface=\\\\:\\\\:" in place of it.
+mx = ["tcp:{mx}"]
+# From people and programs: with STARTTLS and a password.
+submission = ["tcp:{submission}"]
+# The same, with TLS from the first byte.
+submissions = ["tcp:{submissions}"]
+
+[tls]
+{tls}
+
+[access]
+# Networks that may send to anywhere without a password.  Keep it small.
+relay_from = []
+
+# Accounts: `mta user add ADDRESS`.
+[[identity]]
+kind = "file"
+path = "users"
+
+{domains}
+[queue]
+# Who gets what cannot even be returned.
+{postmaster}
+
+[relay]
+# Send everything through another server, as "host:port"; empty: straight to the recipients' servers.
+smarthost = ""
+"""
+
+
+def _domain(name: str) -> str:
+    return f"""\
+[domains.{_quoted(name)}]
+maildir = "{{state}}/mail/{{domain}}/{{local}}"
+aliases = "aliases"
+"""
+
+
+def aliases_text(plan: Plan) -> str:
+    """The aliases file: every domain must have a postmaster (RFC 5321, 4.5.1)."""
+    person = plan.user or f"you@{plan.domains[0]}"
+    mark = "" if plan.user and not plan.user.startswith("postmaster@") else "#"
+    return (
+        "# NAME: ADDRESS, ADDRESS; as aliases(5).  `mta reload` makes changes take effect.\n"
+        "# Every domain must have a postmaster; others write to abuse when something is wrong.\n"
+        f"{mark}postmaster: {person}\n"
+        f"{'' if plan.user else '#'}abuse: {person}\n"
+    )
+
+
+def records(plan: Plan, addresses: Sequence[str] = ()) -> list[DnsRecord]:
+    """The DNS records to publish.
+
+    :param addresses: this machine's public ones, if they are known.
+    """
+    found = []
+    for address in addresses or ("(its address)",):
+        kind = "AAAA" if ":" in address else "A"
+        found.append(DnsRecord(f"{plan.hostname}.", kind, address, "where the server is"))
+        name = "(its address)" if address.startswith("(") else f"{ip_address(address).reverse_pointer}."
+        found.append(DnsRecord(name, "PTR", f"{plan.hostname}.", "others check that it leads back"))
+    for domain in plan.domains:
+        found.append(DnsRecord(f"{domain}.", "MX", f"10 {plan.hostname}.", "mail comes here"))
+        found.append(DnsRecord(f"{domain}.", "TXT", '"v=spf1 mx -all"', "SPF: only this server sends"))
+        policy = f'"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"'
+        found.append(DnsRecord(f"_dmarc.{domain}.", "TXT", policy, "DMARC: report, refuse nothing yet"))
+    return found
+
+
+def _quoted(text: str) -> str:
+    """A TOML string; JSON's escapes are TOML's, but for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
