@@ -57,6 +57,20 @@ def read_totals(connection: sqlite3.Connection) -> Totals:
     return Totals(*row)
 
 
+#: Each gives the largest queue id that a table knows, without going through it.
+LARGEST_IDS = (
+    "SELECT max(id) FROM messages",
+    "SELECT max(message) FROM addressees",
+    "SELECT message FROM events WHERE message IS NOT NULL ORDER BY message DESC LIMIT 1",
+)
+
+
+def largest_id(connection: sqlite3.Connection) -> int:
+    """The largest queue id in the database, as a number; 0 if there is none."""
+    found = [connection.execute(statement).fetchone() for statement in LARGEST_IDS]
+    return max([row[0] for row in found if row is not None and row[0] is not None], default=0)
+
+
 def write_totals(connection: sqlite3.Connection, totals: Totals) -> None:
     """Write the totals, inside a transaction."""
     connection.execute(
@@ -133,7 +147,10 @@ _UPDATE_ADDRESSEES = Statement(
 _WEIGH_MESSAGES = Statement(
     "SELECT count(*), ifnull(sum(size), 0), group_concat(file, '/') FROM messages WHERE id IN (", 1, ")"
 )
-_DELETE_ADDRESSEES = Statement("DELETE FROM addressees WHERE (message, number) IN (VALUES ", 2, ")")
+# With the VALUES alone behind IN, SQLite would go through the whole table.
+_DELETE_ADDRESSEES = Statement(
+    "DELETE FROM addressees WHERE (message, number) IN (SELECT * FROM (VALUES ", 2, "))"
+)
 _DELETE_ALL_ADDRESSEES = Statement("DELETE FROM addressees WHERE message IN (", 1, ")")
 _DELETE_MESSAGES = Statement("DELETE FROM messages WHERE id IN (", 1, ")")
 _DELETE_EVENTS = Statement("DELETE FROM events WHERE message IN (", 1, ")")

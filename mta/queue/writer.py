@@ -26,7 +26,7 @@ from mta.model.event import Event, Server
 from mta.queue.housekeeping import IDLE, Housekeeping
 from mta.queue.schema import DATABASE, SchemaError
 from mta.queue.shard import NO_SPACE
-from mta.queue.transaction import Totals, apply, forget, make_due, read_totals
+from mta.queue.transaction import Totals, apply, forget, largest_id, make_due, read_totals
 from mta.queue.work import Work, notes
 
 #: Bounds of one transaction: beyond, the others wait too long for their answer.
@@ -132,7 +132,7 @@ class Writer:
         """
         try:
             self._reopen()
-            self.last = self._largest_id()
+            self.last = largest_id(self._open_connection())
         except (sqlite3.Error, OSError, SchemaError) as error:
             self.close()
             raise trouble_of(error, self._path) from error
@@ -150,16 +150,6 @@ class Writer:
         self._totals = read_totals(connection)
         self._house.open(connection, self._totals)
         return connection
-
-    def _largest_id(self) -> int:
-        connection = self._open_connection()
-        largest = 0
-        for column in ("id FROM messages", "message FROM addressees", "message FROM events"):
-            table = column.split()[-1]
-            name = column.split()[0]
-            (found,) = connection.execute(f"SELECT max({name}) FROM {table}").fetchone()  # noqa: S608
-            largest = max(largest, found or 0)
-        return largest
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
