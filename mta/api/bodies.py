@@ -81,6 +81,7 @@ class Page(Body):
     limit: int = Field(100, ge=1, le=1000)
     sender: str = ""
     recipient: str = ""
+    domain: str = ""
     state: Literal["", "queued", "held"] = ""
 
 

@@ -98,7 +98,12 @@ class ControlApi:
 
         def read() -> dict[str, Any]:
             found = self._reader.page(
-                page.after, page.limit, sender=page.sender, recipient=page.recipient, state=page.state
+                page.after,
+                page.limit,
+                sender=page.sender,
+                recipient=page.recipient,
+                state=page.state,
+                domain=page.domain,
             )
             messages = [message_json(message) for message in found]
             more = messages[-1]["id"] if len(messages) == page.limit else None

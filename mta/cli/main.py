@@ -67,13 +67,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         out.error(forbidden(Path(error.filename or ".")))
         return os.EX_NOPERM
     except Exception as error:
-        from mta.interfaces import TemporarilyUnavailable
-
-        if not isinstance(error, TemporarilyUnavailable):
+        status = _known(error)
+        if status is None:
             raise
         out.error(str(error))
-        return os.EX_TEMPFAIL
+        return status
     return status
+
+
+def _known(error: Exception) -> int | None:
+    """The exit status for what other packages raise with a text for a person."""
+    from mta.config.problem import ConfigurationError
+    from mta.interfaces import TemporarilyUnavailable
+
+    if isinstance(error, ConfigurationError):
+        return os.EX_CONFIG
+    return os.EX_TEMPFAIL if isinstance(error, TemporarilyUnavailable) else None
 
 
 def _run(argv: list[str], out: Output) -> int:

@@ -56,8 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--from", dest="sender", default="", metavar="ADDRESS", help="from this sender")
-    parser.add_argument("--to", dest="recipient", default="", metavar="ADDRESS", help="to this recipient")
+    parser.add_argument(
+        "--from", dest="sender", default="", metavar="ADDRESS", help="from this sender; <> for bounces"
+    )
+    parser.add_argument(
+        "--to", dest="recipient", default="", metavar="ADDRESS", help="to this recipient, or @domain"
+    )
     parser.add_argument("--held", action="store_true", help="only what is held")
     parser.add_argument("--deferred", action="store_true", help="only what was tried before")
 
@@ -87,8 +91,15 @@ def _messages(arguments: argparse.Namespace, context: Context, after: str = "") 
 
 
 def _pages(reader: Any, arguments: argparse.Namespace, state: str, after: str) -> Iterator[Message]:
+    whole = arguments.recipient.startswith("@")
+    filters = {
+        "sender": arguments.sender,
+        "recipient": "" if whole else arguments.recipient,
+        "domain": arguments.recipient[1:] if whole else "",
+        "state": state,
+    }
     while True:
-        found = reader.page(after, _PAGE, sender=arguments.sender, recipient=arguments.recipient, state=state)
+        found = reader.page(after, _PAGE, **filters)
         yield from found
         if len(found) < _PAGE:
             return
