@@ -260,6 +260,7 @@ class DomainRouter:
             settings.separator,
             self._aliases.of(name),
             catch_all,
+            settings.transport != "maildir",
             deliver,
             partial(self._to_postmaster, name, settings),
         )

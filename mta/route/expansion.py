@@ -61,6 +61,8 @@ class LocalDomain:
     :ivar separator: between user and detail; ``""`` for none.
     :ivar aliases: its file, if it has one.
     :ivar catch_all: takes unknown addresses; ``None``, or :data:`EVERY_ADDRESS`.
+    :ivar catch_all_exists: whether the catch-all is an address of its own, though
+        nobody knows it: a transport other than maildir takes what it is given.
     :ivar deliver: (mailbox, address, detail) to the route of a mailbox.
     :ivar postmaster: the route, or another address, of a postmaster whom nobody knows.
     """
@@ -69,6 +71,7 @@ class LocalDomain:
     separator: str
     aliases: AliasFile | None
     catch_all: Address | str | None
+    catch_all_exists: bool
     deliver: Callable[[Mailbox, Address, str], Route]
     postmaster: Callable[[Address], Route | Address]
 
@@ -255,12 +258,14 @@ class _Run:
             self._deliver(step, found)
 
     def _unknown(self, step: _Step, local: LocalDomain) -> None:
-        if local.catch_all == EVERY_ADDRESS:
-            self._say(f"every address of {local.name} exists")
+        catch_all = local.catch_all
+        itself = isinstance(catch_all, Address) and key_of(catch_all) == step.key
+        if catch_all == EVERY_ADDRESS or (itself and local.catch_all_exists):
+            self._say(f"{step.address} is known to nobody but taken by the catch-all of {local.name}")
             self._deliver(step, local.deliver(Mailbox(str(step.address)), step.address, ""))
-        elif isinstance(local.catch_all, Address) and key_of(local.catch_all) != step.key:
-            self._say(f"nobody is {step.address}; the catch-all of {local.name} is {local.catch_all}")
-            self._push(step, [_Step(local.catch_all, step, step.owner, depth=step.depth + 1)])
+        elif isinstance(catch_all, Address) and not itself:
+            self._say(f"nobody is {step.address}; the catch-all of {local.name} is {catch_all}")
+            self._push(step, [_Step(catch_all, step, step.owner, depth=step.depth + 1)])
         else:
             self._say(f"neither aliases nor directory know {step.address}")
             self._fail(step, "mailbox-unknown", f"{step.address} does not exist")

@@ -63,7 +63,7 @@ class Tcp(Protocol):
         # In pieces, as a network may deliver it.
         self.transport.write(whole[:1])
         self.transport.write(whole[1:100])
-        reactor.callLater(0, self.transport.write, whole[100:])  # type: ignore[attr-defined]
+        reactor.callLater(0, self.transport.write, whole[100:])
 
 
 class LoopbackTests(TestCase):
@@ -84,8 +84,8 @@ class LoopbackTests(TestCase):
     async def test_answers(self) -> None:
         resolver = self.make()
         self.assertEqual([(10, "mx.far.test")], list(await resolver.mx("far.test")))
-        await self.assertFailure(Deferred.fromCoroutine(resolver.mx("gone.test")), NoSuchDomain)  # type: ignore[arg-type]
-        await self.assertFailure(Deferred.fromCoroutine(resolver.mx("broken.test")), TemporarilyUnavailable)  # type: ignore[arg-type]
+        await self.assertFailure(Deferred.fromCoroutine(resolver.mx("gone.test")), NoSuchDomain)
+        await self.assertFailure(Deferred.fromCoroutine(resolver.mx("broken.test")), TemporarilyUnavailable)
 
     async def test_truncated(self) -> None:
         self.assertEqual(20, len(await self.make().text("large.test")))
@@ -96,12 +96,12 @@ class LoopbackTests(TestCase):
 
     async def test_silence(self) -> None:
         answer = Deferred.fromCoroutine(self.make(timeout=0.2).mx("silent.test"))
-        error: Any = await self.assertFailure(answer, TemporarilyUnavailable)  # type: ignore[arg-type]
+        error: Any = await self.assertFailure(answer, TemporarilyUnavailable)
         self.assertIn("does not answer in time", str(error))
 
     async def test_closed_connection(self) -> None:
         answer = Deferred.fromCoroutine(self.make(timeout=2).mx("rude.test"))
-        error: Any = await self.assertFailure(answer, TemporarilyUnavailable)  # type: ignore[arg-type]
+        error: Any = await self.assertFailure(answer, TemporarilyUnavailable)
         self.assertIn("closed the connection", str(error))
 
     async def test_nobody_there(self) -> None:
@@ -112,7 +112,7 @@ class LoopbackTests(TestCase):
         resolver = self.make(f"127.0.0.1:{free}", f"127.0.0.1:{self.port}", timeout=20)
         self.assertEqual([(10, "mx.far.test")], list(await resolver.mx("far.test")))
         error: Any = await self.assertFailure(
-            Deferred.fromCoroutine(self.make(f"127.0.0.1:{free}", timeout=20).mx("far.test")),  # type: ignore[arg-type]
+            Deferred.fromCoroutine(self.make(f"127.0.0.1:{free}", timeout=20).mx("far.test")),
             TemporarilyUnavailable,
         )
         self.assertIn("refuses connections", str(error))

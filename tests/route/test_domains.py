@@ -99,9 +99,7 @@ class RouterCase(SynchronousTestCase):
         self.directory = TableDirectory(boxes("ann", "bob", "carl"))
         self.outbound: Any = OutboundRouter()
 
-    def router(
-        self, aliases: str = "", domains: dict[str, Domain] | None = None, **options: Any
-    ) -> DomainRouter:
+    def router(self, aliases: str = "", domains: dict[str, Domain] | None = None, **options: Any) -> Any:
         domains = domains or {"here.test": Domain()}
         base = Path(self.mktemp()).absolute()
         base.mkdir()
@@ -187,7 +185,7 @@ class MailboxTests(RouterCase):
     def test_own_maildir(self) -> None:
         """The directory's path wins over the template."""
         for text, path in {
-            "/home/ann/Maildir": "/home/ann/Maildir",
+            "/var/mail/ann/Maildir": "/var/mail/ann/Maildir",
             "{state}/x/{local}": "/s/x/ann",
             "ann/Maildir": "/s/ann/Maildir",
         }.items():
@@ -245,6 +243,13 @@ class MailboxTests(RouterCase):
         router = self.router(domains={"here.test": every})
         self.assertEqual(["any+x@here.test lmtp x:24"], self.routes(router, "any+x@here.test"))
         self.assertRaises(ValueError, self.router, domains={"here.test": Domain(catch_all="*")})
+
+    def test_catch_all_of_a_transport(self) -> None:
+        """A transport takes its domain's catch-all though no directory knows that address."""
+        domain = Domain(transport="archive", catch_all="box")
+        router = self.router(domains={"here.test": domain})
+        for address in ("box@here.test", "any@here.test", "any+x@here.test"):
+            self.assertEqual(["box@here.test archive"], self.routes(router, address))
 
     def test_hostname(self) -> None:
         """The host name and our own literals stand for the domain above."""

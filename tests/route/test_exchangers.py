@@ -99,10 +99,10 @@ class ExchangersCase(SynchronousTestCase):
             "own_addresses": lambda: frozenset({"192.0.2.1"}),
             "shuffle": lambda hosts: None,
         } | options
-        return Exchangers(self.resolver, **options)  # type: ignore[arg-type]
+        return Exchangers(self.resolver, **options)
 
     def ask(self, next_hop: str) -> Deferred[Sequence[Exchanger]]:
-        return Deferred.fromCoroutine(self.exchangers.find(next_hop))  # type: ignore[arg-type]
+        return Deferred.fromCoroutine(self.exchangers.find(next_hop))
 
     def hosts(self, next_hop: str) -> list[str]:
         found = self.successResultOf(self.ask(next_hop))
@@ -308,7 +308,7 @@ class RoutersTests(SynchronousTestCase):
         second = [Route("a@x.test", "second", "")]
         routers = Routers([FixedRouter("a@x.test", first), FixedRouter("a@x.test", second), OutboundRouter()])
         self.assertEqual(first, routers.route("a@x.test"))
-        self.assertEqual("relay", next(iter(routers.route("b@y.test"))).transport)  # type: ignore[arg-type]
+        self.assertEqual("relay", next(iter(routers.route("b@y.test"))).transport)
         self.assertTrue(routers.is_local("x.test"))
         self.assertFalse(routers.is_local("y.test"))
         self.assertIsNone(routers.route("postmaster"))
