@@ -23,7 +23,7 @@ def letter(subject: str, to: str = "ben@example.org") -> EmailMessage:
     """A message from Anna, with an attachment and text that is not ASCII."""
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "Anna <anna@example.org>", to, subject
-    mail.set_content("Grüße\n.\n..\nFrom here on\n")
+    mail.set_content("Grüße\n.\n..\nand so on\n")
     mail.add_attachment(bytes(range(256)) * 40, maintype="application", subtype="octet-stream")
     return mail
 
@@ -70,10 +70,11 @@ class ClientsScenario(Scenario):
         """What was said before STARTTLS does not count after it (RFC 3207, 4.2)."""
         with smtplib.SMTP("127.0.0.1", self.server.ports["mx"], timeout=20) as client:
             client.ehlo()
-            client.mail("anna@example.org")
             client.starttls(context=trusting())
+            self.assertEqual(503, client.docmd("MAIL FROM:<anna@example.org>")[0])
             client.ehlo()
-            self.assertEqual(503, client.rcpt("ben@example.org")[0])
+            client.mail("anna@example.org")
+            self.assertEqual(503, client.docmd("STARTTLS")[0])
 
     def test_starttls_injection(self) -> None:
         """Commands that came in clear text behind STARTTLS are not obeyed (CVE-2011-0411)."""

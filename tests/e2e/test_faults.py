@@ -119,7 +119,8 @@ class FaultScenario(Scenario):
         """SERVFAIL and silence are not "no such domain": the message waits, and goes when DNS is back."""
         names = self.part(Dns())
         remote = self.part(Remote(host="127.0.0.2"))
-        names.add_mx("remote.test")
+        for number in range(1, 4):
+            names.add_mx(f"remote{number}.test")
         self.server = Server(
             self.place / "server",
             access={"relay_from": ["127.0.0.0/8"]},
@@ -129,7 +130,7 @@ class FaultScenario(Scenario):
         self.part(self.server).start()
         for number, trouble in enumerate(("SERVFAIL", "REFUSED", "silent"), 1):
             names.trouble = trouble
-            to = f"far{number}@remote.test"
+            to = f"far@remote{number}.test"
             self.assertEqual(b"250", self.send(to=to)[:3])
             self.server.wait_trace(to, "deferred", "4.4.3")
             names.trouble = ""

@@ -91,6 +91,7 @@ class LargeScenario(Scenario):
         with Speaker(server.ports["mx"], 60) as speaker:
             replies = speaker.say(b"MAIL FROM:<anna@example.org>", b"RCPT TO:<ben@example.org>", b"DATA")
             self.assertEqual(b"354", replies[-1][:3])
+            speaker.socket.sendall(HEADER)
             for _ in range(5):
                 speaker.socket.sendall(STUFFED)
             speaker.socket.sendall(b".\r\n")
@@ -106,7 +107,7 @@ class LargeScenario(Scenario):
         server = self.start()
         with Speaker(server.ports["mx"]) as speaker:
             speaker.say(b"MAIL FROM:<anna@example.org>", b"RCPT TO:<ben@example.org>", b"DATA")
-            speaker.socket.sendall(STUFFED * 3)
+            speaker.socket.sendall(HEADER + STUFFED * 3)
             wait_for(lambda: self.content_files(server), "it is not streamed to a file")
         wait_for(lambda: not self.content_files(server), "its file stays in the spool")
         self.assertEqual([], server.mails("ben@example.org"))

@@ -228,4 +228,5 @@ class RelayScenario(Scenario):
         """What cannot be delivered in time comes back, with the reason."""
         self.start(relay={"smarthost": f"127.0.0.1:{free_port()}"}, queue={"expire": "3s", "retry": ["1s"]})
         self.send("far@remote.test", "in vain")
-        self.bounce("far@remote.test", "4.4.7")
+        message = self.bounce("far@remote.test", "4.4.1", "the time is over")
+        self.assertIn("Status: 4.4.7", message.as_string())
