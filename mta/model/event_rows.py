@@ -12,7 +12,9 @@ all over it: a look-up asks each bucket, from the newest to the oldest.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from hashlib import blake2b
+from json import encoder
 from typing import Any
 
 from mta.model.event import Event, event_from
@@ -23,8 +25,22 @@ BUCKET_BITS = 14
 
 EventRow = tuple[float, str, int | None, str | None, str]
 
-#: Octets that cannot be text (lone surrogates) are escaped: a row must always be writable.
-_encode = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str).encode
+
+def _encoder() -> Callable[[Any], str]:
+    # JSONEncoder.encode makes this object anew for each value, which costs more than encoding it.
+    make: Any = getattr(encoder, "c_make_encoder", None)
+    if make is None:
+        return json.JSONEncoder(
+            ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str
+        ).encode
+    encode = make(None, str, encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+    join = "".join
+    return lambda value: join(encode(value, 0))
+
+
+#: Compact JSON.  Octets that cannot be text (lone surrogates) are escaped: a row must
+#: always be writable.  What JSON does not know is written as its ``str``.
+encode_json = _encoder()
 
 
 def clean_text(text: str) -> str:
@@ -42,7 +58,7 @@ def event_row(event: Event) -> EventRow:
         event.kind,
         decode_id(event.message) if event.message else None,
         clean_text(event.session) or None,
-        _encode(event.payload()),
+        encode_json(event.payload()),
     )
 
 

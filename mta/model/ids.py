@@ -9,6 +9,9 @@ from __future__ import annotations
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUE = {digit: value for value, digit in enumerate(_DIGITS)}
+# Two digits at once, because ids are written and read several times for each message.
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
+_PAIR_VALUE = {pair: value for value, pair in enumerate(_PAIRS)}
 _EPOCH = 1_704_067_200  # 2024-01-01T00:00:00Z, so that 41 bits last until 2093
 MAX_SHARD = 63
 
@@ -45,10 +48,15 @@ class IdSource:
 
 def encode_id(number: int) -> str:
     """Write a 63-bit number as thirteen base-32 digits."""
-    digits = []
-    for shift in range(60, -1, -5):
-        digits.append(_DIGITS[number >> shift & 31])
-    return "".join(digits)
+    return (
+        _DIGITS[number >> 60 & 31]
+        + _PAIRS[number >> 50 & 1023]
+        + _PAIRS[number >> 40 & 1023]
+        + _PAIRS[number >> 30 & 1023]
+        + _PAIRS[number >> 20 & 1023]
+        + _PAIRS[number >> 10 & 1023]
+        + _PAIRS[number & 1023]
+    )
 
 
 def decode_id(text: str) -> int:
@@ -58,12 +66,22 @@ def decode_id(text: str) -> int:
     """
     if len(text) != 13:
         raise ValueError(f"{text!r} is not a queue id: it has 13 characters")
-    number = 0
-    for digit in text.lower():
-        try:
-            number = number << 5 | _VALUE[digit]
-        except KeyError:
-            raise ValueError(f"{text!r} is not a queue id: {digit!r} does not occur") from None
+    low = text.lower()
+    try:
+        number = (
+            _VALUE[low[0]] << 60
+            | _PAIR_VALUE[low[1:3]] << 50
+            | _PAIR_VALUE[low[3:5]] << 40
+            | _PAIR_VALUE[low[5:7]] << 30
+            | _PAIR_VALUE[low[7:9]] << 20
+            | _PAIR_VALUE[low[9:11]] << 10
+            | _PAIR_VALUE[low[11:13]]
+        )
+    except KeyError:
+        wrong = next((digit for digit in low if digit not in _VALUE), low)
+        raise ValueError(f"{text!r} is not a queue id: {wrong!r} does not occur") from None
+    if number >> 63:
+        raise ValueError(f"{text!r} is not a queue id: it is too large")
     return number
 
 

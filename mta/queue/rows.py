@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mta.model.envelope import Client, Envelope, Recipient
-from mta.model.event_rows import clean_text
+from mta.model.event_rows import clean_text, encode_json
 from mta.model.ids import decode_id, encode_id
 from mta.model.message import Addressee, Content, FileContent, InlineContent, Message
 from mta.queue.schema import HELD, QUEUED
-
-_encode = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"), default=str).encode
 
 MESSAGE_COLUMNS = "id, created, expires, size, sender, file, facts, trace, data"
 ADDRESSEE_COLUMNS = (
@@ -65,7 +63,7 @@ def message_row(message: Message) -> tuple[Any, ...]:
         message.size,
         envelope.reverse_path,
         file,
-        _encode(facts),
+        encode_json(facts),
         message.trace,
         data,
     )
@@ -86,7 +84,7 @@ def addressee_row(message: int, addressee: Addressee) -> tuple[Any, ...]:
         addressee.address,
         addressee.transport,
         addressee.next_hop,
-        _encode((addressee.original, addressee.options, sorted(addressee.notify), addressee.orcpt)),
+        encode_json((addressee.original, addressee.options, sorted(addressee.notify), addressee.orcpt)),
         clean_text(addressee.last_reply),
     )
 
