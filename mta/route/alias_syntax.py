@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mta.model.address import Address, AddressError, parse_address
+from mta.route.domain_name import domain_name
+from mta.route.next_hop import literal_address
 
 #: Targets of one alias at the most, include files counted in.
 MAX_TARGETS = 10_000
@@ -86,6 +88,32 @@ class _Wrong(Exception):
         self.remedy = remedy
 
 
+def target_address(text: str) -> Address:
+    """An address out of a file or directory, fit to be sent to another server.
+
+    Those who keep a list of members must not be able to put further commands
+    or half a line into an SMTP session of ours.
+
+    :raise AddressError: if it is none, or holds control characters, or its
+        domain is neither a domain name nor an address literal.
+    """
+    try:
+        address = parse_address(text)
+    except UnicodeError:
+        raise AddressError(f"{text!r} is not valid Unicode") from None
+    if not text.isprintable():
+        raise AddressError(f"{text!r} has control characters in it")
+    if address.is_literal:
+        if literal_address(address.domain) is None:
+            raise AddressError(f"{text!r}: {address.domain} is no IP address")
+    elif address.domain:
+        try:
+            domain_name(address.domain)
+        except ValueError as error:
+            raise AddressError(str(error)) from None
+    return address
+
+
 def key_of(address: Address) -> str:
     """Under which an address is found: canonical, in lower case."""
     return str(address).lower()
@@ -153,10 +181,8 @@ class AliasParser:
         try:
             if whole is not None:
                 # "Ann Smith" is a name; "ann@example.org" is what some write for an address.
-                return parse_address(whole) if "@" in whole else Address(whole, self._domain)
-            if "@" not in text:
-                return parse_address(f"{text}@{self._domain}")
-            return parse_address(text)
+                return target_address(whole if "@" in whole else str(Address(whole, self._domain)))
+            return target_address(text if "@" in text else f"{text}@{self._domain}")
         except AddressError as error:
             hint = "write a name or an address; a comment has a line of its own, commas part targets"
             if "<" in text:

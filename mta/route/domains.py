@@ -23,6 +23,7 @@ from mta.interfaces import (
 )
 from mta.model.address import Address, AddressError, parse_address
 from mta.model.catalogue import REPLIES
+from mta.route.alias_syntax import target_address
 from mta.route.aliases import Aliases
 from mta.route.domain_name import ascii_domain
 from mta.route.expansion import EVERY_ADDRESS, Expansion, LocalDomain, Questions, drive
@@ -182,7 +183,7 @@ class DomainRouter:
     def _questions(self, text: str, steps: list[str] | None) -> Questions | None:
         try:
             address = parse_address(text)
-        except AddressError as error:
+        except (AddressError, UnicodeError) as error:
             raise self._refused("mailbox-unknown", text, str(error)) from None
         home = self._home
         if not address.domain:
@@ -275,11 +276,7 @@ class DomainRouter:
         address: Address,
         detail: str,
     ) -> Route:
-        text = mailbox.address
-        try:
-            own = parse_address(text) if "@" in text else address
-        except AddressError:
-            own = address
+        own = _own_address(mailbox, address)
         if own.domain != address.domain:
             # An alternate address in one domain of a mailbox in another: that one's settings.
             domain = ascii_domain(own.domain)
@@ -311,13 +308,17 @@ class DomainRouter:
 
 def _to_transport(settings: Domain, mailbox: Mailbox, address: Address, detail: str) -> Route:
     """The other side knows its mailboxes and details: it gets the whole address."""
+    own = _own_address(mailbox, address)
     options: dict[str, Any] = {}
-    text = mailbox.address if "@" in mailbox.address else str(address)
     if detail:
         options["detail"] = detail
-        try:
-            own = parse_address(text)
-            text = str(Address(f"{own.local}{settings.separator}{detail}", own.domain))
-        except AddressError:
-            pass
-    return Route(text, settings.transport, settings.next_hop, options)
+        own = Address(f"{own.local}{settings.separator}{detail}", own.domain)
+    return Route(str(own), settings.transport, settings.next_hop, options)
+
+
+def _own_address(mailbox: Mailbox, address: Address) -> Address:
+    """The mailbox's canonical address, where the directory has a proper one."""
+    try:
+        return target_address(mailbox.address) if "@" in mailbox.address else address
+    except AddressError:
+        return address

@@ -20,7 +20,7 @@ from mta.interfaces import (
 )
 from mta.model.catalogue import REPLIES
 from mta.route.domain_name import ascii_domain
-from mta.route.next_hop import NextHop, as_address, parse_next_hop
+from mta.route.next_hop import NextHop, as_address, parse_next_hop, unmapped
 from mta.route.own_addresses import OwnAddresses
 
 
@@ -91,7 +91,7 @@ class Exchangers:
         except ValueError as error:
             raise _refused("no-such-domain", next_hop, str(error)) from None
         if hop.is_address:
-            if not hop.port and hop.host in self._own_addresses():
+            if not hop.port and unmapped(hop.host) in self._own_addresses():
                 raise _refused("mx-loop", next_hop, f"{hop.host} is an address of this server")
             return (Exchanger(hop.host, (hop.host,), hop.port or self._port),)
         if hop.ask_mx:
@@ -163,7 +163,7 @@ class Exchangers:
         ours = [
             host
             for host in hosts
-            if host.name == self._hostname or any(address in own for address in host.addresses)
+            if host.name == self._hostname or any(unmapped(address) in own for address in host.addresses)
         ]
         if not ours:
             return hosts

@@ -36,9 +36,9 @@ from mta.interfaces import (
     RouteError,
     TemporarilyUnavailable,
 )
-from mta.model.address import Address, AddressError, parse_address
+from mta.model.address import Address, AddressError
 from mta.model.catalogue import REPLIES
-from mta.route.alias_syntax import MAX_TARGETS, AliasEntry, Target, key_of
+from mta.route.alias_syntax import MAX_TARGETS, AliasEntry, Target, key_of, target_address
 from mta.route.aliases import AliasFile
 
 #: Addresses that one recipient may lead to, aliases on the way counted in.
@@ -233,17 +233,17 @@ class _Run:
             self._say(f"it goes to the Maildir {path}")
 
     def _directory_alias(self, step: _Step, alias: Alias, address: Address) -> None:
-        owner = alias.owner or step.owner
+        where = f"the alias {address}"
+        owner = step.owner
+        if alias.owner:
+            owner = str(self._parsed(alias.owner, f"the owner of {where}"))
         self._say(
             f"the directory knows {address} as an alias for {_list(alias.targets)}"
             + (f"; bounces go to {alias.owner}" if alias.owner else "")
         )
         self._push(
             step,
-            [
-                _Step(self._parsed(text, f"the alias {address}"), step, owner, depth=step.depth + 1)
-                for text in alias.targets
-            ],
+            [_Step(self._parsed(text, where), step, owner, depth=step.depth + 1) for text in alias.targets],
         )
         if not alias.targets:
             self._fail(step, "alias-trouble", f"the alias {address} of the directory leads nowhere")
@@ -317,7 +317,7 @@ class _Run:
 
     def _parsed(self, text: str, where: str) -> Address:
         try:
-            return parse_address(text)
+            return target_address(text)
         except AddressError as error:
             raise self._error("alias-trouble", f"{where}: {error}") from None
 

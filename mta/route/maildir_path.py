@@ -29,7 +29,8 @@ def component(text: str) -> str:
         if _SAFE.match(text):
             return text
     # Only ASCII is folded: the Kelvin sign must not become the letter k.
-    octets = text.encode("utf-8", "surrogateescape").lower()
+    # Lone surrogates (octets that were no UTF-8) keep what they are, apart from all else.
+    octets = text.encode("utf-8", "surrogatepass").lower()
     made = "".join(chr(octet) if octet in _SAFE_OCTETS else f"%{octet:02x}" for octet in octets)
     if made.startswith("."):
         made = "%2e" + made[1:]

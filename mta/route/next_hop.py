@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 _BRACKETS = re.compile(r"\[([^\[\]\s]+)\](?::(\d{1,5}))?\Z")
 _WITH_PORT = re.compile(r"([^\[\]:\s]+):(\d{1,5})\Z")
@@ -39,6 +39,14 @@ def as_address(text: str) -> str | None:
         return str(ip_address(text))
     except ValueError:
         return None
+
+
+def unmapped(address: str) -> str:
+    """The IPv4 address in an IPv4-mapped IPv6 address, which is where it leads; others as they are."""
+    if not address.startswith("::ffff:"):
+        return address
+    mapped = IPv6Address(address).ipv4_mapped
+    return str(mapped) if mapped else address
 
 
 def parse_next_hop(text: str) -> NextHop:

@@ -222,7 +222,7 @@ class MailboxTests(RouterCase):
         )
 
     def test_not_an_address(self) -> None:
-        for text in ("@here.test", "a..b@here.test", "x" * 65 + "@here.test"):
+        for text in ("@here.test", "a..b@here.test", "x" * 65 + "@here.test", "\udcff@here.test"):
             self.assertEqual("mailbox-unknown", self.refused(self.router(), text).reply.name)
 
     def test_trouble(self) -> None:
@@ -335,8 +335,19 @@ class AliasTests(RouterCase):
         )
         self.directory.table["team@here.test"] = Alias("team@here.test", ())
         self.assertEqual("alias-trouble", self.refused(self.router(), "team@here.test").reply.name)
-        self.directory.table["team@here.test"] = Alias("team@here.test", ("not an address",))
+        for text in ("not an address", "x@far.test>\r\nRCPT TO:<y@far.test", '"x\ny"@far.test', "x@a b"):
+            self.directory.table["team@here.test"] = Alias("team@here.test", (text,))
+            self.assertEqual("alias-trouble", self.refused(self.router(), "team@here.test").reply.name)
+
+    def test_hostile_directory(self) -> None:
+        """What people may write into a directory does not become a line of SMTP."""
+        evil = "x@far.test>\r\nRCPT TO:<y@far.test"
+        self.directory.table["team@here.test"] = Alias("team@here.test", ("ann@here.test",), evil)
         self.assertEqual("alias-trouble", self.refused(self.router(), "team@here.test").reply.name)
+        self.directory.table["ann@here.test"] = Mailbox(evil)
+        for transport in ("lmtp", "maildir"):
+            router = self.router(domains={"here.test": Domain(transport=transport)})
+            self.assertEqual("ann@here.test", router.route("ann@here.test")[0].address)
 
     def test_forwards(self) -> None:
         table = self.directory.table

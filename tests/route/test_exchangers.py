@@ -63,6 +63,7 @@ MX: dict[str, Any] = {
     "address.test": [(10, "mx1.far.test"), (20, "other-name.test"), (30, "mx3.far.test")],
     "ours.test": [(10, "mx.here.test"), (20, "mx1.far.test")],
     "ours-plain.test": [],
+    "ours-mapped.test": [(1, "mapped.test")],
     "dark-backup.test": [(5, "dark.test"), (10, "mx.here.test")],
     "gone-backup.test": [(5, "gone.test"), (10, "mx.here.test")],
     "equal.test": [(10, f"e{number}.test") for number in range(4)],
@@ -80,6 +81,7 @@ ADDRESSES: dict[str, Any] = {
     "empty.test": [],
     "dark.test": DOWN,
     "ours-plain.test": ["192.0.2.1"],
+    "mapped.test": ["::ffff:192.0.2.1"],
     "six.test": ["2001:db8::6"],
     **{f"e{number}.test": [f"192.0.2.{100 + number}"] for number in range(4)},
     **{f"h{number}.test": ["192.0.2.99"] for number in range(300)},
@@ -207,7 +209,14 @@ class LoopTests(ExchangersCase):
         self.assertEqual([self.FAR], self.hosts("address.test"))
 
     def test_loop(self) -> None:
-        for next_hop in ("ours.test", "ours-plain.test", "mx.here.test", "[192.0.2.1]"):
+        for next_hop in (
+            "ours.test",
+            "ours-plain.test",
+            "ours-mapped.test",
+            "mx.here.test",
+            "[192.0.2.1]",
+            "[IPv6:::ffff:192.0.2.1]",
+        ):
             with self.subTest(next_hop):
                 self.resolver.tables["mx"].setdefault("mx.here.test", [])
                 self.assertEqual("mx-loop", self.refused(next_hop))

@@ -73,6 +73,11 @@ class ComponentTests(SynchronousTestCase):
         same = component(one) == component(other)
         self.assertEqual(folded(one) == folded(other), same)
 
+    def test_surrogates(self) -> None:
+        """Octets that were no UTF-8 do not become what UTF-8 they look like."""
+        self.assertNotEqual(component("\udcc3\udcbc"), component("ü"))
+        self.assertTrue(component("\ud800").startswith("%"))
+
     @RUN
     @given(st.text(min_size=1, max_size=64).filter(lambda text: len(text.encode("utf-8", "replace")) <= 64))
     def test_short(self, text: str) -> None:
