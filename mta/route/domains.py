@@ -318,7 +318,10 @@ def _to_transport(settings: Domain, mailbox: Mailbox, address: Address, detail: 
 
 def _own_address(mailbox: Mailbox, address: Address) -> Address:
     """The mailbox's canonical address, where the directory has a proper one."""
+    text = mailbox.address
+    if "@" not in text or text == str(address):
+        return address
     try:
-        return target_address(mailbox.address) if "@" in mailbox.address else address
+        return target_address(text)
     except AddressError:
         return address
