@@ -90,6 +90,7 @@ class ConnectionPool:
         self._failure_until = 0.0
         self._sweep: Any = None
         self._stopped = False
+        self._held = False
 
     @property
     def unused(self) -> bool:
@@ -146,7 +147,10 @@ class ConnectionPool:
         session = client.session
         if client.messages < self._messages and not self._stopped:
             if self._waiting:
-                return self._waiting.popleft()
+                transaction = self._waiting.popleft()
+                if self._waiting:
+                    self._grow()
+                return transaction
             if not session.busy:
                 self._idle.append((client, self._reactor.seconds() + self._idle_time))
                 if self._sweep is None:
@@ -161,9 +165,14 @@ class ConnectionPool:
             transaction.reset()
             self._waiting.appendleft(transaction)
             return
-        outcomes = transaction.outcomes
-        if not transaction.done.called:
-            transaction.done.callback(outcomes)
+        if transaction.done.called:
+            return
+        # Whoever hears of it may have the next message at once, and this connection takes it.
+        self._held = client.session.free
+        try:
+            transaction.done.callback(transaction.outcomes)
+        finally:
+            self._held = False
 
     def closed(self, client: ClientProtocol) -> None:
         """A connection takes no more."""
@@ -175,7 +184,7 @@ class ConnectionPool:
     # --- opening ----------------------------------------------------------------
 
     def _grow(self) -> None:
-        if self._stopped:
+        if self._stopped or self._held:
             return
         limit = self._limit
         if self._reactor.seconds() < self._ceiling_until:

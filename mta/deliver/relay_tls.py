@@ -43,7 +43,6 @@ class RelayTls:
                 raise ValueError(f"{authorities}: no certificates can be read from it") from trouble
         else:
             self._context.set_default_verify_paths()
-        self._context.set_verify(SSL.VERIFY_PEER, _remember)
 
     def peer(self, name: str) -> PeerContext:
         """TLS for one connection.
@@ -51,14 +50,6 @@ class RelayTls:
         :param name: host name or IP address that the certificate must be for.
         """
         return PeerContext(self._context, name)
-
-
-def _remember(connection: SSL.Connection, certificate: Any, problem: int, depth: int, verified: int) -> bool:
-    """Take any certificate, and keep the first objection to it."""
-    peer = connection.get_app_data()
-    if not verified and isinstance(peer, PeerContext) and not peer.objection:
-        peer.objection = _OBJECTIONS.get(problem, f"the certificate is not valid (X.509 error {problem})")
-    return True
 
 
 #: X509_V_ERR_*, in the words of x509_vfy.h made shorter.
@@ -96,10 +87,18 @@ class PeerContext:
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """See ``IOpenSSLClientConnectionCreator``."""
         connection = self._connection = SSL.Connection(self._context, None)
-        connection.set_app_data(self)
+        connection.set_verify(SSL.VERIFY_PEER, self._remember)
         if not self._is_address:
             connection.set_tlsext_host_name(self._ascii_name().encode())
         return connection
+
+    def _remember(
+        self, connection: SSL.Connection, certificate: Any, problem: int, depth: int, verified: int
+    ) -> bool:
+        """Take any certificate, and keep the first objection to it."""
+        if not verified and not self.objection:
+            self.objection = _OBJECTIONS.get(problem, f"the certificate is not valid (X.509 error {problem})")
+        return True
 
     def _ascii_name(self) -> str:
         if self._name.isascii():
@@ -115,7 +114,7 @@ class PeerContext:
         assert connection is not None
         words = f"{connection.get_protocol_version_name()} {connection.get_cipher_name()}"
         problem = self.objection or self._name_problem(connection)
-        # The context refers to us through the connection; the next handshake has another.
+        # It refers to us, too; nobody needs the circle any more.
         self._connection = None
         if problem:
             return TlsFound(f"{words}, not verified: {problem}", False, f"not verified: {problem}")

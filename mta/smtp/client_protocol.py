@@ -215,6 +215,9 @@ class ClientProtocol(Protocol):
         if out:
             self.transport.writeSequence(out)
         patience = self._patience
+        if session.over or self._gone is not None:
+            # The time for taking leave is running.
+            return
         if session.waits_for_content and self._stream is None:
             self._deadline = self._reactor.seconds() + patience.data
         else:

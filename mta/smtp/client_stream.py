@@ -61,15 +61,16 @@ class ContentStream:
         self._transport.registerProducer(self, True)
         try:
             while self._wanted():
-                block = await self._run(self._next)
+                block, last = await self._run(self._next)
                 if self._paused and self._wanted():
                     self._resumed = Deferred()
                     await self._resumed
                 if not self._wanted():
                     break
-                if block is None:
-                    return True
                 self._transport.write(block)
+                if last:
+                    # At once: the server may answer before a thread could say so.
+                    return True
                 self._progressed()
             return False
         finally:
@@ -82,10 +83,8 @@ class ContentStream:
     def _wanted(self) -> bool:
         return self._going
 
-    def _next(self) -> bytes | None:
-        """The next block as it goes out; ``None`` behind the last.  Runs in a thread."""
-        if self._left < 0:
-            return None
+    def _next(self) -> tuple[bytes, bool]:
+        """The next block as it goes out, and whether it is the last.  Runs in a thread."""
         block = next(self._blocks, b"")
         self._left -= len(block)
         if self._left < 0 or (not block and self._left):
@@ -93,14 +92,14 @@ class ContentStream:
         data, self._first = self._first + block, b""
         if self._stuffer is not None:
             data = self._stuffer.stuff(data)
-        if not self._left:
-            # Behind the last octet there must be no other: that, too, would be damage.
-            if next(self._blocks, b""):
-                raise ContentDamaged("the content is longer than it was when it was accepted")
-            self._left = -1
-            if self._stuffer is not None:
-                data += self._stuffer.end()
-        return data
+        if self._left:
+            return data, False
+        # Behind the last octet there must be no other: that, too, would be damage.
+        if next(self._blocks, b""):
+            raise ContentDamaged("the content is longer than it was when it was accepted")
+        if self._stuffer is not None:
+            data += self._stuffer.end()
+        return data, True
 
     # --- IPushProducer ---------------------------------------------------------
 

@@ -10,7 +10,7 @@ from mta.smtp.client_transaction import Transaction
 
 MAIL = b"From: a@b.test\r\nSubject: x\r\n\r\nhello\r\n.dot\r\n"
 TRACE = b"Received: from c.test by mx.local.test; now\r\n"
-OFFER = ("PIPELINING", "8BITMIME", "SIZE 1000000", "ENHANCEDSTATUSCODES")
+OFFER = ("PIPELINING", "8BITMIME", "SIZE 100000000", "ENHANCEDSTATUSCODES")
 
 
 def transaction(
