@@ -37,9 +37,15 @@ def data(session: ServerSession, argument: bytes) -> None:
         session.reader = DataReader(session.gate)
         session.output.append(START_DATA)
         return
+    impatient(session)
+
+
+def impatient(session: ServerSession) -> None:
+    """DATA was refused: if the client did not wait for the reply, close.
+
+    What follows is content, and must not be taken for commands.
+    """
     if session.more and not session.closing:
-        # The client did not wait for the 354.  What follows is content, not
-        # commands, and must not be taken for them.
         session.refuse("data", REPLIES.reply("pipelining-forbidden", command="DATA"))
         session.hang_up()
 

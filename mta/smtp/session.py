@@ -28,34 +28,13 @@ from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event, Rejected
 from mta.model.reply import Reply
-from mta.smtp.commands import COMMANDS
-from mta.smtp.content import content_ended, overflowed
-from mta.smtp.exchange import auth_line
+from mta.smtp.dispatch import consume
 from mta.smtp.framing import ChunkReader, ContentGate, DataReader
 from mta.smtp.replies import encode
-from mta.smtp.states import (
-    ALLOWED,
-    CHUNKING,
-    CLOSED,
-    FOREIGN,
-    GREETED,
-    KNOWN,
-    OPENING,
-    READY,
-    TLS,
-    TRANSACTION,
-    complaint,
-)
+from mta.smtp.states import CLOSED, GREETED, OPENING, READY, TLS, TRANSACTION
 from mta.smtp.terms import Terms
 
 _log = Logger()
-
-#: RFC 4954, 4: octets of a base64 line in an exchange, CRLF included.
-MAX_AUTH_LINE = 12288
-#: Octets of a line without an end that are passed over before the session is closed.
-MAX_SKIPPED = 65536
-#: How a TLS record of a handshake begins.
-_HANDSHAKE = b"\x16\x03"
 
 Then = Callable[["ServerSession", Any], None]
 
@@ -86,7 +65,6 @@ class ServerSession:
 
     __slots__ = (
         "_recipient",
-        "_skipped",
         "_then",
         "account",
         "barred",
@@ -112,6 +90,7 @@ class ServerSession:
         "reader",
         "refused",
         "shared",
+        "skipped",
         "started",
         "state",
         "terms",
@@ -132,7 +111,9 @@ class ServerSession:
         self.started = 0.0
         #: Input that waits for the end of its line, or for an answer.
         self.buffer = b""
-        self._skipped = 0
+        #: Octets of a line that is too long, as far as they have come.
+        self.skipped = 0
+        #: Whether octets follow the command under way in what has arrived.
         self.more = False
         self.esmtp = False
         self.keyword = "SMTP"
@@ -168,11 +149,12 @@ class ServerSession:
         if self.buffer:
             data = self.buffer + data
         if self.state == OPENING:
-            self._too_early()
+            self.refuse("connect", REPLIES.reply("too-early"))
+            self.hang_up()
         elif self.question is not None:
             self.buffer = data
         else:
-            self._run(data)
+            consume(self, data)
 
     def answer(self, value: Any) -> None:
         """The question is answered: go on with what waits."""
@@ -181,7 +163,7 @@ class ServerSession:
             return
         then(self, value)
         if self.buffer and self.question is None:
-            self._run(self.buffer)
+            consume(self, self.buffer)
         if self.draining:
             self.drain()
 
@@ -242,123 +224,6 @@ class ServerSession:
     def busy(self) -> bool:
         """Whether it is we who are awaited, not the client."""
         return self.question is not None
-
-    # --- input ---------------------------------------------------------------
-
-    def _run(self, data: bytes) -> None:
-        self.buffer = b""
-        position, size = 0, len(data)
-        while position < size and self.question is None and not self.closing:
-            if self.reader is not None:
-                block = data[position:] if position else data
-                rest = self.reader.feed(block)
-                gate = self.gate
-                if gate is not None and gate.fault is not None:
-                    self.drop_content()
-                if rest is None:
-                    if gate is not None and gate.size > 2 * self.terms.limits.message_size:
-                        overflowed(self)
-                    return
-                data, position, size = rest, 0, len(rest)
-                content_ended(self)
-                continue
-            end = data.find(b"\n", position)
-            if end < 0:
-                self._wait_for_line(data[position:] if position else data)
-                return
-            line = data[position : end + 1]
-            position = end + 1
-            self.more = position < size
-            if self._skipped or len(line) > self._longest:
-                self._skipped = 0
-                self.exchange = None
-                self.reply(REPLIES.reply("line-too-long", limit=self.terms.limits.line))
-                continue
-            text = line[:-2]
-            if line[-2:] != b"\r\n" or b"\r" in text:
-                self._bad_ending(line)
-            elif self.exchange is not None:
-                auth_line(self, text)
-            else:
-                self._command(text)
-        if position < size and not self.closing and self.state != TLS:
-            self.buffer = data[position:] if position else data
-
-    @property
-    def _longest(self) -> int:
-        limit = self.terms.limits.line
-        return limit if self.exchange is None else max(limit, MAX_AUTH_LINE)
-
-    def _wait_for_line(self, rest: bytes) -> None:
-        if not self._skipped and len(rest) <= self._longest:
-            if rest.startswith(_HANDSHAKE) and self._is_foreign(rest):
-                self.close("not-smtp", stage="command")
-            else:
-                self.buffer = rest
-            return
-        self._skipped += len(rest)
-        if self._skipped > MAX_SKIPPED:
-            self.refuse("command", REPLIES.reply("line-too-long", limit=self.terms.limits.line))
-            if not self.closing:
-                self.close("too-many-errors")
-
-    def _bad_ending(self, line: bytes) -> None:
-        self.exchange = None
-        if self._is_foreign(line):
-            self.close("not-smtp", stage="command")
-        else:
-            self.refuse("command", REPLIES.reply("bad-line-ending"))
-
-    def _is_foreign(self, line: bytes) -> bool:
-        """Whether it is the speech of another protocol: HTTP, or TLS where it is not expected."""
-        if line.startswith(_HANDSHAKE):
-            return not self.commands
-        return line.partition(b" ")[0].upper() in FOREIGN
-
-    def _too_early(self) -> None:
-        self.refuse("connect", REPLIES.reply("too-early"))
-        self.hang_up()
-
-    def _command(self, line: bytes) -> None:
-        verb, _, argument = line.partition(b" ")
-        handler = COMMANDS.get(verb)
-        if handler is None:
-            verb = verb.rstrip().upper()
-            handler = COMMANDS.get(verb)
-            if handler is None:
-                self._unknown(verb)
-                return
-        self.commands += 1
-        if self.commands > self.terms.limits.commands:
-            self.close("too-many-commands")
-            return
-        if self.draining and verb != b"QUIT" and not (self.state == CHUNKING and verb == b"BDAT"):
-            self.close("shutting-down")
-            return
-        if 0 in argument:
-            self.reply(REPLIES.reply("bad-syntax", command=verb.decode(), problem="a NUL octet"))
-        elif self.state & ALLOWED[verb][0] or verb == b"BDAT":
-            handler(self, argument.strip())
-        else:
-            self.out_of_order(verb)
-
-    def out_of_order(self, verb: bytes) -> None:
-        """The command is not allowed in this state."""
-        name = "no-recipients" if verb == b"DATA" and self.refused else "bad-sequence"
-        self.reply(REPLIES.reply(name, problem=complaint(verb, self.state)))
-
-    def _unknown(self, verb: bytes) -> None:
-        if self._is_foreign(verb):
-            self.close("not-smtp", stage="command")
-            return
-        self.commands += 1
-        if verb in KNOWN:
-            self.reply(REPLIES.reply("not-implemented", command=verb.decode()))
-            return
-        self.unknown += 1
-        self.reply(REPLIES.reply("unknown-command"))
-        if self.unknown > self.terms.limits.unknown_commands and not self.closing:
-            self.close("too-many-errors", evidence={"unknown_commands": self.unknown})
 
     # --- questions -----------------------------------------------------------
 

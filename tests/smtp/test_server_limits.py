@@ -116,8 +116,8 @@ class CountTests(SynchronousTestCase):
     def test_errors(self) -> None:
         """The error after the last one allowed ends the session, with both replies."""
         d = Dialogue(limits=limits(errors=3)).hello()
-        self.assertEqual(["503"] * 3, codes(d.say(*["DATA"] * 3)))
-        self.assertEqual(["503", "421"], codes(d.say("DATA", "NOOP")))
+        self.assertEqual(["503"] * 3, codes(d.say(*["RCPT TO:<a@b>"] * 3)))
+        self.assertEqual(["503", "421"], codes(d.say("RCPT TO:<a@b>", "NOOP")))
         self.assertTrue(d.closed)
         self.assertEqual({"errors": 4}, d.events[-1].evidence)
 
@@ -125,7 +125,7 @@ class CountTests(SynchronousTestCase):
         """A message that arrives makes good for errors."""
         d = Dialogue(limits=limits(errors=3)).hello()
         for _ in range(3):
-            d.say(*["DATA"] * 3)
+            d.say(*["RCPT TO:<a@b>"] * 3)
             d.begin()
             d.say("DATA")
             self.assertEqual(["250"], codes(d.say("x", ".")))

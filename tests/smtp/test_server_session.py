@@ -148,6 +148,18 @@ class OrderTests(SynchronousTestCase):
         text = d.say("MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA")
         self.assertEqual(["250", "550", "554"], codes(text))
 
+    def test_content_without_waiting(self) -> None:
+        """Content behind a DATA that is refused is never read as commands."""
+        for lines in (["DATA"], ["MAIL FROM:<a@b>", "DATA"], ["MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA x"]):
+            d = Dialogue().hello()
+            text = d.say(*lines, "MAIL FROM:<evil@x>", ".", "QUIT")
+            self.assertEqual("503 5.5.0 DATA must be the last command", text.splitlines()[-1][:39])
+            self.assertTrue(d.closed)
+            self.assertNotIn(("sender", "evil@x"), d.reception.asked)
+        d = Dialogue().hello()
+        text = d.say("MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA", "x: y", ".", "QUIT")
+        self.assertEqual(["250", "250", "354", "250", "221"], codes(text))
+
     def test_reset(self) -> None:
         """RSET and EHLO end a transaction."""
         d = Dialogue().hello().begin()
