@@ -83,9 +83,9 @@ class Parts:
         :return: what is wrong with them; what had errors keeps what it had.
         """
         troubles = []
-        for item in (self.aliases, *self.plugins):
+        for reread in (self.aliases.reload, *(plugin.reload for plugin in self.plugins)):
             try:
-                await item.reload()
+                await reread()
             except ValueError as error:
                 troubles.append(str(error))
             except Exception as error:

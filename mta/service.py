@@ -12,10 +12,11 @@ import os
 import secrets
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import IService
 from twisted.internet.threads import deferToThreadPool
@@ -33,7 +34,7 @@ from mta.identity.passwd import add_user
 from mta.identity.secret import load_secret
 from mta.intake.reception import Reception
 from mta.intake.rehearsal import rehearse
-from mta.interfaces import PluginContext
+from mta.interfaces import ISpool, PluginContext
 from mta.journal.log import LogSink
 from mta.journal.reader import JournalReader
 from mta.listener import Listener
@@ -288,14 +289,13 @@ class Server:
     # --- sessions ------------------------------------------------------------
 
     def _factory(self, role: str, connections: Connections) -> SmtpFactory:
-        submission = role in ("submission", "submissions")
         return SmtpFactory(
             reactor=self._reactor,
             role=role,
             hostname=self._loaded.settings.hostname,
             reception=self.reception,
-            authenticator=self.parts.authenticator if submission else None,
-            tls=self._tls if role in ("mx", "submission") else None,
+            authenticator=self.parts.authenticator if role.startswith("submission") else None,
+            tls=None if role == "local" else self._tls,
             limits=self._loaded.settings.limits,
             connections=connections,
             session_id=self._session_id,
@@ -314,7 +314,7 @@ class Server:
             descriptor = adopted.get((role, description))
             factory: Any
             if role == "http":
-                factory = health_site(self.status)
+                factory = health_site(self.health)
             elif role == "submissions":
                 factory = TLSMemoryBIOFactory(self._tls, False, self.factories[role])
             else:
@@ -372,8 +372,12 @@ class Server:
         self.manager.replace(new.queue, parts.transports)
         self._connections.limits = new.limits
         for role, factory in self.factories.items():
-            factory.limits = new.limits
-            factory.authenticator = parts.authenticator if role.startswith("submission") else None
+            factory.replace(
+                reception=self.reception,
+                authenticator=parts.authenticator if role.startswith("submission") else None,
+                tls=None if role == "local" else self._tls,
+                limits=new.limits,
+            )
         for unsubscribe in self._unsubscribe_plugins:
             unsubscribe()
         self._unsubscribe_plugins = [self.spool.subscribe(sink) for sink in parts.sinks]
@@ -386,6 +390,10 @@ class Server:
         """Numbers about this worker, JSON values."""
         sessions = {role: len(factory.sessions) for role, factory in self.factories.items()}
         return {"pid": os.getpid(), "sessions": sessions, "queue": self.manager.status()}
+
+    def health(self) -> dict[str, Any]:
+        """What anybody may know."""
+        return {"sessions": self._connections.total, "in_flight": self.manager.status()["in_flight"]}
 
     async def rehearse(self, address: str, sender: str = "", client_ip: str = "", helo: str = "") -> Any:
         """What would become of a message: see :func:`~mta.intake.rehearsal.rehearse`."""
@@ -451,11 +459,11 @@ def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
         problems += error.problems
     if loaded.settings.tls.certificate:
         try:
-            context = _certificate(loaded, reactor.seconds())  # type: ignore[attr-defined]
+            context = _certificate(loaded, time.time())
         except ConfigurationError as error:
             problems += error.problems
         else:
-            days = (context.expires - reactor.seconds()) / 86400  # type: ignore[attr-defined]
+            days = (context.expires - time.time()) / 86400
             if days < 14:
                 what = (
                     f"the certificate expires in {days:.0f} days"
@@ -476,7 +484,9 @@ def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
     return sorted(problems, key=lambda problem: problem.line)
 
 
-async def _rehearse(parts: Parts, environment: Environment, reception: Reception, *what: str) -> Any:
+async def _rehearse(
+    parts: Parts, environment: Environment, reception: Reception, *what: str
+) -> dict[str, Any]:
     async def trace(address: str) -> list[str]:
         steps, _ = await parts.router.trace(address)
         return steps
@@ -507,7 +517,7 @@ async def examine(
     reception = Reception(
         reactor=reactor,
         hostname=loaded.settings.hostname,
-        spool=None,
+        spool=cast(ISpool, None),  # nothing is admitted
         router=parts.router,
         pipeline=parts.pipeline,
         relay_from=loaded.settings.access.relay_from,

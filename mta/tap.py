@@ -35,7 +35,7 @@ class Options(usage.Options, AuthOptions):
     ]
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         #: How the log is written; known once the configuration is read.
         self.log = Log()
         self._descriptions: list[str] = []
@@ -65,9 +65,15 @@ class Options(usage.Options, AuthOptions):
                 raise usage.UsageError("--worker and --inherit are for the supervisor's use") from None
         parent: Any = self.parent
         if parent is not None and not parent.get("logger") and not parent.get("syslog"):
-            # twistd asks for the observer after the configuration was read, but wants to know
-            # now whom to ask.
-            parent["logger"] = self._observer
+            # twistd makes the observer after the configuration was read, which is when its
+            # format is known; but its own postOptions, still to come, takes only a dotted name.
+            finish = parent.postOptions
+
+            def finish_and_choose() -> None:
+                finish()
+                parent["logger"] = self._observer
+
+            parent.postOptions = finish_and_choose
 
     def worker_arguments(self) -> list[str]:
         """What a supervisor gives on to its workers."""
@@ -97,7 +103,7 @@ class Options(usage.Options, AuthOptions):
         if name == "-" or (parent.get("nodaemon") and not name):
             stream = sys.__stdout__
         else:
-            stream = LogFile.fromFullPath(name or "twistd.log")  # type: ignore[no-untyped-call]
+            stream = LogFile.fromFullPath(name or "twistd.log")
         return make_observer(self.log.format, self.log.level, stream)
 
 

@@ -71,20 +71,14 @@ async def _asked(
     refusal = await settle(reception.connect(client))
     if refusal is None and helo:
         refusal = await settle(reception.hello(client))
-    stages: list[tuple[str, Callable[[], Any]]] = [
-        ("MAIL FROM", lambda: reception.sender(client, None, envelope)),
-        ("RCPT TO", lambda: reception.recipient(client, envelope, recipient)),
-    ]
     if refusal is not None:
         steps.append(f"The client is answered {refusal}.")
         return refusal
-    reply: Reply | None = None
-    for stage, ask in stages:
-        reply = await settle(ask())
-        steps.append(f"{stage} is answered {reply}.")
-        if not reply.is_positive:
-            break
-    assert reply is not None
+    reply: Reply = await settle(reception.sender(client, None, envelope))
+    steps.append(f"MAIL FROM is answered {reply}.")
+    if reply.is_positive:
+        reply = await settle(reception.recipient(client, envelope, recipient))
+        steps.append(f"RCPT TO is answered {reply}.")
     return reply
 
 

@@ -2,6 +2,11 @@
 
 from twisted.application.service import ServiceMaker
 
+from mta.deliver.error import ERROR as error_transport
+from mta.deliver.lmtp import LMTP as lmtp_transport
+from mta.deliver.maildir import MAILDIR as maildir_transport
+from mta.deliver.pipe import PIPE as pipe_transport
+from mta.deliver.relay import RELAY as relay_transport
 from mta.identity.file import FILE as file_identity
 from mta.identity.ldap import LDAP as ldap_identity
 
@@ -13,7 +18,12 @@ service = ServiceMaker(
 )
 
 __all__ = [
+    "error_transport",
     "file_identity",
     "ldap_identity",
+    "lmtp_transport",
+    "maildir_transport",
+    "pipe_transport",
+    "relay_transport",
     "service",
 ]
