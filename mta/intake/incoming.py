@@ -36,7 +36,7 @@ class Incoming:
     :param envelope: complete; every recipient has its routes.
     """
 
-    __slots__ = ("_blocks", "_client", "_envelope", "_file", "_id", "_reception", "_size")
+    __slots__ = ("_blocks", "_client", "_envelope", "_file", "_id", "_producer", "_reception", "_size")
 
     def __init__(self, reception: Reception, client: Client, envelope: Envelope) -> None:
         self._reception = reception
@@ -46,6 +46,7 @@ class Incoming:
         self._blocks: list[bytes] = []
         self._size = 0
         self._file: Any = None
+        self._producer: Any = None
 
     def write(self, block: bytes) -> None:
         """Take some octets."""
@@ -57,12 +58,15 @@ class Incoming:
         if self._size > self._reception.inline:
             data = b"".join(self._blocks)
             self._file = self._reception.spool.create_file(self._id)
+            if self._producer is not None:
+                self._file.register(self._producer)
             self._file.write(data)
             # What is kept is the start of the message, for the header section.
             self._blocks = [data[: self._reception.header_size]]
 
     def register(self, producer: Any) -> None:
         """Let the spool pause the network while the disk is slower."""
+        self._producer = producer
         if self._file is not None:
             self._file.register(producer)
 

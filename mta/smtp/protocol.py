@@ -199,6 +199,9 @@ class SmtpProtocol(ESMTP):
             session.wants_tls = False
             self._start_tls()
         elif session.question is not None or self._paused:
+            if session.reader is None:
+                # Whoever kept the content has all of it, and will not say that it can go on.
+                self._spool_paused = False
             self._regulate()
 
     def _wait_for(self, question: Any) -> None:

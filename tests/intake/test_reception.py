@@ -28,6 +28,10 @@ class MemoryFile:
     def __init__(self) -> None:
         self.data = b""
         self.aborted = False
+        self.producer: Any = None
+
+    def register(self, producer: Any) -> None:
+        self.producer = producer
 
     def write(self, block: bytes) -> None:
         self.data += block
@@ -251,6 +255,14 @@ class ReceptionTests(SynchronousTestCase):
         (reply,) = self.send(self.reception(inline=300), "ann@local.test", data=data)
         self.assertEqual(reply.code, 250)
         self.assertEqual(self.spool.files[0].data, data)
+
+    def test_a_file_may_pause_the_network(self) -> None:
+        """The producer is given before there is a file."""
+        incoming = self.reception(inline=3).data(Client("s1"), Envelope("a@b.test"))
+        producer = object()
+        incoming.register(producer)
+        incoming.write(b"more than that")
+        self.assertIs(self.spool.files[0].producer, producer)
 
     def test_lmtp_gets_a_reply_for_each_recipient(self) -> None:
         replies = self.send(self.reception(), "ann@local.test", "all@local.test", role="lmtp")

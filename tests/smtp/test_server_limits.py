@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import UNIXAddress
@@ -9,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.config.settings import Limits
 from mta.model.catalogue import REPLIES
 from mta.smtp.connections import Connections
 from tests.smtp.server_fakes import Dialogue, FakeReception, codes, later, limits, refusal
@@ -266,6 +268,18 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual("220", d.heard()[:3])
         self.assertEqual("", d.protocol.session.client.address)
         d.hello("localhost").begin()
+
+
+class DocumentationTests(SynchronousTestCase):
+    """docs/reference/limits.rst tells of every limit, with its default."""
+
+    def test_every_limit(self) -> None:
+        text = (Path(__file__).parents[2] / "docs/reference/limits.rst").read_text("utf-8")
+        for name, value in Limits().model_dump().items():  # type: ignore[call-arg]
+            shown = {300.0: "5 minutes", 86400.0: "1 day"}.get(value, str(value))
+            if name.endswith("_size"):
+                shown = f"{value >> 20} MiB" if value >= 1 << 20 else f"{value >> 10} KiB"
+            self.assertRegex(text, rf"(?m)^``{name}`` \({shown}[,)]")
 
 
 class DrainTests(SynchronousTestCase):

@@ -239,6 +239,14 @@ class OrderTests(SynchronousTestCase):
         recipient.callback(REPLIES.reply("sender-ok"))
         self.assertEqual("producing", d.transport.producerState)
 
+    def test_spool_forgets_to_resume(self) -> None:
+        """Once all of it has come, the network is not paused any more."""
+        d = Dialogue().hello().begin()
+        d.say("DATA")
+        d.reception.incoming[0].producer.pauseProducing()
+        self.assertEqual(["250"], codes(d.say("x", ".")))
+        self.assertEqual("producing", d.transport.producerState)
+
     def test_spool_pauses_the_network(self) -> None:
         """What keeps content gets a producer that it can pause."""
         d = Dialogue().hello().begin()
