@@ -94,7 +94,8 @@ class DomainRouter:
             except ValueError as error:
                 problems.append(f'[domains."{name}"] {error}')
         self._home = self._home_domain()
-        self._by_name.setdefault(self._hostname, self._home)
+        if self._hostname:
+            self._by_name.setdefault(self._hostname, self._home)
         self._postmaster: Address | None = None
         try:
             if postmaster:
