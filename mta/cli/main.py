@@ -67,11 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         out.error(forbidden(Path(error.filename or ".")))
         return os.EX_NOPERM
     except Exception as error:
-        status = _known(error)
-        if status is None:
+        known = _known(error)
+        if known is None:
             raise
         out.error(str(error))
-        return status
+        return known
     return status
 
 
