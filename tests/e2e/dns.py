@@ -18,13 +18,13 @@ class Dns:
 
     :param records: (name, type) to values, such as
         ``("remote.test", "MX"): ["10 mx.remote.test."]``; other names do not exist.
-    :ivar trouble: ``""``, ``SERVFAIL``, ``REFUSED``, or ``silent``.
+    :ivar trouble: for a domain and all below it: ``SERVFAIL``, ``REFUSED``, or ``silent``.
     :ivar asked: the questions, as ``name TYPE``.
     """
 
     def __init__(self, records: dict[tuple[str, str], list[str]] | None = None) -> None:
         self.records = dict(records or {})
-        self.trouble = ""
+        self.trouble: dict[str, str] = {}
         self.asked: list[str] = []
         server = self
 
@@ -85,12 +85,13 @@ class Dns:
         name = question.name.to_text(omit_final_dot=True).lower()
         kind = dns.rdatatype.to_text(question.rdtype)
         self.asked.append(f"{name} {kind}")
-        if self.trouble == "silent":
+        trouble = next((what for domain, what in self.trouble.items() if name.endswith(domain)), "")
+        if trouble == "silent":
             return None
         reply = dns.message.make_response(query)
         reply.flags |= dns.flags.AA | dns.flags.RA
-        if self.trouble:
-            reply.set_rcode(dns.rcode.from_text(self.trouble))
+        if trouble:
+            reply.set_rcode(dns.rcode.from_text(trouble))
             return reply.to_wire()
         values = self.records.get((name, kind))
         if values:

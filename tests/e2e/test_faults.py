@@ -119,23 +119,26 @@ class FaultScenario(Scenario):
         """SERVFAIL and silence are not "no such domain": the message waits, and goes when DNS is back."""
         names = self.part(Dns())
         remote = self.part(Remote(host="127.0.0.2"))
-        for number in range(1, 4):
-            names.add_mx(f"remote{number}.test")
+        names.trouble = {"one.test": "SERVFAIL", "two.test": "REFUSED", "three.test": "silent"}
+        for domain in names.trouble:
+            names.add_mx(domain)
         self.server = Server(
             self.place / "server",
             access={"relay_from": ["127.0.0.0/8"]},
             dns={"servers": [names.address]},
             relay={"port": remote.port},
+            # The resolver believes a failure for some seconds.
+            queue={"retry": ["3s"]},
         )
         self.part(self.server).start()
-        for number, trouble in enumerate(("SERVFAIL", "REFUSED", "silent"), 1):
-            names.trouble = trouble
-            to = f"far@remote{number}.test"
-            self.assertEqual(b"250", self.send(to=to)[:3])
-            self.server.wait_trace(to, "deferred", "4.4.3")
-            names.trouble = ""
-            remote.wait(number)
-            self.server.wait_trace(to, "delivered")
+        for domain in names.trouble:
+            self.assertEqual(b"250", self.send(to=f"far@{domain}")[:3])
+        for domain in names.trouble:
+            self.server.wait_trace(f"far@{domain}", "deferred", "4.4.3")
+        names.trouble = {}
+        remote.wait(3)
+        for domain in ("one.test", "two.test", "three.test"):
+            self.server.wait_trace(f"far@{domain}", "delivered")
 
     def test_killed_with_content_coming(self) -> None:
         """Files of content that never was acknowledged are swept after a crash."""

@@ -71,7 +71,7 @@ class PartsScenario(Scenario):
         self.assertEqual("127.0.0.2", address.to_text())
         with self.assertRaises(dns.resolver.NXDOMAIN):
             resolver.resolve("no.test", "MX", search=False)
-        server.trouble = "SERVFAIL"
+        server.trouble["remote.test"] = "SERVFAIL"
         with self.assertRaises(dns.resolver.NoNameservers):
             resolver.resolve("remote.test", "MX", search=False)
 

@@ -39,22 +39,22 @@ class PluginPackageScenario(Scenario):
         with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=20) as client:
             client.starttls(context=trusting())
             with self.assertRaises(smtplib.SMTPAuthenticationError):
-                client.login("anna@example.org", "sesame-anna")
+                client.login("ben@example.org", "sesame-ben")
         with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=20) as client:
             client.starttls(context=trusting())
             # The checker, and the directory that knows whose addresses they are.
-            client.login("anna@example.org", "sesame-" + "anna"[::-1])
+            client.login("ben@example.org", "sesame-neb")
             with self.assertRaises(smtplib.SMTPRecipientsRefused):
-                client.sendmail("anna@example.org", ["carl@example.org"], "Subject: x\r\n\r\nx\r\n")
-            client.sendmail("anna@example.org", ["ben@example.org"], "Subject: hello\r\n\r\nHello.\r\n")
+                client.sendmail("ben@example.org", ["carl@example.org"], "Subject: x\r\n\r\nx\r\n")
+            client.sendmail("ben@example.org", ["anna@example.org"], "Subject: hello\r\n\r\nHello.\r\n")
             # The judge.
             with self.assertRaises(smtplib.SMTPDataError) as caught:
-                client.sendmail("anna@example.org", ["ben@example.org"], "Subject: viagra\r\n\r\nx\r\n")
+                client.sendmail("ben@example.org", ["anna@example.org"], "Subject: viagra\r\n\r\nx\r\n")
             self.assertEqual(550, caught.exception.smtp_code)
             self.assertIn(b"We do not want viagra here", caught.exception.smtp_error)
-        [mail] = server.wait_mail("ben@example.org")
+        [mail] = server.wait_mail("anna@example.org")
         self.assertIn(b"Subject: hello", mail)
-        server.wait_trace("anna@example.org", "words: viagra")
+        server.wait_trace("ben@example.org", "words: viagra")
         # The router and the transport.
         with Speaker(server.ports["mx"]) as speaker:
             answer = speaker.send("s@client.test", ["any@folder.test"], b"Subject: file\r\n\r\nHello.\r\n")

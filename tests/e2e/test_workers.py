@@ -47,7 +47,7 @@ class WorkersScenario(Scenario):
     def test_killed(self) -> None:
         boxes = ["anna@example.org", "ben@example.org"]
         load = self.part(Load(self.server.ports["mx"], boxes, threads=6))
-        for _ in range(4):
+        for _ in range(3):
             before = len(load.acknowledged)
             wait_for(lambda before=before: len(load.acknowledged) > before + 50, "nothing is acknowledged")
             victim = self.server.workers()[0]
