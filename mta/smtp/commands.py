@@ -139,8 +139,8 @@ def _mail(session: ServerSession, argument: bytes) -> None:
         session.refuse("mail", REPLIES.reply("utf8-not-declared", command="MAIL"))
         return
     session.envelope = envelope
-    if envelope.size > terms.limits.message_size:
-        reply = REPLIES.reply("message-too-large", limit=terms.limits.message_size)
+    if envelope.size > terms.message_size:
+        reply = REPLIES.reply("message-too-large", limit=terms.message_size)
         _sender_answered(session, _with_evidence(reply, {"declared": envelope.size}))
         return
     if session.barred is not None:

@@ -47,32 +47,33 @@ def impatient(session: ServerSession) -> None:
     """
     if session.more and not session.closing:
         session.refuse("data", REPLIES.reply("pipelining-forbidden", command="DATA"))
-        session.hang_up()
+        session.hang_up(linger=True)
 
 
 def _begin(session: ServerSession, binary: bool) -> bool:
     """Have the reception take content; ``False`` if it cannot."""
-    envelope, limits = session.envelope, session.terms.limits
+    envelope, terms = session.envelope, session.terms
     assert envelope is not None
     try:
-        incoming = session.terms.reception.data(session.client, envelope)
+        session.incoming = incoming = terms.reception.data(session.client, envelope)
         incoming.register(session.wire)
     except Exception:
+        session.drop_content()
         _log.failure("Session {session} cannot take content", session=session.client.session)
         return False
-    session.incoming = incoming
-    session.gate = ContentGate(incoming.write, limits.message_size, limits.header_size, limits.hops, binary)
+    limits = terms.limits
+    session.gate = ContentGate(incoming.write, terms.message_size, limits.header_size, limits.hops, binary)
     return True
 
 
 def bdat(session: ServerSession, argument: bytes) -> None:
     """BDAT (RFC 3030, 2): called in every state, because its octets follow in every state."""
     match = _BDAT.match(argument)
-    limit = session.terms.limits.message_size
+    limit = session.terms.message_size
     if match is None:
         session.reply(REPLIES.reply("bad-syntax", command="BDAT", problem="write BDAT <octets> [LAST]"))
         # Nobody knows how many octets follow, so none of them can be read as commands.
-        session.hang_up()
+        session.hang_up(linger=True)
         return
     size, last = int(match[1]), match[2] is not None
     refusal: Reply | None = None
@@ -151,10 +152,9 @@ def overflowed(session: ServerSession) -> None:
     chunk = session.chunk
     refusal = chunk[2] if chunk is not None else None
     if refusal is None:
-        limit = session.terms.limits.message_size
-        refusal = REPLIES.reply("message-too-large", limit=limit)
+        refusal = REPLIES.reply("message-too-large", limit=session.terms.message_size)
     session.refuse("data", refusal)
-    session.hang_up()
+    session.hang_up(linger=True)
 
 
 def _kept(session: ServerSession, answer: Any) -> None:

@@ -71,7 +71,7 @@ def _content(session: ServerSession, block: bytes) -> bytes | None:
     if gate is not None:
         if gate.fault is not None and session.incoming is not None:
             session.drop_content()
-        if rest is None and gate.size > 2 * session.terms.limits.message_size:
+        if rest is None and gate.size > 2 * session.terms.message_size:
             overflowed(session)
     return rest
 

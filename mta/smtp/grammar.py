@@ -44,7 +44,7 @@ _FROM = re.compile(rb"FROM" + _ARGUMENT, re.IGNORECASE | re.DOTALL)
 _TO = re.compile(rb"TO" + _ARGUMENT, re.IGNORECASE | re.DOTALL)
 
 _PARAMETER = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\x80-\xff]+))?\Z")
-_HELLO = re.compile(rf"(?:\[[A-Za-z0-9:.%\-]+\]|[A-Za-z0-9_{_UTF8}][A-Za-z0-9_.:%\-{_UTF8}]*)\Z")
+_HELLO = re.compile(r"(?:\[[A-Za-z0-9:.%\-]+\]|[A-Za-z0-9_?][A-Za-z0-9_.:%\-?]*)\Z")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-Fa-f]{2})*\Z")
 _XTEXT_HEX = re.compile(r"\+([0-9A-Fa-f]{2})")
 
@@ -202,22 +202,19 @@ def parse_parameters(octets: bytes) -> Parameters:
 def parse_hello(argument: bytes) -> str:
     """The name behind HELO, EHLO or LHLO: a domain or address literal, or what passes for one.
 
-    Whether it is true is for judges; that it can stand in a header field is for us.
+    Whether it is true is for judges; that it can stand in a header field is for
+    us.  Machines whose owners named them outside ASCII must be able to send mail,
+    but such letters may not stand there (RFC 6531, 3.7.1), and become ``?``.
 
     :raise SyntaxProblem: if it is empty, too long, or has characters of no name.
     """
-    try:
-        text = argument.decode()
-    except UnicodeDecodeError:
-        raise SyntaxProblem("the name is neither ASCII nor UTF-8") from None
-    if not text:
+    if not argument:
         raise SyntaxProblem("your host name is missing")
     if len(argument) > MAX_DOMAIN:
         raise SyntaxProblem(f"your host name is longer than {MAX_DOMAIN} octets")
+    text = argument.decode("utf-8", "replace").encode("ascii", "replace").decode()
     if _HELLO.match(text) is None:
         raise SyntaxProblem("that is neither a host name nor an address literal such as [192.0.2.1]")
-    if not text.isascii():
-        _printable(text)
     return text
 
 

@@ -181,9 +181,11 @@ class SmtpProtocol(ESMTP):
 
     def dataReceived(self, data: bytes) -> None:
         """Hand octets to the session, and do what it wants then."""
-        self._heard = self.premises.reactor.seconds()  # type: ignore[union-attr]
-        self.session.receive(data)
-        self._after()
+        session = self.session
+        if not session.closing:
+            self._heard = self.premises.reactor.seconds()  # type: ignore[union-attr]
+            session.receive(data)
+            self._after()
 
     def _after(self) -> None:
         session = self.session
@@ -194,7 +196,10 @@ class SmtpProtocol(ESMTP):
             self.transport.write(output[0] if len(output) == 1 else b"".join(output))
             session.output = []
         if session.closing:
-            self.transport.loseConnection()
+            if session.lingers:
+                self._linger()
+            else:
+                self.transport.loseConnection()
         elif session.wants_tls:
             session.wants_tls = False
             self._start_tls()
@@ -203,6 +208,18 @@ class SmtpProtocol(ESMTP):
                 # Whoever kept the content has all of it, and will not say that it can go on.
                 self._spool_paused = False
             self._regulate()
+
+    def _linger(self) -> None:
+        # Closing now would answer what the client is still sending with a reset,
+        # and a reset overtakes our reply.  So only our half is closed, where that
+        # can be done, and what comes is thrown away until the client has read it.
+        self._arm(FAREWELL)
+        self._heard = self.premises.reactor.seconds()  # type: ignore[union-attr]
+        if not self.session.client.tls_version and hasattr(self.transport, "loseWriteConnection"):
+            self.transport.loseWriteConnection()
+        if self._paused:
+            self._paused = False
+            self.transport.resumeProducing()
 
     def _wait_for(self, question: Any) -> None:
         if not isinstance(question, Deferred):
@@ -311,8 +328,8 @@ class SmtpProtocol(ESMTP):
         self.setTimeout(period)  # type: ignore[no-untyped-call]
 
     def _interval(self) -> float:
-        limits = self.session.terms.limits
-        return min(limits.greeting_timeout, limits.command_timeout, limits.data_timeout, limits.session_time)
+        terms = self.session.terms
+        return min(terms.greeting_timeout, terms.command_timeout, terms.data_timeout, terms.session_time)
 
     def timeoutConnection(self) -> None:
         """See whether the client has been silent for too long, or here for too long."""
@@ -321,9 +338,14 @@ class SmtpProtocol(ESMTP):
         if session.closing or session.state == TLS or (self._secure_first and session.state == OPENING):
             self._give_up(self.premises.reactor.seconds())
             return
-        limits = session.terms.limits
+        terms = session.terms
         now = self.premises.reactor.seconds()
-        allowed = limits.session_time + (limits.data_timeout if session.reader is not None else 0.0)
+        allowed = terms.session_time
+        if session.reader is not None:
+            allowed += terms.data_timeout
+        elif session.busy:
+            # An answer of ours that is near must not be lost, but none is awaited for ever.
+            allowed += terms.command_timeout
         rest = session.started + allowed - now
         patience = session.patience
         left = self._heard + patience - now
@@ -342,8 +364,7 @@ class SmtpProtocol(ESMTP):
 
     def _give_up(self, now: float) -> None:
         """Neither our last words nor a handshake get through."""
-        limits = self.session.terms.limits
-        patience = FAREWELL if self.session.closing else limits.command_timeout
+        patience = FAREWELL if self.session.closing else self.session.terms.command_timeout
         left = self._heard + patience - now
         if left > 0:
             self._arm(left)

@@ -10,7 +10,8 @@ looks at what the session wants:
                :meth:`~ServerSession.failed`; until then input waits
 ``wants_tls``  begin the handshake once ``output`` is sent, then call
                :meth:`~ServerSession.secured`
-``closing``    close once ``output`` is sent
+``closing``    close once ``output`` is sent; if ``lingers``, let the client finish
+               what it is sending before
 
 States and what is allowed in them: :mod:`mta.smtp.states`.
 """
@@ -81,6 +82,7 @@ class ServerSession:
         "gate",
         "incoming",
         "keyword",
+        "lingers",
         "lost",
         "mechanism",
         "messages",
@@ -107,7 +109,7 @@ class ServerSession:
         self.output: list[bytes] = []
         self.question: Awaitable[Any] | None = None
         self._then: Then | None = None
-        self.wants_tls = self.closing = self.draining = self.lost = False
+        self.wants_tls = self.closing = self.draining = self.lingers = self.lost = False
         self.started = 0.0
         #: Input that waits for the end of its line, or for an answer.
         self.buffer = b""
@@ -213,12 +215,10 @@ class ServerSession:
     @property
     def patience(self) -> float:
         """Seconds for which the client may be silent now."""
-        limits = self.terms.limits
+        terms = self.terms
         if self.reader is not None:
-            return limits.data_timeout
-        if self.state <= GREETED:
-            return limits.greeting_timeout
-        return limits.command_timeout
+            return terms.data_timeout
+        return terms.greeting_timeout if self.state <= GREETED else terms.command_timeout
 
     @property
     def busy(self) -> bool:
@@ -274,9 +274,14 @@ class ServerSession:
         self.output.append(encode(reply))
         self.hang_up()
 
-    def hang_up(self) -> None:
-        """Close after what was said."""
+    def hang_up(self, linger: bool = False) -> None:
+        """Close after what was said.
+
+        :param linger: the client is still sending, and would not see our reply
+            if its octets were thrown back at it.
+        """
         self.end_transaction()
+        self.lingers = linger
         self.state = CLOSED
         self.closing = True
         self.buffer = b""

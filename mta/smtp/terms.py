@@ -13,6 +13,9 @@ from mta.smtp.replies import encode
 #: Roles in which mail is taken only from people, inside TLS (RFC 6409; RFC 8314).
 SUBMISSION_ROLES = frozenset({"submission", "submissions"})
 
+_FOREVER = 10 * 365 * 86400.0
+_BOUNDLESS = 1 << 62
+
 
 class Terms:
     """The terms under which one listener receives.
@@ -20,7 +23,7 @@ class Terms:
     :param role: ``mx``, ``submission``, ``submissions``, ``lmtp`` or ``local``.
     :param hostname: our name, as it stands in the greeting.
     :param reception: answers questions.
-    :param limits: bounds against hostile or broken clients.
+    :param limits: bounds against hostile or broken clients; a time or size of 0 is none.
     :param seconds: gives the time, in seconds since 1970.
     :param authenticator: runs SASL; ``None`` for no AUTH.
     :param starttls: whether STARTTLS can be offered.
@@ -32,13 +35,18 @@ class Terms:
         "_ehlo",
         "auth_required",
         "authenticator",
+        "command_timeout",
+        "data_timeout",
         "greeting",
+        "greeting_timeout",
         "hostname",
         "limits",
         "lmtp",
+        "message_size",
         "reception",
         "role",
         "seconds",
+        "session_time",
         "starttls",
         "tls_required",
     )
@@ -62,6 +70,12 @@ class Terms:
         self.hostname = hostname
         self.reception = reception
         self.limits = limits
+        self.greeting_timeout = limits.greeting_timeout or _FOREVER
+        self.command_timeout = limits.command_timeout or _FOREVER
+        self.data_timeout = limits.data_timeout or _FOREVER
+        self.session_time = limits.session_time or _FOREVER
+        # RFC 1870, 4: "SIZE 0" in EHLO says that there is no limit.
+        self.message_size = limits.message_size or _BOUNDLESS
         self.seconds = seconds
         self.authenticator = authenticator
         self.starttls = starttls

@@ -197,7 +197,26 @@ class SmugglingDialogueTests(SynchronousTestCase):
         d.begin()
         d.say("DATA")
         self.assertEqual(["552"], codes(d.send(b"x" * 2100)))
+        self.assertTrue(d.protocol.session.closing)
+
+    def test_last_words_are_heard(self) -> None:
+        """Who is still sending when we close gets time to read why, but not for ever."""
+        d = Dialogue(limits=limits(message_size=1000)).hello().begin()
+        d.say("DATA")
+        d.send(b"x" * 2100)
+        self.assertFalse(d.closed)
+        for _ in range(29):
+            d.clock.advance(1.0)
+            self.assertEqual("", d.send(b"x" * 2100))
+        self.assertFalse(d.closed)
+        d.clock.advance(1.0)
         self.assertTrue(d.closed)
+
+    def test_no_limit(self) -> None:
+        """A size of 0 is none, as EHLO says it."""
+        d = Dialogue(limits=limits(message_size=0))
+        self.assertIn("250-SIZE 0\r\n", d.say("EHLO x.test"))
+        self.assertEqual(["250"], codes(d.say(f"MAIL FROM:<a@b> SIZE={10**12}")))
 
     def test_lost_in_content(self) -> None:
         """What is not complete is dropped."""

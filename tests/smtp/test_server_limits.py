@@ -97,6 +97,23 @@ class TimeTests(SynchronousTestCase):
         d.clock.advance(10.0)
         self.assertTrue(d.closed)
 
+    def test_none(self) -> None:
+        """A time of 0 is none."""
+        d = self.dialogue(greeting_timeout=0.0, command_timeout=0.0, data_timeout=0.0, session_time=0.0)
+        d.clock.advance(30 * 86400.0)
+        self.assertEqual("", d.heard())
+
+    def test_session_ends_while_we_think(self) -> None:
+        """The reply to a message is waited for, though the session has lasted for too long."""
+        answer, give = later()
+        d = self.dialogue(session_time=100.0).hello().begin()
+        d.reception.answers["finish"] = give
+        d.clock.advance(9.0)
+        d.say("DATA", "x", ".")
+        d.clock.pump([10.0] * 11)
+        answer.callback([REPLIES.reply("queued", id="1")])
+        self.assertEqual(["250"], codes(d.heard()))
+
     def test_farewell(self) -> None:
         """Who does not read our last words is dropped."""
         d = self.dialogue()

@@ -113,14 +113,14 @@ class BdatTests(SynchronousTestCase):
         self.assertEqual(["552", "250"], codes(d.send(b"7\r\nNOOP\r\n")))
         d.begin()
         self.assertEqual(["552"], codes(d.say("BDAT 99999999999999999999 LAST")))
-        self.assertTrue(d.closed)
+        self.assertTrue(d.protocol.session.closing)
 
     def test_syntax(self) -> None:
         """Without a count nobody knows what is content: the line is closed."""
         for bad in ("BDAT", "BDAT x", "BDAT -1", "BDAT 1 FIRST", "BDAT 1LAST", "BDAT 1e3"):
             d = Dialogue().hello().begin()
             self.assertEqual(["501"], codes(d.say(bad, "NOOP")))
-            self.assertTrue(d.closed)
+            self.assertTrue(d.protocol.session.closing)
 
     def test_between_chunks(self) -> None:
         """Only chunks, and what ends the transaction."""

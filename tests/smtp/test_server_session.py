@@ -154,7 +154,7 @@ class OrderTests(SynchronousTestCase):
             d = Dialogue().hello()
             text = d.say(*lines, "MAIL FROM:<evil@x>", ".", "QUIT")
             self.assertEqual("503 5.5.0 DATA must be the last command", text.splitlines()[-1][:39])
-            self.assertTrue(d.closed)
+            self.assertTrue(d.protocol.session.closing)
             self.assertNotIn(("sender", "evil@x"), d.reception.asked)
         d = Dialogue().hello()
         text = d.say("MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA", "x: y", ".", "QUIT")
