@@ -1,0 +1,240 @@
+"""The control socket, over a real UNIX socket, with a queue that only remembers."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import UNIXServerEndpoint
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+
+from mta.api.control import ControlApi
+from mta.config.problem import ConfigurationError, Problem
+from mta.interfaces import IQueue, TemporarilyUnavailable
+from mta.journal.reader import JournalReader
+from mta.queue.reader import QueueReader
+from tests.journal.shard import NOON, Shard, ids, queued
+from tests.journal.test_text import DEFERRED, ID, REFUSED, received
+
+
+@implementer(IQueue)
+class RememberingQueue:
+    """Remembers what was asked, and answers with a number."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.trouble: Exception | None = None
+
+    def _ask(self, *what: Any) -> Deferred[int]:
+        self.asked.append(what)
+        if self.trouble is not None:
+            raise self.trouble
+        return succeed(len(what[1]) if len(what) > 2 else 5)
+
+    def hold(self, ids: Sequence[str], by: str, reason: str = "") -> Deferred[int]:
+        return self._ask("hold", ids, by, reason)
+
+    def release(self, ids: Sequence[str], by: str) -> Deferred[int]:
+        return self._ask("release", ids, by)
+
+    def retry(self, ids: Sequence[str], by: str) -> Deferred[int]:
+        return self._ask("retry", ids, by)
+
+    def flush(self, by: str) -> Deferred[int]:
+        return self._ask("flush", by)
+
+    def remove(self, ids: Sequence[str], by: str, reason: str = "", notify: bool = False) -> Deferred[int]:
+        return self._ask("remove", ids, by, reason, notify)
+
+    def status(self) -> dict[str, Any]:
+        return {"window": 1}
+
+
+class ControlServer:
+    """A control API on a UNIX socket.
+
+    :param state: the state directory; the socket is where the commands look for it.
+    :param shard: already made.
+    """
+
+    def __init__(self, state: Path, shard: Shard, number: int = 0) -> None:
+        self.queue = RememberingQueue()
+        self.reader = QueueReader(shard.path.parent)
+        self.tested: list[tuple[Any, ...]] = []
+        self.reload_trouble: Exception | None = None
+        self.socket = state / "run" / f"control-{number}.sock"
+        self.socket.parent.mkdir(parents=True, exist_ok=True)
+        self.api = ControlApi(
+            self.queue,
+            self.reader,
+            JournalReader([shard.path]),
+            reload=self.reload,
+            status=lambda: {"pid": 7, "sessions": {"mx": 2}},
+            test=self.test,
+        )
+        self.port: Any = None
+
+    async def reload(self) -> dict[str, Any]:
+        if self.reload_trouble is not None:
+            raise self.reload_trouble
+        return {"reloaded": True, "notes": ["listen needs a restart"]}
+
+    async def test(self, *arguments: Any) -> dict[str, Any]:
+        self.tested.append(arguments)
+        accepted = not arguments[0].startswith("no")
+        reply = "250 2.1.5 ok" if accepted else "550 5.1.1 no such mailbox"
+        return {"address": arguments[0], "accepted": accepted, "reply": reply, "steps": ["One step."]}
+
+    async def start(self) -> None:
+        site = self.api.site()
+        # One connection each: none is left behind at the end of a test.
+        site.timeOut = None
+        self.port = await UNIXServerEndpoint(reactor, str(self.socket)).listen(site)
+
+    async def stop(self) -> None:
+        await self.port.stopListening()
+        self.reader.close()
+
+
+class ServedCase(TestCase):
+    """A state directory with one shard, and a server for it."""
+
+    async def setUp(self) -> None:
+        # Short: a UNIX socket's path has at most 107 octets.
+        self.state = Path(tempfile.mkdtemp(prefix="mta"))
+        self.addCleanup(shutil.rmtree, self.state)
+        self.shard = Shard(self.state / "spool" / "0")
+        self.addCleanup(self.shard.close)
+        self.server = ControlServer(self.state, self.shard)
+        await self.server.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.server.stop()))
+
+
+class ControlTests(ServedCase):
+    async def ask(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+        def ask() -> httpx.Response:
+            transport = httpx.HTTPTransport(uds=str(self.server.socket))
+            with httpx.Client(transport=transport, timeout=20) as client:
+                if isinstance(body, bytes):
+                    return client.request(method, f"http://mta{path}", content=body)
+                return client.request(method, f"http://mta{path}", json=body)
+
+        answer = await deferToThread(ask)
+        self.assertEqual(status, answer.status_code, answer.text)
+        kind = "application/json" if status == 200 else "application/problem+json"
+        self.assertEqual(kind, answer.headers["content-type"])
+        value = answer.json()
+        if status != 200:
+            self.assertEqual(status, value["status"])
+        return value
+
+    async def test_status(self) -> None:
+        self.shard.admit(queued(ids(1)[0]))
+        value = await self.ask("GET", "/v1/status")
+        self.assertEqual((7, 1), (value["pid"], value["count"]["messages"]))
+
+    async def test_pages(self) -> None:
+        """Pages follow each other by `next`, and filters hold."""
+        names = ids(5)
+        for name in names:
+            self.shard.admit(queued(name, recipient=f"{name[-1]}@example.net"))
+        first = await self.ask("GET", "/v1/queue?limit=3")
+        second = await self.ask("GET", f"/v1/queue?limit=3&after={first['next']}")
+        self.assertEqual(names, [item["id"] for item in (*first["messages"], *second["messages"])])
+        self.assertIsNone(second["next"])
+        self.assertEqual(5, second["count"]["messages"])
+        found = await self.ask("GET", f"/v1/queue?recipient={names[2][-1]}@example.net")
+        self.assertEqual([names[2]], [item["id"] for item in found["messages"]])
+        self.assertEqual([], (await self.ask("GET", "/v1/queue?state=held"))["messages"])
+
+    async def test_one(self) -> None:
+        self.shard.admit(queued(ID, last_reply="451 later"))
+        value = await self.ask("GET", f"/v1/queue/{ID.upper()}")
+        self.assertEqual("451 later", value["addressees"][0]["last_reply"])
+        missing = ids(2)[1]
+        self.assertIn("mta trace", (await self.ask("GET", f"/v1/queue/{missing}", status=404))["detail"])
+        self.assertIn("13 characters", (await self.ask("GET", "/v1/queue/xyz", status=400))["detail"])
+
+    async def test_acts(self) -> None:
+        """Each act reaches the queue, with who did it as the kernel knows."""
+        name, user = ids(1)[0], getpass.getuser()
+        self.assertEqual(
+            {"count": 1}, await self.ask("POST", "/v1/queue/hold", {"ids": [name], "reason": "odd"})
+        )
+        await self.ask("POST", "/v1/queue/release", {"ids": [name], "by": user})
+        await self.ask("POST", "/v1/queue/retry", {"ids": [name], "by": "ann"})
+        await self.ask("POST", "/v1/queue/remove", {"ids": [name], "reason": "spam", "notify": True})
+        self.assertEqual({"count": 5}, await self.ask("POST", "/v1/queue/flush"))
+        self.assertEqual(
+            [
+                ("hold", [name], user, "odd"),
+                ("release", [name], user),
+                ("retry", [name], f"ann ({user})"),
+                ("remove", [name], user, "spam", True),
+                ("flush", user),
+            ],
+            self.server.queue.asked,
+        )
+
+    async def test_bad_bodies(self) -> None:
+        """What is wrong is named, and the queue is not asked."""
+        cases: tuple[tuple[Any, str], ...] = (
+            ({"ids": []}, "ids"),
+            ({"ids": ["nonsense"]}, "13 characters"),
+            ({"ids": [ID], "reson": "x"}, "reson"),
+            (b"{not json", "JSON"),
+            ([1], "object"),
+            (None, "ids"),
+        )
+        for body, words in cases:
+            value = await self.ask("POST", "/v1/queue/hold", body, status=400)
+            self.assertIn(words, json.dumps(value))
+        await self.ask("GET", "/v1/queue?limit=0", status=400)
+        await self.ask("GET", "/v1/queue?state=lost", status=400)
+        self.assertEqual([], self.server.queue.asked)
+
+    async def test_elsewhere(self) -> None:
+        await self.ask("GET", "/v2/queue", status=404)
+        await self.ask("POST", "/v1/status", status=405)
+
+    async def test_our_trouble(self) -> None:
+        """What fails is told without a traceback, and logged with one."""
+        self.server.queue.trouble = TemporarilyUnavailable("the disk is away")
+        value = await self.ask("POST", "/v1/queue/flush", status=503)
+        self.assertEqual("the disk is away", value["detail"])
+        self.server.queue.trouble = ZeroDivisionError("secret detail")
+        value = await self.ask("POST", "/v1/queue/flush", status=500)
+        self.assertNotIn("secret detail", json.dumps(value))
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+
+    async def test_reload(self) -> None:
+        self.assertTrue((await self.ask("POST", "/v1/reload"))["reloaded"])
+        problem = Problem("mta.toml", 3, "queue.retyr", "unknown key", "did you mean 'retry'?")
+        self.server.reload_trouble = ConfigurationError([problem])
+        value = await self.ask("POST", "/v1/reload", status=422)
+        self.assertEqual([problem.to_json()], value["problems"])
+
+    async def test_rehearsal(self) -> None:
+        body = {"address": "bob@example.net", "client_ip": "192.0.2.1"}
+        self.assertTrue((await self.ask("POST", "/v1/test", body))["accepted"])
+        self.assertEqual([("bob@example.net", "", "192.0.2.1", "")], self.server.tested)
+
+    async def test_trace(self) -> None:
+        self.shard.write([received(), DEFERRED, REFUSED])
+        value = await self.ask("GET", f"/v1/trace?word={ID}")
+        self.assertEqual("queued", value["state"])
+        found = await self.ask("GET", "/v1/trace?word=no@example.org&rejected=true")
+        self.assertEqual(["rejected"], [event["kind"] for event in found["events"]])
+        newest = await self.ask("GET", f"/v1/trace?since={NOON}&limit=1")
+        self.assertEqual(1, len(newest["events"]))
+        await self.ask("GET", "/v1/trace?since=yesterday", status=400)
