@@ -28,7 +28,8 @@ class DotStuffer:
             return block
         first = b"." if block[0] == 46 and self._last.endswith(b"\n") else b""
         self._last = block[-2:] if len(block) > 1 else self._last[-1:] + block
-        if b"\n." in block:
+        # Base64 has no dot at all, and one octet is found ten times as fast as two.
+        if b"." in block:
             block = block.replace(b"\n.", b"\n..")
         return first + block if first else block
 
@@ -39,9 +40,7 @@ class DotStuffer:
 
 def stuffed(head: bytes, body: bytes) -> bytes:
     """A whole message as DATA sends it, its end included."""
-    data = head + body
-    if b"\n." in data:
-        data = data.replace(b"\n.", b"\n..")
+    data = (head + body).replace(b"\n.", b"\n..")
     if data.startswith(b"."):
         data = b"." + data
     if data.endswith(b"\r\n") or not data:
