@@ -8,7 +8,7 @@ write (see :mod:`mta.smtp.client_session`).
 
 An idle connection may have been closed by the other side just now.  A message
 that was begun on such a one, and of which the server had answered nothing,
-goes to another connection, once, before it counts as an attempt.
+goes to another connection before it counts as an attempt.
 
 If opening fails while other connections stand, the other side wants no more of
 them: those that stand serve everybody, and for a while no more are opened.  If
@@ -32,6 +32,8 @@ from mta.smtp.client_transaction import Transaction, own_reply
 
 #: Seconds for which no more connections are opened than the other side let us have.
 CEILING_TIME = 60.0
+#: Connections on which a message is begun, at most, in one attempt.
+TRIES = 3
 #: Seconds for which a failure is believed, at most.
 BELIEF = 30.0
 
@@ -157,11 +159,13 @@ class ConnectionPool:
                     self._sweep = self._reactor.callLater(self._idle_time, self._close_idle)
         elif not session.busy:
             self._dismiss(client)
+            self._grow()
         return None
 
     def ended(self, client: ClientProtocol, transaction: Transaction) -> None:
         """A message has its outcomes; unless the connection was dead before it began."""
-        if client.session.over and not transaction.touched and transaction.tries == 1 and client.messages > 1:
+        dead = client.session.over and not transaction.touched and client.messages > 1
+        if dead and transaction.tries < TRIES and not self._stopped:
             transaction.reset()
             self._waiting.appendleft(transaction)
             return

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 from typing import Protocol as Shape
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -176,18 +176,20 @@ class ClientProtocol(Protocol):
         self._flow()
 
     def leave(self) -> Deferred[None]:
-        """Say QUIT and close; fires when the connection is gone, after :data:`FAREWELL` at the latest."""
-        if self._gone is not None:
-            return self._gone
-        gone: Deferred[None] = Deferred()
+        """Say QUIT and close; fires when the connection is gone, after :data:`FAREWELL` at the latest.
+
+        A message that is on its way may still end; call again when it has.
+        """
         if not self._up:
-            gone.callback(None)
-            return gone
-        self._gone = gone
-        self._act(self.session.quit())
-        self._flow()
-        self._deadline = min(self._deadline, self._reactor.seconds() + FAREWELL)
-        self._watch()
+            return succeed(None)
+        gone = self._gone
+        if gone is None:
+            gone = self._gone = Deferred()
+            self._deadline = self._reactor.seconds() + FAREWELL
+            self._watch()
+        if not self.session.busy:
+            self._act(self.session.quit())
+            self._flow()
         return gone
 
     def abort(self) -> None:

@@ -357,6 +357,21 @@ class HostTests(RelayCase):
         self.assertIsInstance((await waiting)[0], Postponed)
         self.assertIsInstance((await transport.deliver(delivery()))[0], Postponed)
 
+    async def test_stop_while_sending(self) -> None:
+        """A message on its way may end while the server stops, and QUIT never stands in its midst."""
+        path = self.directory / "content"
+        path.write_bytes(b"x: y\r\n\r\n" + b"z" * (4 << 20) + b"\r\n")
+        servers = Servers()
+        self.serve(servers)
+        transport = self.relay()
+        waiting = transport.deliver(delivery(content=FileContent(path, path.stat().st_size)))
+        while not servers.servers or "DATA" not in servers.servers[0].commands:
+            await deferLater(reactor, 0.001, lambda: None)
+        await transport.stop()
+        self.assertIsInstance((await waiting)[0], Delivered)
+        self.assertEqual(len(TRACE) + path.stat().st_size, len(servers.messages[0][1]))
+        self.assertEqual("QUIT", servers.servers[0].commands[-1])
+
     async def test_silent(self) -> None:
         """A server that says nothing is given up after command_timeout."""
         servers = Servers(lambda: ScriptedServer(answers={"GREETING": ""}))
