@@ -102,6 +102,11 @@ class Attempts:
         job.destination.put(job)
         self._destinations.make_ready(job.destination)
 
+    def turn(self) -> None:
+        """Begin what can be begun, unless a turn of the reactor is awaited for that."""
+        if self._turn is None:
+            self.pump()
+
     def pump(self) -> None:
         """Begin what can be begun, one for each destination in turn."""
         if self._pumping or self.is_stopped:

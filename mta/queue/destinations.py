@@ -183,7 +183,9 @@ class Destination:
         step = max(self._interval, 0.01)
         if self.running:
             step = max(step, (now - self._progress) / self._full)
-        self._horizon = max(self._horizon, now + PATIENCE) + step
+        # Of whose pace nothing is known yet, it will be known soon.
+        known = self._interval >= 0.0 or (self.running and now - self._progress > 1.0)
+        self._horizon = max(self._horizon, now + (PATIENCE if known else 1.0)) + step
         if self._horizon > now + HORIZON:
             self._horizon = now + HORIZON
             return now + HORIZON * (0.5 + 0.5 * random())

@@ -172,7 +172,7 @@ class Manager:
             return
         octets = cost_of(message)
         if not window.has_room(octets) and not self._shed(octets):
-            self._behind = True
+            self._fall_behind()
             return
         entry = Entry(message, True, octets)
         addressees = message.addressees
@@ -188,7 +188,7 @@ class Manager:
             sender = message.envelope.reverse_path
         destination = self._destinations.get(addressee.transport, addressee.next_hop)
         if destination.queue and not destination.has_share(window, octets, self._reactor.seconds()):
-            self._behind = True
+            self._fall_behind()
             return
         window.add(entry)
         entry.jobs = 1
@@ -213,7 +213,7 @@ class Manager:
                 jobs.append(Job(entry, destination, group[start : start + RECIPIENTS], sender, octets))
         if over and entry.fresh:
             # They are due on disk as they stand; to put them off would be one write more.
-            self._behind = True
+            self._fall_behind()
             over = []
         if not jobs and not over:
             return False
@@ -252,10 +252,12 @@ class Manager:
                 entry = destination.queue[-1].entry
                 if entry.jobs > 1 or entry.records or entry.reports or entry.ended:
                     break
+                # Not by way of _leave, which would claim it again before this has ended.
                 destination.drop_last()
-                entry.jobs = 0
-                self._behind = True
-                self._leave(entry)
+                window.remove(entry)
+                if self._claiming:
+                    self._left.add(entry.message.id)
+                self._fall_behind()
         return window.has_room(octets)
 
     # --- claiming ------------------------------------------------------------------
@@ -272,8 +274,7 @@ class Manager:
         try:
             while self._started:
                 if not window.has_room(1) and not self._shed(1):
-                    self._behind = True
-                    self._wake(reactor.seconds() + _AGAIN)
+                    self._fall_behind()
                     return
                 self._behind = False
                 self._left.clear()
@@ -286,7 +287,7 @@ class Manager:
                 if self._attempts.is_stopped:
                     return
                 taken = [message.id for message in messages if self._claimed(message)]
-                self._attempts.pump()
+                self._attempts.turn()
                 if not taken:
                     break
             due = await self._spool.next_due()
@@ -310,6 +311,11 @@ class Manager:
         now = self._reactor.seconds()
         due = [one for one in message.addressees if one.state == "queued" and one.due <= now]
         return self._spread(Entry(message, False, cost_of(message)), due, now)
+
+    def _fall_behind(self) -> None:
+        """Something is due on disk for which there is no room in the window now."""
+        self._behind = True
+        self._wake(self._reactor.seconds() + _AGAIN)
 
     def _wake(self, due: float) -> None:
         """See to it that the spool is asked at this time, or before."""

@@ -1,0 +1,178 @@
+"""Hold, release, retry, flush, remove: on disk, in the window, and under way."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from mta.interfaces import Route
+from mta.model.event import Completed, DeliveredTo, Notified, Operated
+from tests.queue.fakes import LATER, NOW, OK, Bench
+
+HOME = {"a@home.test": [Route("a@home.test", "maildir", "/m/a")]}
+
+
+class OperationTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.bench = Bench(dict(HOME))
+        self.bench.manager.start()
+        self.manager = self.bench.manager
+
+    def now(self, coroutine: Coroutine[Any, Any, int]) -> int:
+        count: int = self.successResultOf(Deferred.fromCoroutine(coroutine))
+        return count
+
+    def states(self) -> list[str]:
+        return [one.state for message in self.bench.spool.messages.values() for one in message.addressees]
+
+    def put_off(self) -> str:
+        """A message that waits on disk for a retry."""
+        self.bench.relay.default = LATER
+        message = self.bench.send("x@far.test")
+        self.bench.relay.default = OK
+        return message.id
+
+    def test_hold_on_disk(self) -> None:
+        identifier = self.put_off()
+        self.assertEqual(1, self.now(self.manager.hold([identifier], "op", "looks odd")))
+        self.bench.run(86400, 60)
+        self.assertEqual(1, len(self.bench.relay.deliveries))
+        (event,) = self.bench.spool.of(Operated)
+        self.assertEqual(
+            ("hold", "op", "looks odd", ["x@far.test"], identifier),
+            (event.action, event.by, event.reason, event.recipients, event.message),
+        )
+
+    def test_hold_twice(self) -> None:
+        identifier = self.put_off()
+        self.assertEqual(1, self.now(self.manager.hold([identifier, identifier], "op")))
+        self.assertEqual(0, self.now(self.manager.hold([identifier], "op")))
+        self.assertEqual(1, len(self.bench.spool.of(Operated)))
+
+    def test_release(self) -> None:
+        identifier = self.put_off()
+        self.now(self.manager.hold([identifier], "op"))
+        self.assertEqual(1, self.now(self.manager.release([identifier], "op")))
+        self.bench.run(1)
+        self.assertEqual({}, self.bench.spool.messages)
+        self.assertEqual(0, self.now(self.manager.release([identifier], "op")))
+
+    def test_release_what_a_judge_held(self) -> None:
+        message = self.bench.send("x@far.test", state="held")
+        self.assertEqual(1, self.now(self.manager.release([message.id], "op")))
+        self.bench.run(1)
+        self.assertEqual(1, len(self.bench.spool.of(DeliveredTo)))
+
+    def test_retry(self) -> None:
+        identifier = self.put_off()
+        self.assertEqual(1, self.now(self.manager.retry([identifier], "op")))
+        self.bench.clock.advance(0)
+        self.assertEqual({}, self.bench.spool.messages)
+        self.assertEqual(NOW, self.bench.spool.of(DeliveredTo)[0].at)
+
+    def test_retry_leaves_held_ones(self) -> None:
+        message = self.bench.send("x@far.test", state="held")
+        self.assertEqual(0, self.now(self.manager.retry([message.id], "op")))
+
+    def test_unknown_ids(self) -> None:
+        for act in (self.manager.hold, self.manager.release, self.manager.retry, self.manager.remove):
+            self.assertEqual(0, self.now(act(["0000000000000", ""], "op")))
+        self.assertEqual([], self.bench.spool.journal)
+
+    def test_flush(self) -> None:
+        for _ in range(5):
+            self.put_off()
+        self.assertEqual(5, self.now(self.manager.flush("op")))
+        self.bench.run(1)
+        self.assertEqual({}, self.bench.spool.messages)
+        (event,) = self.bench.spool.of(Operated)
+        self.assertEqual(("flush", "op", ""), (event.action, event.by, event.message))
+
+    def test_remove(self) -> None:
+        identifier = self.put_off()
+        self.assertEqual(1, self.now(self.manager.remove([identifier], "op", "spam")))
+        self.assertEqual({}, self.bench.spool.messages)
+        self.assertEqual([Operated, Completed], [type(event) for event in self.bench.spool.journal[-2:]])
+        self.assertEqual([], self.bench.local.deliveries)
+
+    def test_remove_and_tell(self) -> None:
+        identifier = self.put_off()
+        self.now(self.manager.remove([identifier], "op", "it was a test", notify=True))
+        (delivery,) = self.bench.local.deliveries
+        text = delivery.message.content.read()
+        self.assertIn(
+            b"Removed from the queue by the operator: it was a test", text.replace(b"\r\n     ", b"")
+        )
+        self.assertEqual(["failed"], [event.action for event in self.bench.spool.of(Notified)])
+        self.assertEqual({}, self.bench.spool.messages)
+
+    def test_hold_in_the_window(self) -> None:
+        """A message that waits for its turn does not get it."""
+        self.bench.relay.default = None
+        messages = [self.bench.send("x@far.test") for _ in range(7)]
+        self.assertEqual(5, len(self.bench.relay.waiting))
+        self.assertEqual(1, self.now(self.manager.hold([messages[6].id], "op")))
+        self.assertEqual("held", self.bench.spool.messages[messages[6].id].addressees[0].state)
+        self.bench.relay.default = OK
+        while self.bench.relay.waiting:
+            self.bench.relay.end()
+        self.bench.run(5)
+        self.assertEqual([messages[6].id], list(self.bench.spool.messages))
+        self.assertEqual(0, self.manager.status()["window"]["messages"])
+
+    def test_hold_under_way(self) -> None:
+        """It is answered at once, and held when the attempt did not succeed."""
+        self.bench.relay.default = None
+        message = self.bench.send("x@far.test")
+        self.assertEqual(1, self.now(self.manager.hold([message.id], "op")))
+        self.assertEqual(["queued"], self.states())
+        self.bench.relay.end(LATER)
+        self.assertEqual(["held"], self.states())
+        self.bench.run(86400, 60)
+        self.assertEqual(1, len(self.bench.relay.deliveries))
+
+    def test_remove_under_way_and_delivered(self) -> None:
+        self.bench.relay.default = None
+        message = self.bench.send("x@far.test")
+        self.assertEqual(1, self.now(self.manager.remove([message.id], "op")))
+        self.bench.relay.end(OK)
+        self.assertEqual({}, self.bench.spool.messages)
+        self.assertEqual([], self.bench.spool.of(Operated))
+        self.assertEqual(1, len(self.bench.spool.of(DeliveredTo)))
+
+    def test_partly_under_way(self) -> None:
+        """Of a message under way, what waits is not begun."""
+        self.bench.relay.default = None
+        for _ in range(5):
+            self.bench.send("x@far.test")
+        message = self.bench.send("x@far.test", "y@other.test")
+        self.assertEqual(6, len(self.bench.relay.waiting))
+        self.now(self.manager.remove([message.id], "op"))
+        self.bench.relay.end(OK, index=5)
+        self.assertNotIn(message.id, self.bench.spool.messages)
+        self.assertEqual(["x@far.test"], self.bench.spool.of(Operated)[0].recipients)
+
+    def test_in_their_order(self) -> None:
+        self.bench.relay.default = None
+        message = self.bench.send("x@far.test")
+        self.now(self.manager.hold([message.id], "op"))
+        self.now(self.manager.release([message.id], "op"))
+        self.bench.relay.default = OK
+        self.bench.relay.end(LATER)
+        self.bench.run(1)
+        self.assertEqual(["hold", "release"], [event.action for event in self.bench.spool.of(Operated)])
+        self.assertEqual({}, self.bench.spool.messages)
+
+    def test_many(self) -> None:
+        self.bench.spool.latency = 0.01
+        self.bench.relay.default = LATER
+        ids = [self.bench.send(f"x@far{number}.test").id for number in range(250)]
+        self.bench.run(1)
+        held = Deferred.fromCoroutine(self.manager.hold(ids, "op"))
+        self.bench.run(1, 0.01)
+        self.assertEqual(250, self.successResultOf(held))
+        self.assertEqual({"held"}, set(self.states()))
+        self.assertEqual({}, self.manager._operations.busy)
