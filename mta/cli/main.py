@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -39,6 +40,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting."""
+        match = re.match(r"argument \S+: invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if match:
+            known = re.findall(r"[\w-]+", match[2])
+            like = nearest(match[1], known)
+            hint = f"did you mean {like}?" if like else f"there are {', '.join(known)}"
+            message = f"there is no {match[1]!r} here; {hint}"
         raise CommandError(f"{message}\n{self.format_usage().rstrip()}", os.EX_USAGE)
 
 

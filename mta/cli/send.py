@@ -27,7 +27,6 @@ from mta.model.address import AddressError, parse_address
 
 #: Seconds for each reply.
 TIMEOUT = 60.0
-_IMPLICIT_PORTS = (465, 2465)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     body.add_argument("--body", default="", metavar="TEXT")
     body.add_argument("--body-file", default="", metavar="FILE", help="- for standard input")
     parser.add_argument("--attach", action="append", default=[], metavar="FILE")
+    parser.add_argument(
+        "--tls",
+        choices=("auto", "starttls", "implicit", "never"),
+        default="auto",
+        help="auto: implicit on port 465, otherwise STARTTLS where it is offered",
+    )
     parser.add_argument("--insecure", action="store_true", help="accept any certificate")
     parser.add_argument("--verbose", "-v", action="store_true", help="show the conversation, without secrets")
 
@@ -71,7 +76,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         raise CommandError("\n".join(filter(None, lines)), refusal.status) from None
     except smtplib.SMTPServerDisconnected:
         raise CommandError(
-            f"{host}:{port} closed the connection; the message may not have been taken", os.EX_TEMPFAIL
+            f"{host}:{port} closed the connection; `mta trace` tells whether the message was taken. "
+            "A port that wants TLS from the first byte needs --tls implicit",
+            os.EX_TEMPFAIL,
         ) from None
     except smtplib.SMTPException as error:
         raise CommandError(f"{host}:{port}: {error}", os.EX_PROTOCOL) from None
@@ -177,7 +184,9 @@ def _connect(host: str, port: int, arguments: argparse.Namespace, context: Conte
         tls.check_hostname = False
         tls.verify_mode = ssl.CERT_NONE
     client: smtplib.SMTP
-    if port in _IMPLICIT_PORTS:
+    # 465, and by custom 2465 and the like: TLS from the first byte.
+    implicit = arguments.tls == "implicit" or (arguments.tls == "auto" and port % 1000 == 465)
+    if implicit:
         client = smtplib.SMTP_SSL(host, port, context=tls, timeout=TIMEOUT)
     else:
         client = smtplib.SMTP(host, port, timeout=TIMEOUT)
@@ -185,12 +194,12 @@ def _connect(host: str, port: int, arguments: argparse.Namespace, context: Conte
         if arguments.verbose and not arguments.user:
             client.set_debuglevel(1)
         client.ehlo_or_helo_if_needed()
-        if port not in _IMPLICIT_PORTS and client.has_extn("starttls"):
+        if not implicit and arguments.tls != "never" and client.has_extn("starttls"):
             answer = reply_of(client.starttls(context=tls))
             if answer.code != 220:
                 raise Refused([("STARTTLS", answer)])
             client.ehlo_or_helo_if_needed()
-        elif port not in _IMPLICIT_PORTS and arguments.user:
+        elif not implicit and (arguments.user or arguments.tls == "starttls"):
             raise CommandError(
                 f"{host}:{port} offers no STARTTLS; a password is not sent in clear text", os.EX_PROTOCOL
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from email.policy import SMTPUTF8
+from itertools import pairwise
 
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _RESENT = re.compile(rb"^resent-(?:to|cc|bcc)[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -60,7 +61,7 @@ def split(data: bytes) -> tuple[list[bytes], bytes]:
     header = data[:end]
     starts = [match.start() for match in re.finditer(rb"^(?![ \t])", header, re.MULTILINE)]
     starts = [start for start in starts if start < end]
-    fields = [header[start:stop] for start, stop in zip(starts, [*starts[1:], end], strict=True)]
+    fields = [header[start:stop] for start, stop in pairwise([*starts, end])]
     return fields, data[end:]
 
 

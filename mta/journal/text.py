@@ -98,7 +98,9 @@ def where_from(event: Received | Rejected) -> str:
     """``mx.example.org [192.0.2.1]``, ``[192.0.2.1]``, or ``this machine``."""
     if not event.client:
         return "this machine"
-    return f"{event.helo} [{event.client}]" if event.helo else f"[{event.client}]"
+    # A client without a name says its address in brackets.
+    named = event.helo and event.helo.strip("[]").lower().removeprefix("ipv6:") != event.client.lower()
+    return f"{event.helo} [{event.client}]" if named else f"[{event.client}]"
 
 
 def spoken(code: int, enhanced: str, reply: str, host: str) -> str:
