@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 from typing import Protocol as Shape
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol, connectionDone
@@ -123,12 +124,15 @@ class ClientProtocol(Protocol):
         self._stream: ContentStream | None = None
         self._gone: Deferred[None] | None = None
         self._up = False
+        self._plain = False
+        self._direct = False
 
     # --- Twisted's side --------------------------------------------------------
 
     def connectionMade(self) -> None:
         """The connection stands."""
         self._up = True
+        self._plain = isinstance(self.transport, FileDescriptor)
         delay = getattr(self.transport, "setTcpNoDelay", None)
         if delay is not None:
             # A command that waits for the ACK of the one before costs 40 ms.
@@ -136,7 +140,7 @@ class ClientProtocol(Protocol):
         self._deadline = self._reactor.seconds() + self._patience.command
         self._watch()
         if self._implicit:
-            self.transport.startTLS(self._tls)
+            self._start_tls()
 
     def handshakeCompleted(self) -> None:
         """TLS stands."""
@@ -154,7 +158,7 @@ class ClientProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
-        self._up = False
+        self._up = self._plain = self._direct = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -209,13 +213,16 @@ class ClientProtocol(Protocol):
     def _flow(self) -> None:
         """Take the next message where there is one, send what is to be sent, set the time."""
         session = self.session
+        if session.idle and not session.busy:
+            # It has answered everything, so it has everything.
+            self._direct = self._plain
         owner = self.owner
         if owner is not None:
             while session.free and (transaction := owner.next(self)) is not None:
                 self._begin(transaction)
         out = session.take()
         if out:
-            self.transport.writeSequence(out)
+            self._write(out)
         patience = self._patience
         if session.over or self._gone is not None:
             # The time for taking leave is running.
@@ -224,6 +231,22 @@ class ClientProtocol(Protocol):
             self._deadline = self._reactor.seconds() + patience.data
         else:
             self._deadline = self._reactor.seconds() + patience.command
+
+    def _write(self, out: list[bytes]) -> None:
+        """Send at once where nothing is under way before it.
+
+        ``transport.write`` would leave it to the next turn of the reactor and have
+        it watch the socket in between, which costs more than the sending.
+        """
+        if self._direct:
+            data = b"".join(out)
+            sent = self.transport.writeSomeData(data)
+            if sent == len(data):
+                return
+            self._direct = False
+            # A lost connection is found again, and told, by the ordinary way.
+            out = [data[sent:]] if isinstance(sent, int) else [data]
+        self.transport.writeSequence(out)
 
     def _act(self, events: Sequence[SessionEvent]) -> None:
         for event in events:
@@ -238,7 +261,7 @@ class ClientProtocol(Protocol):
                 # Asked for before the end of the same events.
                 continue
             elif isinstance(event, StartTls):
-                self.transport.startTLS(self._tls)
+                self._start_tls()
             elif isinstance(event, Stream):
                 self._later(self._send_stream(event))
             elif isinstance(event, Examine):
@@ -265,6 +288,10 @@ class ClientProtocol(Protocol):
         elif self.owner is not None:
             self.owner.closed(self)
 
+    def _start_tls(self) -> None:
+        self._plain = self._direct = False
+        self.transport.startTLS(self._tls)
+
     def _later(self, work: Any) -> None:
         Deferred.fromCoroutine(work).addErrback(self._failed)
 
@@ -280,6 +307,7 @@ class ClientProtocol(Protocol):
         self._flow()
         stream = ContentStream(transaction, event.stuff, self.transport, self._run, self._progressed)
         self._stream = stream
+        self._direct = False
         try:
             sent = await stream.send()
         except (OSError, ContentDamaged) as trouble:

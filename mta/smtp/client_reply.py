@@ -56,20 +56,29 @@ class ServerReply:
     @property
     def text(self) -> str:
         """The words of all lines, without codes and control characters, at most :data:`TEXT`."""
-        enhanced = bool(self.enhanced)
-        parts = []
-        length = 0
-        for line in self.lines:
-            if enhanced and (match := _ENHANCED.match(line)) is not None:
-                line = line[match.end() :]
-            parts.append(line.strip())
-            length += len(line)
-            if length > TEXT * 2:
-                break
-        text = b" ".join(parts).decode("utf-8", "replace")[: TEXT + 1]
+        return self.parts()[1]
+
+    def parts(self) -> tuple[str, str]:
+        """Enhanced code and text."""
+        enhanced = self.enhanced
+        lines = self.lines
+        if len(lines) == 1:
+            data = lines[0][len(enhanced) :].strip() if enhanced else lines[0].strip()
+        else:
+            kept = []
+            length = 0
+            for line in lines:
+                if enhanced and (match := _ENHANCED.match(line)) is not None:
+                    line = line[match.end() :]
+                kept.append(line.strip())
+                length += len(line)
+                if length > TEXT * 4:
+                    break
+            data = b" ".join(kept)
+        text = data[: TEXT * 4].decode("utf-8", "replace")
         if not text.isprintable():
             text = _CONTROL.sub(" ", text)
-        return text if len(text) <= TEXT else text[: TEXT - 1] + "…"
+        return enhanced, text if len(text) <= TEXT else text[: TEXT - 1] + "…"
 
 
 class ReplyReader:

@@ -249,7 +249,8 @@ class Transaction:
 
 def quote(reply: ServerReply, host: str, command: str, tls: str) -> RemoteReply:
     """A server's reply as it stands in an outcome."""
-    return RemoteReply(reply.code, reply.enhanced, reply.text, host, command, tls)
+    enhanced, text = reply.parts()
+    return RemoteReply(reply.code, enhanced, text, host, command, tls)
 
 
 _XTEXT = re.compile("[^!-*,-<>-~]")

@@ -558,6 +558,20 @@ class FileTests(RelayCase):
             )
             self.assertEqual(1, len(servers.servers))
 
+    async def test_large_in_memory(self) -> None:
+        """What does not fit into the socket at once follows, in order."""
+        data = b"Subject: x\r\n\r\n" + b"".join(b"%d\r\n" % number for number in range(800_000))
+        for offer in (OFFER, CHUNKS):
+            servers = Servers(lambda offer=offer: ScriptedServer(offer))  # type: ignore[misc]
+            self.table.clear()
+            self.serve(servers)
+            transport = self.relay(connections=1)
+            await gatherResults(
+                [transport.deliver(delivery(content=content)) for content in (data, MAIL, data, MAIL)]
+            )
+            # Not assertEqual: it would show them.
+            self.assertTrue([TRACE + data, TRACE + MAIL] * 2 == [content for _, content in servers.messages])
+
     async def test_damaged(self) -> None:
         """A file that is gone, or not as long as it was, is our trouble: nobody gets half of it."""
         path = self.directory / "content"
