@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
 from zope.interface import implementer
 
 from mta.interfaces import Answer, Delivery, ITransport, Route, RouteError, TemporarilyUnavailable, settle
@@ -41,10 +40,7 @@ class Rerouting:
 
     async def deliver(self, delivery: Delivery) -> Sequence[Outcome]:
         """Try each addressee by itself."""
-        return await gatherResults(
-            [Deferred.fromCoroutine(self._one(delivery, addressee)) for addressee in delivery.addressees],
-            consumeErrors=True,
-        )
+        return [await self._one(delivery, addressee) for addressee in delivery.addressees]
 
     async def _one(self, delivery: Delivery, addressee: Addressee) -> Outcome:
         try:
