@@ -14,6 +14,7 @@ that could is answered with a refusal, once, after its true end.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,9 @@ _log = Logger()
 _END = b"\r\n.\r\n"
 #: What could be the beginning of ``_END`` at the end of a block, longest first.
 _PARTS = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
+
+_FIELD_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
+_FIELDS = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\r]*\r\n(?:[ \t][^\r]*\r\n)*)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,8 @@ class ContentGate:
     def _judge_header(self, header: bytes) -> bool:
         self._header = None
         if len(header) > self._header_limit:
+            header = _fields(header)
+        if len(header) > self._header_limit:
             self.fault = Fault("header-too-large", {"limit": self._header_limit})
             return False
         lower = header.lower()
@@ -130,6 +136,20 @@ class ContentGate:
             self.fault = Fault("routing-hops", {"count": count}, {"received": count, "limit": self._hops})
             return False
         return True
+
+
+def _fields(header: bytes) -> bytes:
+    """What of it is a header section, if the empty line behind it was left out.
+
+    Simple programs send a body and nothing else; its first line, which is no
+    field, then begins it.
+    """
+    match = _FIELDS.match(header)
+    assert match is not None
+    rest = header[match.end() :]
+    # Of the last line only a part may have come.
+    unfinished = b"\r\n" not in rest and (rest[:1] in (b" ", b"\t") or _FIELD_NAME.match(rest))
+    return header if unfinished else match[0]
 
 
 def _around(rest: bytes, before: int) -> dict[str, Any]:

@@ -34,12 +34,12 @@ _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 _SIMPLE = re.compile(rf"({_DOT_STRING})@({_DOMAIN})\Z")
 _LOCAL = re.compile(rf"{_DOT_STRING}\Z")
 _DOMAIN_ONLY = re.compile(rf"{_DOMAIN}\Z")
-_QUOTED = re.compile(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*+)"')
+_QUOTED = re.compile(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*)"')
 _ESCAPE = re.compile(r"\\(.)")
 _ROUTE = re.compile(r"@[^@,:]+(?:,@[^@,:]+)*:")
 
 # A ">" inside a quoted local part does not end the path.
-_ARGUMENT = rb':[ \t]*<((?:"(?:[^"\\]|\\.)*+"|[^<>"])*+)>(?:[ \t]+(.*))?\Z'
+_ARGUMENT = rb':[ \t]*<((?:"(?:[^"\\]|\\.)*"|[^<>"])*)>(?:[ \t]+(.*))?\Z'
 _FROM = re.compile(rb"FROM" + _ARGUMENT, re.IGNORECASE | re.DOTALL)
 _TO = re.compile(rb"TO" + _ARGUMENT, re.IGNORECASE | re.DOTALL)
 

@@ -38,6 +38,10 @@ def cuts(data: bytes) -> Iterator[list[bytes]]:
     yield [data[n : n + 1] for n in range(len(data))]
 
 
+def cut_evenly(data: bytes, size: int) -> list[bytes]:
+    return [data[n : n + size] for n in range(0, len(data), size)]
+
+
 GOOD = (
     (b".\r\n", b""),
     (b"\r\n.\r\n", b"\r\n"),
@@ -121,9 +125,18 @@ class DataTests(SynchronousTestCase):
         for blocks in [[data], *cuts(data)]:
             self.assertEqual("", read(*blocks, header_size=6)[2])
             self.assertEqual("header-too-large", read(*blocks, header_size=5)[2], blocks)
-        endless = [b"x" * 10] * 10
+        endless = [b"x:" + b"x" * 8] * 10
         self.assertEqual("header-too-large", read(*endless, header_size=50)[2])
+        folded = [b"a: b\r\n\tc"] * 10
+        self.assertEqual("header-too-large", read(b"a: b\r\n", b" x" * 30, header_size=50)[2])
+        self.assertEqual("header-too-large", read(*folded, header_size=50)[2])
         self.assertEqual("header-too-large", read(b"a: 34567\r\n.\r\n", header_size=5)[2])
+
+    def test_no_header(self) -> None:
+        """A body alone is none, however long it is; nor is one right behind the fields."""
+        for data in (b"hello world\r\n" * 100, b"x" * 1000 + b"\r\n", b"a: b\r\nno field\r\n" * 100):
+            for blocks in ([data + b".\r\n"], cut_evenly(data + b".\r\n", 7)):
+                self.assertEqual("", read(*blocks, header_size=100)[2])
 
     def test_hops(self) -> None:
         """Received fields count in the header section only, in any case, however it is cut."""
