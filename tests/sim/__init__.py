@@ -1,0 +1,1 @@
+"""Seeded simulations on a clock of their own: same seed, same trace."""
