@@ -20,6 +20,7 @@ transaction).  After a crash the writer makes up for what was not written.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -99,7 +100,10 @@ def open_writer(path: Path) -> sqlite3.Connection:
     :param path: the database; made if it is not there.
     :raise SchemaError: if its version is newer than this program.
     :raise sqlite3.Error: if it cannot be opened.
+    :raise OSError: likewise.
     """
+    # Mail is nobody else's business; the log's files get the mode of the database.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(
         path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=256
     )

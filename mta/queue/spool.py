@@ -85,8 +85,8 @@ class Spool:
             directory, connect=connect, keep=keep, answer=self._from_writer, seconds=reactor.seconds
         )
         self._claims = Claims(directory / DATABASE, self._shard.content, open_reader)
-        self._files = ThreadPool(0, _FILE_THREADS, "spool-files")
-        self._readers = ThreadPool(0, 1, "spool-reader")
+        self._files = _Pool(0, _FILE_THREADS, "spool-files")
+        self._readers = _Pool(0, 1, "spool-reader")
         self._sinks: list[Any] = []
         self._running = False
         self._stopped: Deferred[None] | None = None
@@ -331,6 +331,17 @@ class Spool:
             self.log.warn("Content files without a message were not looked for: {error}", error=str(error))
         finally:
             claims.close()
+
+
+class _Daemon(Thread):
+    """A process that ends without ``stop()`` does not wait for it: nothing rests on it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, daemon=True)
+
+
+class _Pool(ThreadPool):
+    threadFactory = _Daemon
 
 
 def _is_older(name: str, oldest: int) -> bool:

@@ -166,8 +166,7 @@ class Writer:
             try:
                 if batch:
                     self._keep(batch)
-                else:
-                    self._tick()
+                self._tick(idle=not batch)
             except Exception as error:
                 # Whatever it is, mail must go on.
                 self.log.failure("The spool's writer failed in a way that it should not")
@@ -198,8 +197,8 @@ class Writer:
             return max(0.0, self._retry_at - monotonic())
         return 0.0 if self._chores else self._patience
 
-    def _tick(self) -> None:
-        """Nothing new came."""
+    def _tick(self, idle: bool) -> None:
+        """What is to be done besides, now or when nothing comes."""
         if self.trouble is not None:
             if monotonic() >= self._retry_at:
                 self._recover()
@@ -207,7 +206,7 @@ class Writer:
         try:
             if self._chores:
                 self._reschedule()
-            else:
+            elif idle:
                 self._patience = self._house.when_idle(self._open_connection(), self._totals)
         except (sqlite3.Error, OSError) as error:
             self._enter_trouble(error)
@@ -259,6 +258,7 @@ class Writer:
         connection = self._open_connection()
         totals = self._totals.copy()
         totals.serial += 1
+        number = totals.events
         try:
             connection.execute("BEGIN IMMEDIATE")
             files = apply(connection, works, totals)
@@ -271,7 +271,6 @@ class Writer:
             _roll_back(connection)
             if not self._took_effect(totals.serial, works):
                 raise
-        number = self._totals.events
         remember = self._house.remember
         for work in works:
             for keys in work.keys:

@@ -120,6 +120,7 @@ class Faults:
 
     :ivar fail: by the first word of a statement: the error that it raises.
     :ivar commit_takes_effect: whether a failing COMMIT took effect nevertheless.
+    :ivar heals: whether opening it again ends every fault.
     :ivar opening: the error of opening it.
     :ivar opened: how often it was opened.
     """
@@ -127,6 +128,7 @@ class Faults:
     def __init__(self) -> None:
         self.fail: dict[str, Exception] = {}
         self.commit_takes_effect = False
+        self.heals = False
         self.opening: Exception | None = None
         self.opened = 0
         self.failed = 0
@@ -136,6 +138,8 @@ class Faults:
         if self.opening is not None:
             raise self.opening
         self.opened += 1
+        if self.heals:
+            self.fail = {}
         return FaultyConnection(open_writer(path), self)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.interfaces import SpoolFull, TemporarilyUnavailable
@@ -152,6 +152,39 @@ class TroubleTests(SpoolCase):
         self.assertEqual(["received", "delivered", "completed"], sink.kinds)
         self.assertEqual(3, self.rows("SELECT count(*) FROM events")[0][0])
         self.assertEqual(NOTHING, await spool.count())
+
+    async def test_commit_took_effect_seen_later(self) -> None:
+        """The same, where only another connection can tell; keys belong to the right events."""
+        spool = await self.faulty()
+        spool.note([Server(at=NOW, what="x")])
+        await spool.admit(message(spool.new_id()), ())
+        self.faults.commit_takes_effect = self.faults.heals = True
+        self.faults.fail = {"COMMIT": BROKEN, "SELECT": BROKEN}
+        sent = message(spool.new_id())
+        await spool.admit(sent, (received(sent),))
+        self.assertEqual(2, self.faults.opened)
+        await spool.stop()
+        self.assertEqual([(2,)] * 3, self.rows("SELECT event FROM event_keys"))
+
+    async def test_recovers_under_load(self) -> None:
+        """Work that comes all the time does not keep the writer from trying again."""
+        spool = await self.faulty()
+        self.faults.fail = {"BEGIN": BROKEN}
+        recorded = spool.record(delivered(message(spool.new_id())))
+        chore = spool.reschedule(NOW)
+
+        def more() -> None:
+            for _ in range(50):
+                spool.note([Server(at=NOW, what="x")])
+
+        loop = LoopingCall(more)
+        ended = loop.start(0)
+        await deferLater(reactor, 0.1)
+        self.faults.fail = {}
+        await recorded
+        await chore
+        loop.stop()
+        await ended
 
     async def test_commit_nobody_knows(self) -> None:
         """COMMIT fails, and the database cannot be read: found out when it can.
