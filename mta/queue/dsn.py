@@ -29,6 +29,10 @@ NAMED = 50
 #: Octets of a header section that are returned.
 HEADER = 64 * 1024
 
+_AFTER_EXPIRY = (
+    "Send it again when what the last answer tells of is mended; "
+    "if you cannot know, ask the recipient in another way."
+)
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\Z")
 #: Where in ``mx.example.org [192.0.2.1]`` the name ends.
 _HOST_END = re.compile(r"[\s(]|(?<=.)\[")
@@ -324,6 +328,9 @@ def _about(report: Report, message: Message) -> str:
         if report.last is None:
             said = report.reply
     means, remedy = meaning(said)
+    if report.expired:
+        # What the catalogue says of a finding that may pass is for those who still wait.
+        remedy = _AFTER_EXPIRY
     return (
         head
         + _point("The last answer" if report.expired else "What happened", _said(said))

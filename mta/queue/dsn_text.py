@@ -154,6 +154,19 @@ _BY_REPLY: dict[int, str] = {
     556: "1.10",
 }
 
+#: The same, where the reply code says that it is not for good.
+_BY_TEMPORARY_CODE: dict[str, tuple[str, str]] = {
+    "7": (
+        "The other server puts the message off by its own rules; many do so with a sender that "
+        "they see for the first time (greylisting), or with one that sends much.",
+        "Send again later; if it lasts, ask the recipient in another way, or your postmaster.",
+    ),
+    "1": (
+        "The other server cannot check this address just now.",
+        "Check the address letter by letter; if it is right, send again later.",
+    ),
+}
+
 _UNKNOWN_PERMANENT = (
     "The other server refused the message, and its words are all that is known.",
     "If they do not help, ask the recipient in another way, or your postmaster.",
@@ -192,7 +205,11 @@ def meaning(reply: RemoteReply) -> tuple[str, str]:
     if entry is not None:
         return entry.cause, entry.remedy
     subject = reply.enhanced.partition(".")[2]
-    found = _BY_CODE.get(subject)
+    found = None
+    if reply.code < 500:
+        found = _BY_TEMPORARY_CODE.get(subject.partition(".")[0])
+    if found is None:
+        found = _BY_CODE.get(subject)
     if found is None and subject:
         found = _BY_CODE.get(subject.partition(".")[0] + ".0")
     if found is None or (subject == "0.0" and reply.code in _BY_REPLY):

@@ -186,6 +186,11 @@ class FieldsTests(SynchronousTestCase):
         self.assertIn("It was tried for 10 minutes, without success", words(data))
         self.assertIn("The last answer: mx.far.test answered to RCPT TO: 451 4.7.1 Greylisted", words(data))
 
+    def test_expired_is_not_tried_again(self) -> None:
+        last = RemoteReply(451, "4.4.1", "No mail server of far.test answers: refused")
+        text = words(compose(notice(expiry(message(), addressee(), last, NOW, "a@home.test"))))
+        self.assertNotIn("tried again", text)
+
     def test_delayed(self) -> None:
         reply = RemoteReply(451, "4.4.1", "No mail server of far.test answers: refused")
         data = compose(notice(Report("delayed", addressee(), reply, NOW, "a@home.test"), whole=False))
@@ -292,6 +297,7 @@ class WordsTests(SynchronousTestCase):
             (550, "5.7.999", "rules"),
             (550, "5.99.99", "address"),
             (550, "nonsense", "address"),
+            (451, "4.7.1", "greylisting"),
         ):
             means, remedy = meaning(RemoteReply(code, enhanced, "said so", "mx.far.test"))
             self.assertIn(word, means, (code, enhanced))
