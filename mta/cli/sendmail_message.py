@@ -92,7 +92,12 @@ def _addresses(name: str, value: bytes) -> Iterable[str]:
     except Exception as error:
         # The standard library's parser fails in many ways on broken fields.
         raise MessageError(f"{name}: cannot be understood: {error or text[:80]}") from None
-    serious = [defect for defect in header.defects if type(defect).__name__ == "InvalidHeaderDefect"]
+    # A name without a domain is one of ours.
+    serious = [
+        defect
+        for defect in header.defects
+        if type(defect).__name__ == "InvalidHeaderDefect" and "with no domain" not in str(defect)
+    ]
     wrong = [address for address in addresses if not address or address in ("<>", "@")]
     if serious or wrong:
         why = str(serious[0]) if serious else "there is an empty address"

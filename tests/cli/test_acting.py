@@ -1,0 +1,111 @@
+"""Commands that ask a server, over its real socket; the server is a fake behind the real API."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+
+from mta.config.problem import ConfigurationError, Problem
+from mta.interfaces import TemporarilyUnavailable
+from mta.model.ids import IdSource
+from tests.api.test_control import ControlServer, ServedCase
+from tests.cli.command import Result, call
+from tests.journal.shard import NOON, Shard, ids, queued
+
+
+class ActingTests(ServedCase):
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.user = getpass.getuser()
+        self.patch(os, "environ", {k: v for k, v in os.environ.items() if k != "SUDO_USER"})
+
+    async def mta(self, *arguments: str, status: int = os.EX_OK, **options: Any) -> Result:
+        result: Result = await deferToThread(call, "--state", str(self.state), *arguments, **options)
+        self.assertEqual(status, result.status, result)
+        return result
+
+    async def test_by_id(self) -> None:
+        name = ids(1)[0]
+        self.assertIn("1 message held", (await self.mta("queue", "hold", name, "--reason", "odd")).out)
+        await self.mta("queue", "release", name.upper())
+        await self.mta("queue", "retry", name)
+        await self.mta("queue", "remove", name, "--notify")
+        self.assertIn("5 recipients due now", (await self.mta("queue", "flush")).out)
+        self.assertEqual(
+            [
+                ("hold", [name], self.user, "odd"),
+                ("release", [name], self.user),
+                ("retry", [name], self.user),
+                ("remove", [name], self.user, "", True),
+                ("flush", self.user),
+            ],
+            self.server.queue.asked,
+        )
+
+    async def test_by_filter(self) -> None:
+        names = ids(3)
+        for name, recipient in zip(names, ("a@x.org", "b@y.org", "c@x.org"), strict=True):
+            self.shard.admit(queued(name, recipient=recipient))
+        value = (await self.mta("queue", "remove", "--to", "@x.org", "--json")).json
+        self.assertEqual({"count": 2, "ids": [names[0], names[2]]}, value)
+        await self.mta("queue", "hold", "--all")
+        self.assertEqual(names, self.server.queue.asked[-1][1])
+
+    async def test_asked_back(self) -> None:
+        """On a terminal, many are not removed without a yes."""
+        self.shard.admit(queued(ids(1)[0]))
+        result = await self.mta("queue", "remove", "--all", tty=True, stdin="n\n")
+        self.assertIn("remove 1 message? [y/N]", result.err)
+        self.assertEqual([], self.server.queue.asked)
+        await self.mta("queue", "remove", "--all", tty=True, stdin="y\n")
+        await self.mta("queue", "remove", "--all", "--yes", tty=True)
+        self.assertEqual(2, len(self.server.queue.asked))
+
+    async def test_unclear(self) -> None:
+        for words in ((), (ids(1)[0], "--all")):
+            result = await self.mta("queue", "remove", *words, status=os.EX_USAGE)
+            self.assertIn("--all", result.err)
+        self.assertEqual([], self.server.queue.asked)
+
+    async def test_every_shard(self) -> None:
+        """An act goes to every worker; the counts are added."""
+        shard = Shard(self.state / "spool" / "1")
+        self.addCleanup(shard.close)
+        second = ControlServer(self.state, shard, 1)
+        await second.start()
+        self.addCleanup(second.stop)
+        here, there = ids(1)[0], IdSource(1).next(NOON)
+        out = (await self.mta("queue", "hold", here, there)).out
+        self.assertIn("4 messages held", out)
+        self.assertEqual(1, len(second.queue.asked))
+        self.assertIn("worker 1", (await self.mta("status")).out)
+
+    async def test_server_trouble(self) -> None:
+        self.server.queue.trouble = TemporarilyUnavailable("the disk is away")
+        result = await self.mta("queue", "flush", status=os.EX_TEMPFAIL)
+        self.assertIn("the disk is away", result.err)
+
+    async def test_reload(self) -> None:
+        out = (await self.mta("reload")).out
+        self.assertIn("reloaded", out)
+        self.assertIn("listen needs a restart", out)
+        problem = Problem("/etc/mta/mta.toml", 3, "queue.retyr", "unknown key", "did you mean 'retry'?")
+        self.server.reload_trouble = ConfigurationError([problem])
+        result = await self.mta("reload", status=os.EX_CONFIG)
+        self.assertIn("/etc/mta/mta.toml:3: queue.retyr", result.err)
+
+    async def test_status(self) -> None:
+        out = (await self.mta("status")).out
+        self.assertIn("sessions.mx", out)
+        self.assertEqual(7, (await self.mta("status", "--json")).json[0]["pid"])
+
+    async def test_rehearsal(self) -> None:
+        result = await self.mta("test", "bob@example.net", "--client", "192.0.2.1", "--from", "a@b.org")
+        self.assertIn("It would be accepted.", result.out)
+        self.assertEqual([("bob@example.net", "a@b.org", "192.0.2.1", "")], self.server.tested)
+        result = await self.mta("test", "nobody@example.net", status=os.EX_NOUSER)
+        self.assertIn("It would be refused: 550 5.1.1", result.out)
+        await self.mta("test", "bob@example.net", "--client", "nonsense", status=os.EX_USAGE)

@@ -1,0 +1,221 @@
+"""`mta init`, `check` and `user`, on real files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from mta.config.loading import load
+from mta.identity.entry import parse_passwd
+from tests.cli.command import Result, call
+
+
+class SettingUpCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="mta"))
+        self.addCleanup(shutil.rmtree, self.place)
+        self.file = self.place / "mta.toml"
+        self.patch(os, "environ", {k: v for k, v in os.environ.items() if not k.startswith("MTA_")})
+
+    def mta(self, *arguments: str, status: int = os.EX_OK, **options: Any) -> Result:
+        result = call(*arguments, **options)
+        self.assertEqual(status, result.status, result)
+        return result
+
+    def init(self, *arguments: str, **options: Any) -> Result:
+        given = ("--hostname", "mx.example.org", "--domain", "example.org", "--non-interactive")
+        return self.mta(
+            "init", "--directory", str(self.place), "--unprivileged", *given, *arguments, **options
+        )
+
+
+class InitTests(SettingUpCase):
+    def test_files(self) -> None:
+        """What is written loads, serves the domain, and knows the account."""
+        out = self.init("--user", "ann").out
+        loaded = load(self.file)
+        self.assertEqual("mx.example.org", loaded.settings.hostname)
+        self.assertEqual(["example.org"], list(loaded.settings.domains))
+        self.assertEqual(self.place / "var", loaded.state)
+        match = re.search(r"account ann@example.org, password (\S+)", out)
+        assert match is not None
+        users = (self.place / "users").read_text()
+        self.assertNotIn(match[1], users)
+        self.assertIn("ann@example.org", parse_passwd(users, "users").entries)
+        self.assertEqual(0o600, (self.place / "users").stat().st_mode & 0o777)
+        self.assertIn("\npostmaster: ann@example.org\n", (self.place / "aliases").read_text())
+
+    def test_no_problems(self) -> None:
+        """`mta check` has nothing to say about it."""
+        self.init("--user", "ann")
+        # Ports of other tests may be in use.
+        text = self.file.read_text()
+        ports = []
+        for old in ("2525", "2587", "2465"):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                ports.append((old, probe.getsockname()[1]))
+        for old, new in ports:
+            text = text.replace(f'["tcp:{old}"]', f'["tcp:{new}:interface=127.0.0.1"]')
+        self.file.write_text(text.replace("[tls]", "http = []\n\n[tls]", 1))
+        self.assertEqual("no errors\n", self.mta("check", "--config", str(self.file)).out)
+
+    def test_records(self) -> None:
+        value = self.init("--json", "--domain", "example.net").json
+        records = {(item["name"], item["type"]): item["value"] for item in value["records"]}
+        self.assertEqual("10 mx.example.org.", records["example.net.", "MX"])
+        self.assertEqual('"v=spf1 mx -all"', records["example.org.", "TXT"])
+        self.assertIn(("_dmarc.example.org.", "TXT"), records)
+        self.assertIn("PTR", [kind for _, kind in records])
+        self.assertTrue(any("twistd" in line for line in value["next"]))
+
+    def test_never_overwrites(self) -> None:
+        self.init("--user", "ann")
+        users = (self.place / "users").read_text()
+        self.file.write_text("# mine\n")
+        result = self.init(status=os.EX_CANTCREAT)
+        self.assertIn("--force", result.err)
+        self.assertEqual("# mine\n", self.file.read_text())
+        self.init("--force", "--user", "ann")
+        self.assertEqual("# mine\n", (self.place / "mta.toml.old").read_text())
+        self.assertEqual(users, (self.place / "users").read_text())
+        load(self.file)
+
+    def test_questions(self) -> None:
+        """On a terminal it asks; an empty answer takes what is offered."""
+        answers = "mail.example.net\n\n/srv/mta\n-\n"
+        with mock.patch("mta.cli.init.socket.getfqdn", return_value="box"):
+            result = self.mta("init", "--directory", str(self.place), tty=True, stdin=answers)
+        self.assertIn("This server's name [box]", result.err)
+        loaded = load(self.file)
+        self.assertEqual(
+            (["example.net"], "mail.example.net"), (list(loaded.settings.domains), loaded.settings.hostname)
+        )
+        self.assertEqual(Path("/srv/mta"), loaded.state)
+        self.assertEqual("# ADDRESS", (self.place / "users").read_text()[:9])
+
+    def test_strange_words(self) -> None:
+        """Names that are none are refused; odd paths are quoted."""
+        self.mta("init", "--hostname", "a b", "--directory", str(self.place), status=os.EX_USAGE)
+        self.init("--user", "ann@elsewhere.org", status=os.EX_USAGE)
+        self.assertFalse(self.file.exists())
+        self.init("--state", str(self.place / 'odd "name" \\ ä'))
+        self.assertEqual(self.place / 'odd "name" \\ ä', load(self.file).state)
+
+    def test_international_domain(self) -> None:
+        self.init("--domain", "münchen.example")
+        self.assertIn("xn--mnchen-3ya.example", load(self.file).settings.domains)
+
+    def test_certificate(self) -> None:
+        for name in ("c.pem", "k.pem"):
+            (self.place / name).write_text("x")
+        self.init("--certificate", str(self.place / "c.pem"), status=os.EX_USAGE)
+        self.init("--certificate", str(self.place / "no.pem"), "--key", "x", status=os.EX_NOINPUT)
+        self.init("--certificate", str(self.place / "c.pem"), "--key", str(self.place / "k.pem"))
+        self.assertEqual(str(self.place / "c.pem"), load(self.file).settings.tls.certificate)
+
+
+class CheckTests(SettingUpCase):
+    def test_every_mistake(self) -> None:
+        """All of them, with line, key, and what to do; 78, EX_CONFIG."""
+        self.file.write_text('hostname = "mx.example.org"\n[queue]\nretyr = ["1m"]\nexpire = "soon"\n')
+        out = self.mta("check", str(self.file), status=os.EX_CONFIG).out
+        self.assertIn(f"{self.file}:3: error: queue.retyr", out)
+        self.assertIn(f"{self.file}:4: error: queue.expire", out)
+        self.assertIn("2 errors", out)
+        value = self.mta("--config", str(self.file), "check", "--json", status=os.EX_CONFIG).json
+        self.assertEqual([3, 4], [problem["line"] for problem in value["problems"]])
+
+    def test_syntax(self) -> None:
+        self.file.write_text("hostname = \n")
+        self.assertIn(":1:", self.mta("check", str(self.file), status=os.EX_CONFIG).out)
+
+
+class UserTests(SettingUpCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.init()
+        self.users = self.place / "users"
+
+    def user(self, *arguments: str, **options: Any) -> Result:
+        return self.mta("--config", str(self.file), "user", *arguments, **options)
+
+    def names(self) -> list[str]:
+        return list(parse_passwd(self.users.read_text(), "users").entries)
+
+    def test_life(self) -> None:
+        """Added, listed, another password, removed."""
+        self.user("add", "ann@example.org", "--password-stdin", stdin="correct horse\n")
+        self.assertEqual("ann@example.org\n", self.user("list").out)
+        [entry] = parse_passwd(self.users.read_text(), "users").entries.values()
+        assert entry.verify is not None
+        self.assertTrue(entry.verify(b"correct horse"))
+        self.user("password", "ann@example.org", "--password-stdin", stdin="another one\n")
+        [entry] = parse_passwd(self.users.read_text(), "users").entries.values()
+        assert entry.verify is not None
+        self.assertTrue(entry.verify(b"another one"))
+        self.assertFalse(entry.verify(b"correct horse"))
+        self.user("remove", "ann@example.org")
+        self.assertEqual([], self.user("list", "--json").json)
+
+    def test_generated(self) -> None:
+        """Shown once, kept as a hash."""
+        value = self.user("add", "ann@example.org", "--json").json
+        self.assertEqual(16, len(value["password"]))
+        self.assertNotIn(value["password"], self.users.read_text())
+
+    def test_asked_twice(self) -> None:
+        with mock.patch("mta.cli.password.getpass.getpass", side_effect=["long enough", "other"]):
+            from mta.cli import password
+
+            self.patch(password.choose_password, "__defaults__", (password.getpass.getpass,))
+            result = self.user("add", "ann@example.org", tty=True, status=os.EX_DATAERR)
+        self.assertIn("not the same", result.err)
+        self.assertEqual([], self.names())
+
+    def test_twice(self) -> None:
+        self.user("add", "ann@example.org")
+        before = self.users.read_text()
+        result = self.user("add", "Ann@Example.org", status=os.EX_DATAERR)
+        self.assertIn("exists already", result.err)
+        self.assertEqual(before, self.users.read_text())
+
+    def test_unknown(self) -> None:
+        self.user("add", "ann@example.org")
+        for action in ("remove", "password"):
+            result = self.user(action, "anne@example.org", status=os.EX_DATAERR)
+            self.assertIn("did you mean ann@example.org?", result.err)
+
+    def test_other_domain(self) -> None:
+        """A warning: the account can log in, but no mail comes."""
+        result = self.user("add", "ann@elsewhere.org")
+        self.assertIn("not served here", result.err)
+        self.assertEqual(["ann@elsewhere.org"], self.names())
+
+    def test_bad_words(self) -> None:
+        self.user("add", "ann", status=os.EX_USAGE)
+        self.user("add", "a b@example.org", status=os.EX_USAGE)
+        result = self.user(
+            "add", "ann@example.org", "--password-stdin", stdin="short\n", status=os.EX_DATAERR
+        )
+        self.assertIn("at least 8", result.err)
+        self.assertEqual([], self.names())
+
+    def test_broken_file(self) -> None:
+        """A file with errors is not changed, and the line is named."""
+        self.users.write_text("ann@example.org\n")
+        result = self.user("add", "bob@example.org", status=os.EX_DATAERR)
+        self.assertIn("users:1", result.err)
+        self.assertEqual("ann@example.org\n", self.users.read_text())
+
+    def test_no_file_identity(self) -> None:
+        self.file.write_text('[domains."example.org"]\n[[identity]]\nkind = "ldap"\n')
+        self.assertIn("ldap", self.user("list", status=os.EX_CONFIG).err)
