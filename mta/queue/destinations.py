@@ -18,6 +18,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from twisted.logger import Logger
+
 from mta.model.outcome import Outcome, Postponed, RemoteReply
 from mta.queue.window import Job, Window
 
@@ -79,6 +81,8 @@ class Destination:
         "transport",
     )
 
+    log = Logger()
+
     def __init__(self, name: str, next_hop: str, transport: Any) -> None:
         self.name = name
         self.next_hop = next_hop
@@ -98,7 +102,14 @@ class Destination:
     def adopt(self, transport: Any) -> None:
         """Use this transport from now on."""
         self.transport = transport
-        self._full = 1 if transport is None else max(1, transport.concurrency(self.next_hop))
+        self._full = 1
+        if transport is not None:
+            try:
+                self._full = max(1, transport.concurrency(self.next_hop))
+            except Exception:
+                self.log.failure(
+                    "The transport {transport} does not say its concurrency", transport=self.name
+                )
         self.limit = self._full if self._failures < FAILURES else 1
 
     @property

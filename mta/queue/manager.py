@@ -166,7 +166,17 @@ class Manager:
     # --- into the window ---------------------------------------------------------
 
     def admitted(self, message: Message) -> None:
-        """Deliver a message that was just committed, if there is room; else it is claimed later."""
+        """Deliver a message that was just committed, if there is room; else it is claimed later.
+
+        Never raises: the client is about to be told that the message was taken.
+        """
+        try:
+            self._admit(message)
+        except Exception:
+            self._log.failure("Message {id} has to be claimed", id=message.id)
+            self._fall_behind()
+
+    def _admit(self, message: Message) -> None:
         window = self._window
         if not self._started or message.id in window.entries:
             return
@@ -176,7 +186,7 @@ class Manager:
             return
         entry = Entry(message, True, octets)
         addressees = message.addressees
-        if len(addressees) > 1:
+        if len(addressees) != 1:
             queued = [addressee for addressee in addressees if addressee.state == "queued"]
             self._spread(entry, queued, self._reactor.seconds())
             return
@@ -495,7 +505,7 @@ class Manager:
         entry = self._window.entries.get(identifier)
         if entry is None:
             return None
-        for destination in {*self._waits_for(entry)}:
+        for destination in dict.fromkeys(self._waits_for(entry)):
             for job in [job for job in destination.queue if job.entry is entry]:
                 destination.withdraw(job)
                 entry.jobs -= 1
@@ -515,13 +525,14 @@ class Manager:
     def probe(self, addressees: Sequence[Addressee] | None) -> None:
         """Try destinations that rest, of these or of everybody."""
         if addressees is None:
-            for destination in self._destinations:
-                destination.reached()
-            return
-        for addressee in addressees:
-            known = self._destinations.peek(addressee.transport, addressee.next_hop)
-            if known is not None:
-                known.reached()
+            known = list(self._destinations)
+        else:
+            found = (self._destinations.peek(one.transport, one.next_hop) for one in addressees)
+            known = [destination for destination in found if destination is not None]
+        for destination in known:
+            destination.reached()
+            self._destinations.make_ready(destination)
+        self._attempts.turn()
 
     def changed(self, identifier: str, admitted: Sequence[Message]) -> None:
         """A message on disk may be another now, and these were admitted with that."""

@@ -101,6 +101,14 @@ class DeliveryTests(SynchronousTestCase):
         self.assertEqual([], self.bench.relay.deliveries)
         self.assertEqual(1, len(self.bench.spool.messages))
 
+    def test_held_ones_stay_when_the_others_have_it(self) -> None:
+        message = self.bench.message("x@far.test", "y@far.test")
+        message.addressees[1].state = "held"
+        self.bench.spool.put(message)
+        self.bench.manager.admitted(message)
+        (left,) = self.bench.spool.messages.values()
+        self.assertEqual(["y@far.test"], [one.address for one in left.addressees])
+
     def test_admitted_twice_is_delivered_once(self) -> None:
         self.bench.relay.default = None
         message = self.bench.send("x@far.test")
@@ -134,6 +142,23 @@ class TroubleTests(SynchronousTestCase):
         self.bench.send("x@far.test")
         self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
         self.assertEqual("queued", self.only().state)
+
+    def test_concurrency_raises(self) -> None:
+        def concurrency(next_hop: str) -> int:
+            raise ZeroDivisionError
+
+        self.bench.relay.concurrency = concurrency  # type: ignore[method-assign]
+        self.bench.send("x@far.test")
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+        self.assertEqual({}, self.bench.spool.messages)
+
+    def test_admitted_never_raises(self) -> None:
+        message = self.bench.message("x@far.test")
+        self.bench.spool.put(message)
+        message.addressees[0].options = None  # type: ignore[assignment]
+        self.bench.manager.admitted(message)
+        self.assertEqual(1, len(self.flushLoggedErrors(AttributeError)))
+        self.bench.manager.admitted(self.bench.message())
 
     def test_wrong_number_of_outcomes(self) -> None:
         for answer in ([], [OK, OK], None, "x", [None], 5):
