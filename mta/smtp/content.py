@@ -40,6 +40,14 @@ def data(session: ServerSession, argument: bytes) -> None:
     impatient(session)
 
 
+def out_of_order(session: ServerSession, verb: bytes) -> Reply:
+    """The reply to a command that is not allowed in this state."""
+    # RFC 2033, 4.2 wants 503 for LMTP in any case.
+    unwanted = session.refused and not session.terms.lmtp and verb in (b"DATA", b"BDAT")
+    name = "no-recipients" if unwanted else "bad-sequence"
+    return REPLIES.reply(name, problem=complaint(verb, session.state))
+
+
 def impatient(session: ServerSession) -> None:
     """DATA was refused: if the client did not wait for the reply, close.
 
@@ -89,8 +97,7 @@ def bdat(session: ServerSession, argument: bytes) -> None:
         else:
             refusal = session.trouble()
     else:
-        name = "no-recipients" if session.refused else "bad-sequence"
-        refusal = REPLIES.reply(name, problem=complaint(b"BDAT", session.state))
+        refusal = out_of_order(session, b"BDAT")
     gate = session.gate
     if gate is not None and gate.fault is None and gate.size + size > limit:
         gate.fault = Fault("message-too-large", {"limit": limit}, {"declared": gate.size + size})

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from mta.model.catalogue import REPLIES
 from mta.smtp.commands import COMMANDS
-from mta.smtp.content import content_ended, impatient, overflowed
+from mta.smtp.content import content_ended, impatient, out_of_order, overflowed
 from mta.smtp.exchange import auth_line
-from mta.smtp.states import ALLOWED, CHUNKING, FOREIGN, KNOWN, TLS, complaint
+from mta.smtp.states import ALLOWED, CHUNKING, FOREIGN, KNOWN, TLS
 
 if TYPE_CHECKING:
     from mta.smtp.session import ServerSession
@@ -129,8 +129,7 @@ def _command(session: ServerSession, line: bytes) -> None:
     elif session.state & ALLOWED[verb][0] or verb == b"BDAT":
         handler(session, argument.strip())
     else:
-        name = "no-recipients" if verb == b"DATA" and session.refused else "bad-sequence"
-        session.reply(REPLIES.reply(name, problem=complaint(verb, session.state)))
+        session.reply(out_of_order(session, verb))
         if verb == b"DATA":
             impatient(session)
 

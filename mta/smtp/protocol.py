@@ -16,6 +16,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
+from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from twisted.mail.smtp import ESMTP
@@ -155,11 +156,17 @@ class SmtpProtocol(ESMTP):
             premises.turned_away = (now, 0)
         else:
             premises.turned_away = (since, count + 1)
+        if self._secure_first:
+            # Words would need a handshake first, and those who wait for one without
+            # being counted could be any number.
+            session.hang_up()
+            self.transport.abortConnection()
+            return
         session.reply(refusal)
         session.hang_up()
         self._after()
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:  # noqa: B008
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Drop what is not complete; make room for another client."""
         self._arm(None)
         premises, session = self.premises, self.session

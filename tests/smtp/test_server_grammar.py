@@ -72,7 +72,7 @@ BAD_PATHS = (
     f"{L64}l@x.test",
     "ä" * 33 + "@x.test",
     f"a@{LABEL}d.test",
-    f"aa@{LABEL}.{LABEL}.{LABEL}.{'d' * 61}",
+    f"aa@{LABEL}.{LABEL}.{LABEL}.{'d' * 60}",
     "a\u2028b@x.test",
     "a\u0085@x.test",
     "a(c)@x.test",

@@ -27,6 +27,13 @@ class LmtpTests(SynchronousTestCase):
         self.assertEqual(["250", "450", "250"], codes(d.say("x", ".")))
         self.assertEqual(["b@x"], [event.recipient for event in d.events])
 
+    def test_nobody_left(self) -> None:
+        """RFC 2033, 4.2: DATA without a recipient is 503."""
+        d = Dialogue("lmtp").hello()
+        d.reception.answers["recipient"] = refusal()
+        self.assertEqual(["250", "550", "503"], codes(d.say("MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA")))
+        self.assertEqual(["503"], codes(d.say("BDAT 0 LAST")))
+
     def test_always_as_many(self) -> None:
         """Also for a fault of the content, trouble of ours, and a reception that miscounts."""
         for answer in ([refusal()], RuntimeError("x"), [REPLIES.reply("ok")] * 5, []):

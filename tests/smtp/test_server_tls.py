@@ -30,7 +30,7 @@ from mta.identity.file import FileIdentity, FileSettings
 from mta.identity.portal import make_portal
 from mta.smtp.connections import Connections
 from mta.smtp.factory import SmtpFactory
-from tests.smtp.server_fakes import Dialogue, FakeReception, codes, limits
+from tests.smtp.server_fakes import Dialogue, FakeAuthenticator, FakeReception, codes, limits
 
 reactor: Any = installed
 
@@ -59,6 +59,14 @@ class StartTlsDialogueTests(SynchronousTestCase):
         d.hello().begin()
         self.assertEqual(["ESMTPS"], d.reception.protocols)
 
+    def test_forgets_who_it_was(self) -> None:
+        """What was proved in clear text does not hold inside TLS."""
+        d = Dialogue("submission", authenticator=FakeAuthenticator(), tls=object()).hello()
+        self.assertEqual(["235"], codes(d.say("AUTH X-SAFE " + base64.b64encode(b"right").decode())))
+        d.secure().hello()
+        self.assertEqual("530 5.7.0 Authentication", d.say("MAIL FROM:<a@b>")[:24])
+        self.assertEqual(("", "", "ESMTPS"), _known(d))
+
     def test_not_within_a_transaction(self) -> None:
         d = Dialogue(tls=object()).hello().begin()
         self.assertEqual(["503"], codes(d.say("STARTTLS")))
@@ -66,6 +74,11 @@ class StartTlsDialogueTests(SynchronousTestCase):
     def test_argument(self) -> None:
         d = Dialogue(tls=object()).hello()
         self.assertEqual(["501"], codes(d.say("STARTTLS now")))
+
+
+def _known(d: Dialogue) -> tuple[str, str, str]:
+    client = d.protocol.session.client
+    return client.account, client.mechanism, client.protocol
 
 
 class Talk(LineOnlyReceiver):
