@@ -88,6 +88,7 @@ class Spool:
         self._files = _Pool(0, _FILE_THREADS, "spool-files")
         self._readers = _Pool(0, 1, "spool-reader")
         self._sinks: list[Any] = []
+        self._starting = False
         self._running = False
         self._stopped: Deferred[None] | None = None
         self._noted = 0
@@ -101,16 +102,18 @@ class Spool:
         :raise TemporarilyUnavailable: with a text for the operator.
         """
         done: Deferred[None] = Deferred()
+        self._starting = True
         Thread(target=self._run, args=(done,), name="spool-writer", daemon=True).start()
         return done
 
     def stop(self) -> Deferred[None]:
         """Write what is under way, and close."""
-        if not self._running:
+        if self._stopped is not None or not (self._running or self._starting):
             return succeed(None)
-        self._running = False
         self._stopped = Deferred()
-        self._writer.stop()
+        if self._running:
+            self._running = False
+            self._writer.stop()
         return self._stopped
 
     def _run(self, done: Deferred[None]) -> None:
@@ -125,7 +128,7 @@ class Spool:
                 self._shard.release()
                 raise
         except Exception:
-            later(done.errback, Failure())
+            later(self._failed, done, Failure())
             return
         later(self._started, done)
         try:
@@ -144,11 +147,21 @@ class Spool:
         self._ids = IdSource(self._number, self._writer.last)
         self._files.start()
         self._readers.start()
-        self._running = True
+        self._starting = False
+        self._running = self._stopped is None
+        if not self._running:
+            self._writer.stop()
+            done.callback(None)
+            return
         # Whatever is older than this id was left by a process that is gone: we own the shard.
         oldest = decode_id(self._ids.next(now))
         self._files.callInThread(self._sweep, oldest)
         done.callback(None)
+
+    def _failed(self, done: Deferred[None], failure: Failure) -> None:
+        self._starting = False
+        self._ended()
+        done.errback(failure)
 
     def _ended(self) -> None:
         self._running = False
@@ -194,14 +207,17 @@ class Spool:
         return work.deferred
 
     def note(self, events: Iterable[Event]) -> None:
-        """Put events into the journal with the next commit."""
+        """Put events into the journal with the next commit; before the start, with the first one."""
         try:
             work = notes(events)
         except (ValueError, KeyError, TypeError):
             self.log.failure("The journal was given something that it cannot keep")
             return
         count = len(work.events)
-        if not self._running or self._noted + count > MOST_NOTES:
+        if self._stopped is not None:
+            self.log.warn("{count} events came after the spool was closed", count=count)
+            return
+        if self._noted + count > MOST_NOTES:
             if not self._dropped:
                 self.log.warn("Too many events wait for the disk: those that follow are lost")
             self._dropped += count

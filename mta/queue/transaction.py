@@ -167,7 +167,7 @@ def apply(connection: sqlite3.Connection, works: Iterable[Work], totals: Totals)
     addressees: list[tuple[Any, ...]] = []
     events: list[tuple[Any, ...]] = []
     changed: dict[tuple[int, int], tuple[Any, ...] | None] = {}
-    complete: list[tuple[int]] = []
+    complete: dict[int, tuple[int]] = {}
     number = totals.events
     for work in works:
         messages += work.messages
@@ -176,7 +176,7 @@ def apply(connection: sqlite3.Connection, works: Iterable[Work], totals: Totals)
             # What came last about an addressee is what counts.
             changed.update(work.changed)
         if work.complete is not None:
-            complete.append((work.complete,))
+            complete[work.complete] = (work.complete,)
         for row in work.rows:
             number += 1
             events.append((number, *row))
@@ -193,7 +193,7 @@ def apply(connection: sqlite3.Connection, works: Iterable[Work], totals: Totals)
         ended = [key for key, row in changed.items() if row is None]
         _UPDATE_ADDRESSEES.run(connection, kept)
         totals.addressees -= _DELETE_ADDRESSEES.run(connection, ended)
-    files = _delete_messages(connection, complete, totals) if complete else []
+    files = _delete_messages(connection, list(complete.values()), totals) if complete else []
     if events:
         _INSERT_EVENTS.run(connection, events)
         totals.events = number

@@ -98,6 +98,16 @@ class KeepingTests(SpoolCase):
         await spool.record(delivered(sent))
         self.assertEqual(await spool.count(), {"messages": 0, "addressees": 0, "held": 0, "octets": 0})
 
+    async def test_complete_twice(self) -> None:
+        """Who says it twice does not make the totals wrong."""
+        spool = await self.open()
+        many = [message(spool.new_id()) for _ in range(70)]
+        await gatherResults([spool.admit(each, ()) for each in many])
+        await gatherResults([spool.record(delivered(each)) for each in [*many[:66], *many[:3]]])
+        count = await spool.count()
+        self.assertEqual((4, 4), (count["messages"], count["addressees"]))
+        self.assertEqual(sum(each.size for each in many[66:]), count["octets"])
+
     async def test_snapshot(self) -> None:
         """What is kept is what was given, whatever the caller does to it afterwards."""
         spool = await self.open()
@@ -446,6 +456,20 @@ class StartTests(SpoolCase):
         self.assertIn("belongs to another server", str(error))
         await first.stop()
         await self.open()
+
+    async def test_stop_while_starting(self) -> None:
+        """It starts, and stops."""
+        spool = Spool(self.directory, reactor)
+        spool.note([Server(at=NOW, what="before")])
+        started = spool.start()
+        await spool.stop()
+        await started
+        self.assertEqual([("server",)], self.rows("SELECT kind FROM events"))
+        await self.open()
+        failing = Spool(self.directory, reactor)
+        started = failing.start()
+        await failing.stop()
+        await self.assertFailure(started, TemporarilyUnavailable)
 
     async def test_newer_schema(self) -> None:
         """A database of a newer program is left alone."""
