@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import implementer
@@ -23,6 +23,8 @@ from mta.smtp.client_transaction import Transaction
 
 #: Next hops remembered before those that nobody uses are forgotten.
 _POOLS = 200
+#: Recipients in one transaction: what every server must take (RFC 5321, 4.5.3.1.8).
+RECIPIENTS = 100
 
 
 class Pools:
@@ -57,7 +59,14 @@ class Pools:
         pool = self._pools.get(next_hop)
         if pool is None:
             pool = self._make(next_hop)
-        return pool.deliver(Transaction(delivery.message, delivery.addressees, delivery.sender))
+        message, addressees, sender = delivery.message, delivery.addressees, delivery.sender
+        if len(addressees) <= RECIPIENTS:
+            return pool.deliver(Transaction(message, addressees, sender))
+        parts = [
+            pool.deliver(Transaction(message, addressees[start : start + RECIPIENTS], sender))
+            for start in range(0, len(addressees), RECIPIENTS)
+        ]
+        return gatherResults(parts).addCallback(lambda found: [outcome for part in found for outcome in part])
 
     def _make(self, next_hop: str) -> ConnectionPool:
         if len(self._pools) >= self._forget_at:

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections import deque
 
 from mta.model.message import InlineContent
-from mta.model.outcome import RemoteReply
+from mta.model.outcome import Postponed, RemoteReply
 from mta.smtp.client_auth import Credentials
 from mta.smtp.client_event import Ended, Examine, SessionEvent, Stream, Trouble
 from mta.smtp.client_opening import ClientOpening, TlsPolicy
@@ -186,6 +186,9 @@ class ClientSession(ClientOpening):
             pass
         elif code < 300:
             transaction.accepted.append(index)
+        elif code == 552 and transaction.accepted and reply.enhanced in ("", "5.5.3"):
+            # Too many recipients, as RFC 821 had it: the others are welcome later (RFC 5321, 4.5.3.1.10).
+            transaction.outcomes[index] = Postponed(quote(reply, self.host, "RCPT TO", self.tls))
         elif code >= 400:
             transaction.decide(index, quote(reply, self.host, "RCPT TO", self.tls))
         else:

@@ -212,6 +212,14 @@ class DeliveryTests(RelayCase):
         found = await gatherResults([transport.deliver(delivery()) for _ in range(20)])
         self.assertEqual(["Delivered"] * 20, [type(outcomes[0]).__name__ for outcomes in found])
 
+    async def test_many_recipients(self) -> None:
+        """More than a server must take go in several transactions, and their outcomes keep their order."""
+        servers = Servers(lambda: ScriptedServer(answers={"RCPT <u150@far.test>": "550 5.1.1 no"}))
+        self.serve(servers)
+        outcomes = await self.relay().deliver(delivery(*(f"u{number}@far.test" for number in range(250))))
+        self.assertEqual([150], [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Failed)])
+        self.assertEqual([50, 99, 100], sorted(len(recipients) for recipients, _ in servers.messages))
+
     async def test_mixed(self) -> None:
         servers = Servers(lambda: ScriptedServer(answers={"RCPT <b@far.test>": "550 5.1.1 no"}))
         self.serve(servers)

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.model.message import FileContent
-from mta.model.outcome import Delivered, Failed, Outcome, RemoteReply
+from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
 from mta.smtp.client_auth import Credentials, salted_password
 from mta.smtp.client_event import Derive, Ended, Examine, Over, Ready, SessionEvent, StartTls, Stream, Trouble
 from mta.smtp.client_session import ClientSession
@@ -182,6 +182,20 @@ class MessageTests(SynchronousTestCase):
             assert failed is not None
             self.assertEqual(("5.1.1", "nobody here"), (failed.reply.enhanced, failed.reply.text))
             self.assertEqual([(["<a@far.test>"], TRACE + MAIL)], talk.server.messages)
+
+    def test_too_many(self) -> None:
+        """552 behind an accepted recipient means too many (RFC 5321, 4.5.3.1.10), unless it says more."""
+        for answer, expected in (
+            ("552 too many", Postponed),
+            ("552 5.5.3 x", Postponed),
+            ("552 5.2.2 x", Failed),
+        ):
+            server = ScriptedServer(answers={"RCPT <b@far.test>": answer})
+            talk = Conversation(server, transaction("a@far.test", "b@far.test")).run()
+            self.assertIsInstance(talk.outcomes[1], expected)
+            self.assertIsInstance(talk.outcomes[0], Delivered)
+        talk = Conversation(ScriptedServer(answers={"RCPT": "552 full"}), transaction()).run()
+        self.assertIsInstance(talk.outcomes[0], Failed)
 
     def test_refused_then_next(self) -> None:
         """Whatever was refused, the next message goes through on the same connection."""
