@@ -21,17 +21,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mta.config.settings import Queue
-from mta.interfaces import Answer, IQueue, ISpool, Result, Route
-from mta.model.event import Completed, Event
+from mta.interfaces import Answer, IQueue, ISpool, Route
 from mta.model.message import Addressee, Message
-from mta.model.outcome import Delivered, Outcome
 from mta.queue.attempts import Attempts
 from mta.queue.destinations import Destination, Destinations
 from mta.queue.notifier import Notifier
 from mta.queue.operations import Operations
 from mta.queue.rerouting import REROUTE, Rerouting
 from mta.queue.retry import Schedule
-from mta.queue.settlement import Report, Settlement, delivered_event, failed_event, put_off, settle_outcomes
+from mta.queue.rounds import Rounds
+from mta.queue.settlement import Settlement, put_off
 from mta.queue.window import RECIPIENTS, Entry, Job, Window, cost_of, ways
 
 T = TypeVar("T")
@@ -81,7 +80,6 @@ class Manager:
         self._uniform = uniform
         self._window = Window(settings.window_messages, settings.window_octets)
         self._destinations = Destinations(self._with_rerouting(transports))
-        self._attempts = Attempts(reactor, self._destinations, log=self._log, ended=self._ended)
         self._notifier = Notifier(
             hostname=hostname,
             new_id=spool.new_id,
@@ -89,10 +87,18 @@ class Manager:
             run_in_thread=run_in_thread or self._in_pool,
             settings=settings,
         )
+        self._rounds = Rounds(
+            reactor,
+            spool,
+            self._notifier,
+            log=self._log,
+            left=self._leave,
+            due=self._wake,
+            admitted=self.admitted,
+        )
+        self._attempts = Attempts(reactor, self._destinations, log=self._log, ended=self._rounds.ended)
         self._operations = Operations(self, reactor, spool, self._notifier)
         self._started = False
-        #: Records that the spool has not confirmed.
-        self._records = 0
         #: Whether something may be due on disk that is not in the window.
         self._behind = False
         self._claiming = False
@@ -100,7 +106,6 @@ class Manager:
         self._left: set[str] = set()
         self._timer: Any = None
         self._shed_at = 0.0
-        self._quiet: Deferred[None] | None = None
         self._go_by(settings)
 
     # --- life ------------------------------------------------------------------
@@ -122,13 +127,11 @@ class Manager:
         self._attempts.stop()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        if self._attempts.running or self._records:
-            self._quiet = Deferred()
-            timeout = self._reactor.callLater(max(0.0, grace), self._quiet.callback, None)
-            await self._quiet
-            self._quiet = None
-            if timeout.active():
-                timeout.cancel()
+        until = self._reactor.seconds() + grace
+        while (self._attempts.running or self._rounds.records) and self._reactor.seconds() < until:
+            moment: Deferred[None] = Deferred()
+            self._reactor.callLater(min(0.05, grace), moment.callback, None)
+            await moment
         self._attempts.abandon()
 
     def replace(self, settings: Queue, transports: Mapping[str, Any]) -> None:
@@ -141,8 +144,8 @@ class Manager:
         self._refill()
 
     def _go_by(self, settings: Queue) -> None:
-        self._settings = settings
-        self._schedule = Schedule(settings.retry, settings.jitter, self._uniform)
+        self._rounds.schedule = Schedule(settings.retry, settings.jitter, self._uniform)
+        self._rounds.warn_after = settings.warn_after
         self._notifier.settings = settings
         self._window.messages = settings.window_messages
         self._window.limit = settings.window_octets
@@ -244,8 +247,8 @@ class Manager:
         settled = Settlement()
         for destination, sender, group in over:
             due = destination.slot(now, self._uniform)
-            put_off(settled, entry.message, group, due, now, sender, self._settings.warn_after)
-        self._settle(entry, settled)
+            put_off(settled, entry.message, group, due, now, sender, self._rounds.warn_after)
+        self._rounds.settle(entry, settled)
 
     def _shed(self, octets: int) -> bool:
         """Give back to the disk what waits for slow destinations beyond their share.
@@ -338,154 +341,8 @@ class Manager:
         elif due < timer.getTime():
             timer.reset(max(0.0, due - self._reactor.seconds()))
 
-    # --- what comes of an attempt ------------------------------------------------------
-
-    def _ended(self, job: Job, outcomes: Sequence[Outcome], now: float) -> None:
-        """Settle the outcomes of a job."""
-        entry = job.entry
-        message = entry.message
-        entry.jobs -= 1
-        if len(outcomes) == 1 and not entry.jobs and entry.reports is None:
-            # The way of nearly every message.
-            outcome, addressee = outcomes[0], job.addressees[0]
-            if type(outcome) is Delivered and "SUCCESS" not in addressee.notify:
-                addressee.attempts += 1
-                addressee.state = "delivered"
-                delivered = delivered_event(message, addressee, outcome.reply, now)
-                self._record(entry, [addressee], [delivered], 1)
-                return
-        destination = job.destination
-        settled = settle_outcomes(
-            message,
-            job.addressees,
-            outcomes,
-            now,
-            job.sender,
-            schedule=self._schedule,
-            warn_after=self._settings.warn_after,
-            resume=destination.resume,
-            final=getattr(destination.transport, "final", None),
-        )
-        self._settle(entry, settled)
-
-    def _settle(self, entry: Entry, settled: Settlement) -> None:
-        """Record what became of a part of the round, and at its end what waited for that."""
-        reports = settled.reports
-        if entry.reports:
-            reports = entry.reports + reports
-        if entry.jobs:
-            entry.reports = reports
-            reports = []
-        else:
-            entry.reports = None
-        reports = reports + settled.successes
-        if reports:
-            self._tell(entry, settled.changed, settled.events, settled.ended, reports)
-        elif settled.changed:
-            self._record(entry, settled.changed, settled.events, settled.ended)
-        self._calm()
-
-    def _tell(
-        self,
-        entry: Entry,
-        changed: list[Addressee],
-        events: list[Event],
-        ended: int,
-        reports: Sequence[Report],
-    ) -> None:
-        """Record, with notifications in the same transaction."""
-        # The entry must stay, and a stop must wait, until it is recorded.
-        entry.records += 1
-        self._records += 1
-
-        async def tell() -> None:
-            try:
-                await self._told(entry, changed, events, ended, reports)
-            finally:
-                self._confirmed(entry)
-
-        self._run(tell(), "The end of message {id} could not be recorded", id=entry.message.id)
-
-    async def _told(
-        self,
-        entry: Entry,
-        changed: list[Addressee],
-        events: list[Event],
-        ended: int,
-        reports: Sequence[Report],
-    ) -> None:
-        message = entry.message
-        admit, told = await self._notifier.tell(message, reports, self._reactor.seconds())
-        put_off = {addressee.number for addressee in changed}
-        for report in reports:
-            addressee = report.addressee
-            if report.action == "failed":
-                events.append(failed_event(message, report))
-                changed.append(addressee)
-                ended += 1
-            elif report.action == "delayed":
-                addressee.warned = True
-                if addressee.number not in put_off:
-                    changed.append(addressee)
-        self._record(entry, changed, events + told, ended, admit)
-
-    # --- recording -----------------------------------------------------------------------
-
-    def _record(
-        self,
-        entry: Entry,
-        changed: list[Addressee],
-        events: list[Event],
-        ended: int,
-        admit: list[Message] | None = None,
-    ) -> None:
-        message = entry.message
-        entry.waiting -= ended
-        complete = not entry.waiting
-        if complete:
-            now = self._reactor.seconds()
-            events.append(Completed(at=now, message=message.id, session=message.client.session))
-        entry.records += 1
-        self._records += 1
-        answer = self._spool.record(Result(message.id, changed, complete, events, admit or []))
-        if not isinstance(answer, Deferred):
-            answer = Deferred.fromCoroutine(_awaited(answer))
-        due = None
-        if not complete:
-            due = min((one.due for one in changed if one.state == "queued"), default=None)
-        answer.addCallbacks(
-            self._recorded, self._unrecorded, callbackArgs=(entry, due, admit), errbackArgs=(entry,)
-        )
-
-    def _recorded(self, _: None, entry: Entry, due: float | None, admit: list[Message] | None) -> None:
-        self._confirmed(entry)
-        if due is not None:
-            self._wake(due)
-        if admit:
-            for message in admit:
-                self.admitted(message)
-
-    def _unrecorded(self, failure: Failure, entry: Entry) -> None:
-        # On disk it stands as before, so it is tried again: twice rather than not at all.
-        self._log.failure("An attempt of {id} was not recorded", failure, id=entry.message.id)
-        self._confirmed(entry)
-        self._wake(self._reactor.seconds() + 5 * _AGAIN)
-
-    def _confirmed(self, entry: Entry) -> None:
-        entry.records -= 1
-        self._records -= 1
-        if not entry.jobs and not entry.records:
-            self._leave(entry)
-        self._calm()
-
-    def _calm(self) -> None:
-        """Tell who waits for a stop, when nothing is under way."""
-        if self._quiet is not None and not self._records and not self._attempts.running:
-            quiet, self._quiet = self._quiet, None
-            quiet.callback(None)
-
     def _leave(self, entry: Entry) -> None:
-        """The round has ended."""
+        """A round has ended."""
         window = self._window
         window.remove(entry)
         if self._claiming:
@@ -582,11 +439,7 @@ class Manager:
             },
             "in_flight": len(self._attempts.running),
             "in_flight_limit": self._attempts.parallel,
-            "recording": self._records,
+            "recording": self._rounds.records,
             "next_claim": timer.getTime() if timer is not None and timer.active() else None,
             "destinations": [one.status() for one in busy[:_NAMED]],
         }
-
-
-async def _awaited(answer: Awaitable[None]) -> None:
-    await answer

@@ -109,6 +109,25 @@ class DoubleBounceTests(SynchronousTestCase):
         self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
         self.assertEqual(1, len(bench.spool.messages))
 
+    def test_a_notification_that_cannot_be_made(self) -> None:
+        """A fault of ours: nobody ends untold, and it is not tried without a pause."""
+        bench = self.bench({"a@home.test": SENDER})
+
+        async def tell(*arguments: Any) -> Any:
+            raise ZeroDivisionError
+
+        notifier = bench.manager._notifier
+        notifier.tell = tell  # type: ignore[method-assign]
+        bench.send("x@far.test")
+        bench.run(59)
+        self.assertEqual(1, len(bench.relay.deliveries))
+        self.assertEqual([], bench.spool.of(FailedTo))
+        del notifier.tell
+        bench.run(2)
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+        self.assertEqual(1, len(bench.local.deliveries))
+        self.assertEqual({}, bench.spool.messages)
+
     def test_the_router_answers_later(self) -> None:
         bench = self.bench({"a@home.test": succeed(SENDER)})
         bench.send("x@far.test")

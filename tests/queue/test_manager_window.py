@@ -314,6 +314,7 @@ class StopTests(SynchronousTestCase):
         stopped = self.stop()
         self.assertNoResult(stopped)
         self.bench.relay.end(OK)
+        self.bench.clock.advance(0.1)
         self.successResultOf(stopped)
         self.assertEqual({}, self.bench.spool.messages)
         self.assertEqual([], self.bench.clock.getDelayedCalls())
@@ -322,9 +323,9 @@ class StopTests(SynchronousTestCase):
         self.bench.spool.latency = 2.0
         self.bench.send("x@far.test")
         stopped = self.stop()
-        self.bench.clock.advance(1)
+        self.bench.run(1.9, 0.1)
         self.assertNoResult(stopped)
-        self.bench.clock.advance(1)
+        self.bench.run(0.2, 0.1)
         self.successResultOf(stopped)
 
     def test_begins_nothing(self) -> None:
@@ -335,6 +336,7 @@ class StopTests(SynchronousTestCase):
         self.bench.send("y@other.test")
         for _ in range(5):
             self.bench.relay.end()
+        self.bench.clock.advance(0.1)
         self.successResultOf(stopped)
         self.assertEqual(5, len(self.bench.relay.deliveries))
         self.assertEqual(4, len(self.bench.spool.messages))
