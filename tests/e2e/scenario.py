@@ -9,10 +9,12 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from twisted.python.components import proxyForInterface
+from twisted.trial.itrial import IReporter
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 T = TypeVar("T")
@@ -102,16 +104,27 @@ class Scenario(SynchronousTestCase):
 
     def run(self, result: Any) -> None:
         """Run it, and tell what the parts said if it failed."""
-        before = self._failures(result)
-        super().run(result)  # type: ignore[no-untyped-call]
-        if self._failures(result) > before:
+        witness = _Witness(result) if IReporter.providedBy(result) else result
+        super().run(witness)  # type: ignore[no-untyped-call]
+        if getattr(witness, "failed", False):
             for part in getattr(self, "_parts", []):
                 name = type(part).__name__
                 text = "\n".join(str(getattr(part, "output", "")).splitlines()[-60:])
                 sys.stdout.write(f"\n--- {self.id()}: {name}\n{text}\n---\n")
         self._parts = []
 
-    @staticmethod
-    def _failures(result: Any) -> int:
-        kept: list[Sequence[Any]] = [getattr(result, name, ()) for name in ("failures", "errors")]
-        return sum(map(len, kept))
+
+class _Witness(proxyForInterface(IReporter)):  # type: ignore[misc]
+    """A reporter that remembers whether anything failed."""
+
+    failed = False
+
+    def addError(self, *arguments: Any) -> Any:
+        """Remember, and pass on."""
+        self.failed = True
+        return self.original.addError(*arguments)
+
+    def addFailure(self, *arguments: Any) -> Any:
+        """Remember, and pass on."""
+        self.failed = True
+        return self.original.addFailure(*arguments)

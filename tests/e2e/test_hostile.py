@@ -15,7 +15,7 @@ from tests.e2e.client import Speaker
 from tests.e2e.scenario import Scenario
 from tests.e2e.server import Server
 
-SESSIONS = int(os.environ.get("MTA_FUZZ", "300"))
+SESSIONS = int(os.environ.get("MTA_FUZZ", "1000"))
 PIECES = (
     b"EHLO client.test\r\n",
     b"HELO client.test\r\n",
@@ -115,10 +115,11 @@ class HostileScenario(Scenario):
                 connection.shutdown(socket.SHUT_WR)
                 while block := connection.recv(65536):
                     heard += block
-            except (ConnectionResetError, BrokenPipeError):
-                pass
             except TimeoutError:
                 self.fail(f"it neither answers nor hangs up: {seed}")
+            except OSError:
+                # It hung up, as it may; what it said until then counts.
+                pass
         if b"STARTTLS" in octets.upper():
             # What follows a 220 may be TLS.
             return

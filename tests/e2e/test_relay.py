@@ -170,7 +170,7 @@ class RelayScenario(Scenario):
     def test_closing_at_each_command(self) -> None:
         """Wherever the connection breaks, the message comes again, and arrives."""
         remote = self.part(Remote())
-        self.start(relay={"smarthost": f"127.0.0.1:{remote.port}", "idle": "0s"})
+        self.start(relay={"smarthost": f"127.0.0.1:{remote.port}", "idle": "0s"}, queue={"retry": ["0.1s"]})
         for number, command in enumerate(("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "CONTENT", "QUIT"), 1):
             remote.at = {command: [None]}
             self.send("far@remote.test", f"closing at {command}")
@@ -181,7 +181,7 @@ class RelayScenario(Scenario):
     def test_later_at_each_command(self) -> None:
         """A 4xx anywhere puts it off, with the remote's words in the journal."""
         remote = self.part(Remote())
-        self.start(relay={"smarthost": f"127.0.0.1:{remote.port}"})
+        self.start(relay={"smarthost": f"127.0.0.1:{remote.port}"}, queue={"retry": ["0.1s"]})
         for number, command in enumerate(("CONNECT", "MAIL", "RCPT", "DATA", "CONTENT"), 1):
             remote.at = {command: [b"451 4.7.1 Try me later"]}
             self.send(f"far{number}@remote.test", f"later at {command}")
