@@ -136,7 +136,9 @@ class Context:
 
 def forbidden(path: Path) -> str:
     """Permission denied, and who may."""
-    return f"{path}: permission denied; be root, or {owner_of(path)} (sudo -u {owner_of(path)} mta ...)"
+    owner = owner_of(path)
+    who = "root (sudo mta ...)" if owner == "root" else f"root, or {owner} (sudo -u {owner} mta ...)"
+    return f"{path}: permission denied; be {who}"
 
 
 def owner_of(path: Path) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mta.cli.context import CommandError, forbidden
-from mta.cli.sendmail_message import MessageError, recipients_of, wire_form, with_from, without_bcc
+from mta.cli.sendmail_message import MessageError, listed, recipients_of, wire_form, with_from, without_bcc
 from mta.cli.sendmail_options import SendmailOptions, UsageError, parse_options
 from mta.cli.transmission import Refused, transmit
 from mta.model.address import AddressError, parse_address
@@ -82,7 +82,7 @@ def _command(options: SendmailOptions) -> int:
 
 def _deliver(options: SendmailOptions, stdin: BinaryIO) -> int:
     data = wire_form(stdin.read(), options.dot_ends)
-    recipients = list(options.recipients)
+    recipients = [address for word in options.recipients for address in listed(word)]
     if options.from_header:
         recipients += recipients_of(data)
         data = without_bcc(data)

@@ -82,12 +82,23 @@ def recipients_of(data: bytes) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def listed(text: str) -> list[str]:
+    """The addresses of one word of a command line, which may be a list.
+
+    :raise MessageError: if it cannot be understood.
+    """
+    if not set(text) & set(', <>"()'):
+        return [text]
+    return list(_addresses("recipient", text.encode("utf-8", "surrogateescape")))
+
+
 def _addresses(name: str, value: bytes) -> Iterable[str]:
     text = value.replace(b"\r\n", b"").decode("utf-8", "surrogateescape").strip().rstrip(",")
     if not text:
         return []
     try:
-        header = SMTPUTF8.header_factory(name, text)
+        # Under any other name it would not be read as addresses.
+        header = SMTPUTF8.header_factory("To", text)
         addresses = [address.addr_spec for group in header.groups for address in group.addresses]
     except Exception as error:
         # The standard library's parser fails in many ways on broken fields.

@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Trace; EX_NOINPUT if nothing was found."""
     now = time.time()
-    word = arguments.word.strip()
+    # As it stands in a reply.
+    word = arguments.word.strip().strip("[]")
     if not word and not arguments.rejected:
         raise CommandError("say what to look for, or --rejected", os.EX_USAGE)
     if arguments.limit < 1:

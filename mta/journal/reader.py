@@ -273,19 +273,28 @@ def _connect(path: Path) -> sqlite3.Connection:
 
     ``mode=rw`` with ``query_only``: a reader of a WAL database must be able to
     make its shared-memory file, and may be the first to come after a crash.
+    Who may only read needs it to be there.
     """
-    name = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = sqlite3.connect(f"file:{name}?mode=rw", uri=True, timeout=10.0, isolation_level=None)
     try:
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    except sqlite3.OperationalError as error:
-        connection.close()
-        raise JournalError(f"{path}: {error}; be root, or {_owner(path)}, the user of the server") from error
-    except sqlite3.DatabaseError:
-        connection.close()
+        return _opened(path, "rw")
+    except sqlite3.OperationalError:
+        try:
+            return _opened(path, "ro")
+        except sqlite3.OperationalError as error:
+            who = f"be root, or {_owner(path)}, the user of the server"
+            raise JournalError(f"{path}: {error}; {who}") from error
+
+
+def _opened(path: Path, mode: str) -> sqlite3.Connection:
+    name = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    base = sqlite3.connect(f"file:{name}?mode={mode}", uri=True, timeout=10.0, isolation_level=None)
+    try:
+        base.execute("PRAGMA query_only = ON")
+        base.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except BaseException:
+        base.close()
         raise
-    return connection
+    return base
 
 
 def _owner(path: Path) -> str:

@@ -162,6 +162,13 @@ class DeliveryTests(DeliveryCase):
         self.assertEqual(["<bob@example.net>", "<root@example.org>"], [c.split(":")[1] for c in recipients])
         self.assertEqual([b"Subject: t\r\n\r\nHi\r\n"], server.messages)
 
+    def test_lists(self) -> None:
+        """One argument may be several addresses, with names."""
+        server = self.serve()
+        self.sendmail("a@x.org, Bob <b@x.org>", "carl,dora@x.org")
+        recipients = [c.split(":")[1] for c in server.commands if c.upper().startswith("RCPT")]
+        self.assertEqual(["<a@x.org>", "<b@x.org>", "<carl@example.org>", "<dora@x.org>"], recipients)
+
     def test_header(self) -> None:
         server = self.serve()
         self.sendmail("-t", "more@x.org", text="To: a@x.org\nBcc: b@x.org\n\nHi\n")
