@@ -6,10 +6,10 @@ message and those of its recipients that go one way; the transport answers with
 one :mod:`~mta.model.outcome` for each, and never raises for what the network
 or the disk does.
 
-Over the network: :mod:`~mta.deliver.relay` asks ``IExchangers`` for the hosts
-of a next hop and takes a connection from its
-:mod:`~mta.deliver.connection_pool`; the connection speaks through
-:mod:`mta.smtp.client_protocol`, and TLS is judged by
+Over the network: :mod:`~mta.deliver.relay` takes a connection from the
+:mod:`~mta.deliver.connection_pool` of a next hop; where there is none,
+:mod:`~mta.deliver.dialler` asks ``IExchangers`` for the hosts and opens one.  It
+speaks through :mod:`mta.smtp.client_protocol`, and TLS is judged by
 :mod:`~mta.deliver.relay_tls`.  :mod:`~mta.deliver.lmtp` is the same way to one
 fixed server.
 """

@@ -70,10 +70,8 @@ class Plain:
         self.initial: bytes | None = f"\0{credentials.username}\0{credentials.password}".encode()
 
     def respond(self, challenge: bytes) -> bytes | KeyWanted:
-        """A server that asks again gets it again, once it is empty."""
-        if challenge:
-            raise AuthTrouble("a challenge that PLAIN does not have")
-        return self.initial or b""
+        """Nothing is left to be said after the initial response."""
+        raise AuthTrouble("a challenge that PLAIN does not have")
 
 
 class Login:

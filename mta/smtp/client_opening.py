@@ -44,6 +44,7 @@ class ClientOpening:
     :ivar tls: TLS of the connection in words; ``""`` in clear text.
     :ivar ready: whether messages may be begun.
     :ivar over: whether the conversation has ended.
+    :ivar heard: how many replies came.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ClientOpening:
         self.tls = ""
         self.ready = False
         self.over = False
+        self.heard = 0
         self._helo = helo
         self._lmtp = lmtp
         self._policy = tls
@@ -89,12 +91,18 @@ class ClientOpening:
         """Whether the server owes us no reply."""
         return not self._awaited
 
+    @property
+    def shaking(self) -> bool:
+        """Whether a TLS handshake is under way."""
+        return self._shaking
+
     # --- what happens ----------------------------------------------------------
 
     def receive(self, data: bytes) -> list[SessionEvent]:
         """Octets came from the server."""
         try:
             replies = self._reader.feed(data)
+            self.heard += len(replies)
             for reply in replies:
                 if self.over:
                     break

@@ -24,6 +24,9 @@ from mta.smtp.client_transaction import Transaction, own_reply
 #: Seconds that a server gets to answer QUIT.
 FAREWELL = 5.0
 
+#: Seconds for a TLS handshake at most; whoever swallows it shall not hold up the way in clear text.
+HANDSHAKE = 60.0
+
 
 class Unready(Exception):
     """A connection did not come as far as taking mail.
@@ -120,6 +123,7 @@ class ClientProtocol(Protocol):
         self._password = password
         self._patience = patience
         self._deadline = 0.0
+        self._heard = 0
         self._timer: Any = None
         self._stream: ContentStream | None = None
         self._gone: Deferred[None] | None = None
@@ -223,11 +227,19 @@ class ClientProtocol(Protocol):
         out = session.take()
         if out:
             self._write(out)
-        patience = self._patience
+        if out or session.heard != self._heard:
+            # Octets that make no reply win no time: one a minute would hold us for ever.
+            self._heard = session.heard
+            self._set_time()
+
+    def _set_time(self) -> None:
+        session, patience = self.session, self._patience
         if session.over or self._gone is not None:
             # The time for taking leave is running.
             return
-        if session.waits_for_content and self._stream is None:
+        if session.shaking:
+            self._deadline = self._reactor.seconds() + min(HANDSHAKE, patience.command)
+        elif session.waits_for_content and self._stream is None:
             self._deadline = self._reactor.seconds() + patience.data
         else:
             self._deadline = self._reactor.seconds() + patience.command
@@ -254,7 +266,8 @@ class ClientProtocol(Protocol):
                 assert self.owner is not None
                 self.owner.ended(self, event.transaction)
             elif isinstance(event, Ready):
-                self.opened.callback(self)
+                if not self.opened.called:
+                    self.opened.callback(self)
             elif isinstance(event, Over):
                 self._over(event.trouble)
             elif self.session.over:
@@ -290,6 +303,8 @@ class ClientProtocol(Protocol):
 
     def _start_tls(self) -> None:
         self._plain = self._direct = False
+        self._set_time()
+        self._watch()
         self.transport.startTLS(self._tls)
 
     def _later(self, work: Any) -> None:
@@ -321,6 +336,7 @@ class ClientProtocol(Protocol):
             self._stream = None
         if sent and not self.session.over:
             self._act(self.session.streamed(transaction))
+            self._set_time()
             self._flow()
 
     def _progressed(self) -> None:

@@ -39,6 +39,8 @@ class ServerProtocol(Protocol):
         self._send(self.server.greet())
 
     def dataReceived(self, data: bytes) -> None:
+        if self.secured and self.factory.swallow_tls:
+            return
         if self.secured and self.factory.break_tls:
             # Clear text where the handshake should be.
             self.transport.write(b"what?\r\n")
@@ -47,7 +49,7 @@ class ServerProtocol(Protocol):
         self._send(self.server.receive(data))
         if self.server.tls and not self.secured:
             self.secured = True
-            if not self.factory.break_tls:
+            if not (self.factory.break_tls or self.factory.swallow_tls):
                 self.transport.startTLS(self.factory.certificate.options())
 
     secured = False
@@ -80,6 +82,7 @@ class Servers(ServerFactory):
     certificate: PrivateCertificate
     implicit = False
     break_tls = False
+    swallow_tls = False
 
     def __init__(self, make: Callable[[], ScriptedServer] = ScriptedServer) -> None:
         self.make = make

@@ -467,6 +467,16 @@ class TlsTests(RelayCase):
         self.assertIsInstance(outcome, Postponed)
         self.assertEqual("4.7.5", outcome.reply.enhanced)
 
+    async def test_swallowed_handshake(self) -> None:
+        """Who never answers the handshake is soon spoken to in clear text."""
+        self.patch(client_protocol, "HANDSHAKE", 0.1)
+        servers = self.secure()
+        servers.swallow_tls = True
+        self.serve(servers)
+        outcome = await self.one(self.relay(self.trust))
+        self.assertIsInstance(outcome, Delivered)
+        self.assertEqual("", outcome.reply.tls)
+
     async def test_not_offered(self) -> None:
         self.serve(Servers())
         outcome = await self.one(self.relay(self.trust, tls="verify"))

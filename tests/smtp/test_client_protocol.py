@@ -133,6 +133,18 @@ class ClientProtocolTests(SynchronousTestCase):
             self.assertEqual((command, "4.4.2"), (outcome.reply.command, outcome.reply.enhanced))
             self.lose(client)
 
+    def test_dripping(self) -> None:
+        """One octet now and then is no reply, and wins no time."""
+        client = self.connect()
+        client.begin(transaction())
+        for octet in b"250-" + b"x" * 300:
+            client.dataReceived(bytes([octet]))
+            self.advance(10)
+            if self.line.end:
+                break
+        self.assertEqual("abort", self.line.end)
+        self.assertLess(self.clock.seconds(), 320)
+
     def test_idle_is_no_timeout(self) -> None:
         client = self.connect()
         self.advance(5000)

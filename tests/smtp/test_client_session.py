@@ -575,6 +575,16 @@ class ScramServer(ScriptedServer):
         return super()._command(line)
 
 
+class AlwaysMore(ScriptedServer):
+    """Says 334 to whatever is not SMTP."""
+
+    def _command(self, line: str) -> bytes:
+        if line[:4] in ("EHLO", "STAR", "QUIT"):
+            return super()._command(line)
+        self.commands.append(line)
+        return b"334 \r\n"
+
+
 class AuthTests(SynchronousTestCase):
     """Logging in to a smarthost."""
 
@@ -653,6 +663,13 @@ class AuthTests(SynchronousTestCase):
             self.assertEqual(("auth", 454), (trouble.kind, trouble.reply.code))
             self.assertNotIn("secret", repr(trouble))
         self.assertNotIn("secret", repr(self.credentials))
+
+    def test_endless_challenges(self) -> None:
+        """A server that always asks for more gets no more."""
+        for mechanism in ("PLAIN", "LOGIN", "SCRAM-SHA-256"):
+            server = AlwaysMore(("STARTTLS", f"AUTH {mechanism}"))
+            self.assertEqual("auth", self.log_in(server).trouble.kind)
+            self.assertLess(len(server.commands), 8)
 
     def test_no_mechanism(self) -> None:
         self.assertEqual("auth", self.log_in(ScriptedServer(("STARTTLS", "AUTH GSSAPI"))).trouble.kind)
