@@ -73,6 +73,11 @@ class Notice:
         return "delivered" if action == "relayed" else action
 
     @property
+    def is_relayed(self) -> bool:
+        """Whether it was passed on, and nobody will tell of the mailbox."""
+        return all(report.action == "relayed" for report in self.reports)
+
+    @property
     def is_international(self) -> bool:
         """Whether the parts are those of RFC 6533."""
         addressees = [report.addressee for report in self.reports]
@@ -157,6 +162,8 @@ def _subject(notice: Notice) -> str:
         return f"Your message could not be delivered to {whom}"
     if notice.action == "delayed":
         return f"Your message to {whom} is delayed, and still being tried"
+    if notice.is_relayed:
+        return f"Your message to {whom} was passed on to another server"
     return f"Your message was delivered to {whom}"
 
 
@@ -294,7 +301,10 @@ def _opening(notice: Notice) -> str:
             f"Your message {what} has not been delivered for {waited} to the recipients below. "
             "You need not do anything, nor send it again: it is still being tried."
         )
-    return _wrap(f"You asked to be told when your message {what} is delivered. It was, to:")
+    asked = f"You asked to be told when your message {what} is delivered."
+    if notice.is_relayed:
+        return _wrap(f"{asked} It was passed on to a server that does not report further, for:")
+    return _wrap(f"{asked} It was, to:")
 
 
 def _closing(notice: Notice) -> str:

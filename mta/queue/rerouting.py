@@ -77,7 +77,8 @@ class Rerouting:
             next_hop=way.next_hop,
             options=dict(way.options),
         )
-        sender = delivery.sender if way.sender is None else way.sender
+        # What has the null reverse-path keeps it, even to a list with an owner: nobody is told of it.
+        sender = way.sender if way.sender is not None and delivery.sender else delivery.sender
         outcomes: Sequence[Outcome] = await settle(
             transport.deliver(Delivery(delivery.message, [copy], sender, delivery.repeat))
         )

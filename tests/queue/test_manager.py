@@ -435,6 +435,8 @@ class SuccessTests(SynchronousTestCase):
         text = self.notification(OK)
         assert text is not None
         self.assertIn(b"Action: relayed\r\n", text)
+        self.assertIn(b"was passed on to another server", text)
+        self.assertNotIn(b"was delivered", text)
         self.assertIn(b"Status: 2.0.0\r\n", text)
 
     def test_the_next_hop_reports(self) -> None:

@@ -95,6 +95,14 @@ class DoubleBounceTests(SynchronousTestCase):
             ("a@home.test", "/m/a"), (delivery.addressees[0].address, delivery.addressees[0].next_hop)
         )
 
+    def test_directory_comes_back_and_knows_a_list(self) -> None:
+        """Its owner is not told of a bounce that fails: the reverse-path stays null."""
+        bench = self.bench({"a@home.test": TemporarilyUnavailable("ldap")})
+        bench.send("x@far.test")
+        bench.routes["a@home.test"] = [Route("b@home.test", "maildir", "/m/b", sender="owner@home.test")]
+        bench.run(61)
+        self.assertEqual([""], [delivery.sender for delivery in bench.local.deliveries])
+
     def test_directory_comes_back_and_knows_nobody(self) -> None:
         bench = self.bench({"a@home.test": TemporarilyUnavailable("ldap"), "postmaster": POSTMASTER})
         bench.send("x@far.test")
