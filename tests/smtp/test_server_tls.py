@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import smtplib
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,39 @@ class LoopbackTests(TestCase):
     def test_smtplib(self) -> Deferred[None]:
         """Python's smtplib with STARTTLS and a large message."""
         return Deferred.fromCoroutine(self._smtplib())
+
+    async def _slow_reader(self) -> None:
+        factory = self.listen("mx", limits=limits(commands=10**6))
+        count = 30_000
+        made: list[Any] = []
+        build = factory.buildProtocol
+
+        def remember(address: Any) -> Any:
+            made.append(build(address))
+            return made[-1]
+
+        factory.buildProtocol = remember  # type: ignore[method-assign]
+
+        def talk() -> bytes:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+                client.sendall(b"EHLO x.test\r\n" * count + b"QUIT\r\n")
+                blocks = []
+                while block := client.recv(1 << 20):
+                    blocks.append(block)
+                return b"".join(blocks)
+
+        text = await deferToThread(talk)
+        self.assertEqual(count, text.count(b"250 HELP\r\n"))
+        self.assertFalse(made[0]._direct)
+        rest = text.partition(b"\r\n")[2]
+        reply = rest[: rest.index(b"250 HELP\r\n") + 10]
+        self.assertEqual(reply * count, rest[: len(reply) * count])
+        self.assertEqual(b"221", rest[len(reply) * count :][:3])
+        await factory.drain(5.0)
+
+    def test_slow_reader(self) -> Deferred[None]:
+        """Replies that the socket does not take at once arrive all the same, in order."""
+        return Deferred.fromCoroutine(self._slow_reader())
 
     async def _failed_handshake(self) -> None:
         factory = self.listen("mx")
