@@ -97,6 +97,8 @@ class SmtpProtocol(ESMTP):
     _spool_paused = False
     _secure_first = False
     _direct = False
+    _watched = False
+    _unread = False
 
     def __init__(self, chal: Any = None, contextFactory: Any = None) -> None:
         ESMTP.__init__(self, chal, contextFactory)
@@ -212,7 +214,7 @@ class SmtpProtocol(ESMTP):
             if session.lingers:
                 self._linger()
             else:
-                self.transport.loseConnection()
+                self._close()
         elif session.wants_tls:
             session.wants_tls = False
             self._start_tls()
@@ -231,9 +233,32 @@ class SmtpProtocol(ESMTP):
             if sent == len(octets):
                 return
             self._direct = False
+            self._watch_replies()
             if isinstance(sent, int) and sent > 0:
                 octets = octets[sent:]
         self.transport.write(octets)
+
+    def _watch_replies(self) -> None:
+        # From now on the transport tells when too many replies wait to be read.
+        self._watched = True
+        self.transport.registerProducer(_Replies(self), True)
+
+    def _close(self) -> None:
+        self._unwatch_replies()
+        self.transport.loseConnection()
+
+    def _unwatch_replies(self) -> None:
+        # A transport does not close under somebody who may still write.
+        if self._watched:
+            self._watched = False
+            self.transport.unregisterProducer()
+
+    def hold_input(self, hold: bool) -> None:
+        """Whether replies that the client does not read should keep us from reading commands."""
+        self._unread = hold
+        if not hold:
+            self._heard = self.premises.reactor.seconds()  # type: ignore[union-attr]
+        self._regulate()
 
     def _linger(self) -> None:
         # Closing now would answer what the client is still sending with a reset,
@@ -241,6 +266,7 @@ class SmtpProtocol(ESMTP):
         # can be done, and what comes is thrown away until the client has read it.
         self._arm(FAREWELL)
         self._heard = self.premises.reactor.seconds()  # type: ignore[union-attr]
+        self._unwatch_replies()
         if not self.session.client.tls_version and hasattr(self.transport, "loseWriteConnection"):
             self.transport.loseWriteConnection()
         if self._paused:
@@ -283,7 +309,11 @@ class SmtpProtocol(ESMTP):
 
     def _regulate(self) -> None:
         session = self.session
-        wanted = self._spool_paused or (session.question is not None and len(session.buffer) > MAX_WAITING)
+        wanted = (
+            self._spool_paused
+            or self._unread
+            or (session.question is not None and len(session.buffer) > MAX_WAITING)
+        )
         if wanted != self._paused and not session.closing:
             self._paused = wanted
             if wanted:
@@ -329,6 +359,8 @@ class SmtpProtocol(ESMTP):
         session = self.session
         if session.closing:
             return
+        if not self._watched:
+            self._watch_replies()
         if session.state == TLS:
             session.secured(version, cipher)
         elif self._secure_first and session.state == OPENING:
@@ -406,6 +438,29 @@ class SmtpProtocol(ESMTP):
             return
         session.drain()
         self._after()
+
+
+class _Replies:
+    """Stands for our replies towards the transport, which pauses them when nobody reads them.
+
+    :param protocol: whose replies they are.
+    """
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: SmtpProtocol) -> None:
+        self._protocol = protocol
+
+    def pauseProducing(self) -> None:
+        """Too many wait."""
+        self._protocol.hold_input(True)
+
+    def resumeProducing(self) -> None:
+        """They were read."""
+        self._protocol.hold_input(False)
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
 
 
 def _host(address: Any) -> str:

@@ -239,6 +239,18 @@ class OrderTests(SynchronousTestCase):
         recipient.callback(REPLIES.reply("sender-ok"))
         self.assertEqual("producing", d.transport.producerState)
 
+    def test_unread_replies(self) -> None:
+        """A client that does not read its replies is not read either."""
+        d = Dialogue().hello()
+        d.protocol._watch_replies()
+        d.transport.producer.pauseProducing()
+        self.assertEqual("paused", d.transport.producerState)
+        d.transport.producer.resumeProducing()
+        self.assertEqual("producing", d.transport.producerState)
+        d.say("QUIT")
+        self.assertIsNone(d.transport.producer)
+        self.assertTrue(d.closed)
+
     def test_spool_forgets_to_resume(self) -> None:
         """Once all of it has come, the network is not paused any more."""
         d = Dialogue().hello().begin()
