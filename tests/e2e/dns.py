@@ -12,6 +12,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from tests.e2e.scenario import free_port
+
 
 class Dns:
     """Answers over UDP and TCP, with authority for everything.
@@ -50,7 +52,7 @@ class Dns:
             allow_reuse_address = True
             daemon_threads = True
 
-        self._udp = Udp(("127.0.0.1", 0), Datagram)
+        self._udp = Udp(("127.0.0.1", free_port()), Datagram)
         self.port: int = self._udp.server_address[1]
         self._tcp = Tcp(("127.0.0.1", self.port), Stream)
         for listener in (self._udp, self._tcp):

@@ -94,7 +94,7 @@ class HostileScenario(Scenario):
             pieces = [*PIECES[:1], PIECES[3], PIECES[6], PIECES[10], *pieces][: chooser.randint(2, 20)]
         octets = bytearray(b"".join(pieces))
         for _ in range(chooser.choice((0, 0, 1, 5))):
-            place = chooser.randrange(len(octets))
+            place = chooser.randint(0, len(octets))
             octets[place : place + chooser.randint(0, 3)] = chooser.randbytes(chooser.randint(0, 3))
         return bytes(octets)
 
