@@ -23,6 +23,7 @@ from twisted.internet.protocol import Factory, ProcessProtocol
 from twisted.logger import Logger
 
 from mta.listener import Listener
+from mta.worker import bind_all
 
 #: Seconds before a worker that died is started again: the first is for one
 #: that lived a while, the last repeats.
@@ -105,8 +106,7 @@ class Supervisor(Service):
     def privilegedStartService(self) -> None:
         """Bind all sockets while we may."""
         super().privilegedStartService()  # type: ignore[no-untyped-call]
-        for listener in self._listeners:
-            listener.bind(Factory())
+        bind_all([(listener, Factory()) for listener in self._listeners])
 
     def startService(self) -> None:
         """Start the workers."""

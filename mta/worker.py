@@ -9,6 +9,7 @@ acknowledged is on disk before the spool is closed.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,25 @@ from twisted.logger import Logger
 
 from mta.interfaces import TemporarilyUnavailable
 from mta.model.event import Server
+
+
+def bind_all(listeners: Sequence[tuple[Any, Any]]) -> None:
+    """Bind listeners, each to its factory.
+
+    :raise SystemExit: with the exit status of sysexits, after everything that is in
+        the way was printed: twistd would show a traceback.
+    """
+    troubles = []
+    for listener, factory in listeners:
+        try:
+            listener.bind(factory)
+        except ValueError as error:
+            troubles.append(str(error))
+    for trouble in troubles:
+        # twistd turns sys.stderr into log lines.
+        print(f"mta: cannot start: {trouble}", file=sys.__stderr__, flush=True)
+    if troubles:
+        raise SystemExit(os.EX_UNAVAILABLE)
 
 
 class UnixSocket:
@@ -111,10 +131,12 @@ class Worker(Service):
         self._again = False
 
     def privilegedStartService(self) -> None:
-        """Bind the network's sockets while we may."""
+        """Bind the network's sockets while we may.
+
+        :raise SystemExit: with what is in the way.
+        """
         super().privilegedStartService()  # type: ignore[no-untyped-call]
-        for listener, factory in self._listeners:
-            listener.bind(factory)
+        bind_all(self._listeners)
 
     def startService(self) -> None:
         """Start, in order; what cannot start is told to ``failed``."""
