@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.model.message import FileContent
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
-from mta.smtp.client_auth import Credentials, salted_password
+from mta.smtp.client_auth import Credentials, KeyWanted, ScramSha256, salted_password
 from mta.smtp.client_event import Derive, Ended, Examine, Over, Ready, SessionEvent, StartTls, Stream, Trouble
 from mta.smtp.client_session import ClientSession
 from mta.smtp.client_stuffing import DotStuffer, examine
@@ -623,6 +623,19 @@ class AuthTests(SynchronousTestCase):
         talk = self.log_in(liar)
         self.assertEqual("auth", talk.trouble.kind)
         self.assertIn("does not know our password", talk.trouble.reply.text)
+
+    def test_scram_example(self) -> None:
+        """The example of RFC 7677, 3."""
+        exchange = ScramSha256(Credentials("user", "pencil"), "rOprNGfwEbeRWgbNEkqO")
+        self.assertEqual(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO", exchange.initial)
+        nonce = b"rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
+        wanted = exchange.respond(b"r=" + nonce + b",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")
+        assert isinstance(wanted, KeyWanted)
+        proof = exchange.key(salted_password("pencil", wanted.salt, wanted.iterations))
+        expected = b"c=biws,r=" + nonce + b",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+        self.assertEqual(expected, proof)
+        self.assertEqual(b"", exchange.respond(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="))
+        self.assertTrue(exchange.proven)
 
     def test_scram_iterations(self) -> None:
         """A server can make us neither compute for ever nor give the password away."""
