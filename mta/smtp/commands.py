@@ -272,7 +272,7 @@ def _quit(session: ServerSession, argument: bytes) -> None:
     assert session.state == CLOSED
 
 
-#: By verb; the lower case of the common ones saves an ``upper`` for each command.
+#: By verb, in upper case, as nearly all clients write it.
 COMMANDS: dict[bytes, Command] = {
     b"HELO": _helo,
     b"EHLO": _ehlo,

@@ -24,10 +24,15 @@ _log = Logger()
 
 def offered(session: ServerSession) -> tuple[str, ...]:
     """The mechanisms that EHLO offers now."""
-    authenticator = session.terms.authenticator
-    if authenticator is None or session.account is not None:
+    if session.account is not None:
         return ()
-    tls = bool(session.client.tls_version)
+    return _mechanisms(session, bool(session.client.tls_version))
+
+
+def _mechanisms(session: ServerSession, tls: bool) -> tuple[str, ...]:
+    authenticator = session.terms.authenticator
+    if authenticator is None:
+        return ()
     try:
         return tuple(authenticator.mechanisms(tls, tls))
     except Exception:
@@ -74,9 +79,7 @@ def auth(session: ServerSession, argument: bytes) -> None:
 
 
 def _not_offered(session: ServerSession, mechanism: str, mechanisms: tuple[str, ...]) -> None:
-    authenticator = session.terms.authenticator
-    assert authenticator is not None
-    if not session.client.tls_version and mechanism in authenticator.mechanisms(True, True):
+    if not session.client.tls_version and mechanism in _mechanisms(session, True):
         session.refuse("auth", REPLIES.reply("auth-needs-tls"))
     else:
         choice = ", ".join(mechanisms) or "none; STARTTLS comes first"

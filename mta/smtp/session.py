@@ -253,7 +253,10 @@ class ServerSession:
         """Send a reply, and count it if it is an error."""
         envelope = self.envelope
         self.output.append(encode(reply, envelope is not None and envelope.smtputf8))
-        if reply.code >= 500:
+        if reply.code == 421:
+            # RFC 5321, 3.8: whoever says it closes, also where a policy does.
+            self.hang_up()
+        elif reply.code >= 500:
             self.errors += 1
             if self.errors > self.terms.limits.errors and not self.closing:
                 self.close("too-many-errors", evidence={"errors": self.errors})

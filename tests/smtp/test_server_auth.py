@@ -44,6 +44,14 @@ class OfferTests(SynchronousTestCase):
         self.assertEqual("530 5.7.0 Authentication required", d.say("MAIL FROM:<a@b>")[:33])
         self.assertEqual(["mail"], [event.stage for event in d.events])
 
+    def test_trouble(self) -> None:
+        """An authenticator that cannot say what it offers makes no dead session."""
+        authenticator = FakeAuthenticator()
+        authenticator.mechanisms = lambda tls, binding_available: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        d = Dialogue("submission", authenticator=authenticator, tls=object()).hello()
+        self.assertEqual(["504", "250"], codes(d.say("AUTH PLAIN", "NOOP")))
+        self.assertEqual(3, len(self.flushLoggedErrors(ZeroDivisionError)))
+
     def test_roles_without(self) -> None:
         """mx, lmtp and local have no AUTH, whatever they are given."""
         for role in ("mx", "lmtp", "local"):

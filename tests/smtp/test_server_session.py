@@ -304,6 +304,21 @@ class RefusalTests(SynchronousTestCase):
             self.assertTrue(d.closed)
             self.assertEqual("connect", d.events[0].stage)
 
+    def test_421_closes(self) -> None:
+        """A policy may end the session at any stage by its code."""
+        for question, lines in (
+            ("hello", ["EHLO x.test"]),
+            ("sender", ["EHLO x.test", "MAIL FROM:<a@b>"]),
+            ("recipient", ["EHLO x.test", "MAIL FROM:<a@b>", "RCPT TO:<c@d>"]),
+            ("finish", ["EHLO x.test", "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "DATA", "x", "."]),
+        ):
+            d = Dialogue()
+            reply = refusal(421, "Enough")
+            d.reception.answers[question] = [reply] if question == "finish" else reply
+            self.assertEqual("421", codes(d.say(*lines, "NOOP"))[-1])
+            self.assertTrue(d.closed)
+            self.assertEqual(1, len(d.events))
+
     def test_commit_refused(self) -> None:
         """After the content, the transaction is over either way."""
         d = Dialogue().hello().begin()
