@@ -194,7 +194,9 @@ def _load(options: SendmailOptions) -> Any:
     try:
         return load(Path(name) if name else None)
     except ConfigurationError as error:
-        raise CommandError(f"the configuration cannot be used:\n{error}", os.EX_CONFIG) from None
+        # Our own trouble: whoever called shall keep the message and try again.
+        text = f"the configuration cannot be used; nothing was taken\n{error}"
+        raise CommandError(text, os.EX_TEMPFAIL) from None
 
 
 def _socket_path(options: SendmailOptions) -> Path:

@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``mta test ADDRESS``."""
     parser.add_argument("address", metavar="ADDRESS", help="the recipient")
     parser.add_argument("--from", dest="sender", default="", metavar="ADDRESS", help="the sender")
-    parser.add_argument("--client", default="", metavar="IP", help="where the message would come from")
+    parser.add_argument(
+        "--client-ip", "--client", dest="client", default="", metavar="IP", help="where it would come from"
+    )
     parser.add_argument("--helo", default="", metavar="NAME", help="what the client would say after EHLO")
     parser.add_argument("--offline", action="store_true", help="do not ask the running server")
 
@@ -31,7 +33,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         try:
             ip_address(arguments.client)
         except ValueError:
-            raise CommandError(f"--client: {arguments.client!r} is no IP address", os.EX_USAGE) from None
+            raise CommandError(f"--client-ip: {arguments.client!r} is no IP address", os.EX_USAGE) from None
     answer = None if arguments.offline else _ask_server(arguments, context)
     where = "the running server"
     if answer is None:

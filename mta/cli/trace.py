@@ -43,6 +43,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     try:
         found = _search(journal, word, since, until, arguments.rejected, arguments.limit)
         parts = _parts(found, journal, context, arguments.rejected, arguments.limit)
+        if not found and not arguments.rejected:
+            # It may have waited for longer than events are kept.
+            waiting = filter(None, (_queued(context, name) for name in _spellings(word)))
+            parts = [story([], message) for message in waiting]
     except JournalError as error:
         raise CommandError(str(error), os.EX_NOINPUT) from None
     if context.out.as_json:

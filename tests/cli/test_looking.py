@@ -91,6 +91,11 @@ class TraceTests(CommandCase):
         out = self.mta("trace", ID).out
         self.assertIn("4 attempts: 450 still busy", out)
 
+    def test_only_in_queue(self) -> None:
+        """A message that waits for longer than the journal keeps events."""
+        self.shards[1].admit(queued(ID, attempts=40, last_reply="450 still busy"))
+        self.assertIn("40 attempts: 450 still busy", self.mta("trace", ID).out)
+
     def test_rejected(self) -> None:
         self.shards[0].write([received(recipients=["no@example.org"]), REFUSED])
         out = self.mta("trace", "no@example.org", "--rejected").out

@@ -248,7 +248,7 @@ class DeliveryTests(DeliveryCase):
     def test_bad_configuration(self) -> None:
         del self.environment[sendmail.VARIABLE]
         self.config.write_text("hostnam = 1\n")
-        self.assertIn("mta.toml:1", self.sendmail("a@x.org", status=os.EX_CONFIG).err)
+        self.assertIn("mta.toml:1", self.sendmail("a@x.org", status=os.EX_TEMPFAIL).err)
 
     def test_aliases(self) -> None:
         self.assertIn("mta reload", self.sendmail("-bi").err)
