@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.model.address import parse_address
+from mta.model.catalogue import REPLIES
 from mta.model.envelope import Envelope, Recipient
 from mta.smtp.framing import ContentGate, DataReader
 from mta.smtp.grammar import SyntaxProblem, UnknownParameter, mail_argument, parse_hello, recipient_argument
@@ -151,6 +154,10 @@ WORDS = [
 ]
 
 
+OK = REPLIES.reply("ok")
+KEPT = REPLIES.reply("queued", id="1")
+
+
 class SessionTests(SynchronousTestCase):
     """Random dialogues."""
 
@@ -173,6 +180,54 @@ class SessionTests(SynchronousTestCase):
             if any("must be the last command of a group" in text for text, _, _ in outcomes):
                 continue
             self.assertEqual(1, len(outcomes), data)
+
+    def test_late_answers(self) -> None:
+        """Answers that come whenever they like, time that passes, clients that go: there is one
+        question at a time, nothing is said to who is gone, and nothing is left on the clock."""
+        chance = random.Random(SEED + 2)
+        for _ in range(150):
+            d = Dialogue(role=chance.choice(["mx", "lmtp"]), limits=limits(errors=50, unknown_commands=50))
+            waiting: list[tuple[Deferred[Any], Any]] = []
+
+            def give(question: str, good: Any, waiting: list[Any] = waiting) -> Any:
+                if chance.random() < 0.4:
+                    return good
+                answer: Deferred[Any] = Deferred()
+                waiting.append((answer, good if chance.random() < 0.8 else RuntimeError(question)))
+                return answer
+
+            d.reception.answers = {
+                "hello": lambda give=give: give("hello", None),
+                "sender": lambda give=give: give("sender", OK),
+                "recipient": lambda give=give: give("recipient", OK),
+                "finish": lambda give=give: give("finish", [KEPT]),
+            }
+            hello = b"LHLO x\r\n" if d.factory._role == "lmtp" else b"EHLO x\r\n"
+            text = d.greeting
+            for _ in range(60):
+                turn = chance.random()
+                if turn < 0.5:
+                    text += d.send(chance.choice([*WORDS[1:11], hello]))
+                elif turn < 0.9 and waiting:
+                    answer, value = waiting.pop(0)
+                    self.assertFalse(waiting, "two questions at once")
+                    if isinstance(value, Exception):
+                        answer.errback(value)
+                    else:
+                        answer.callback(value)
+                    text += d.heard()
+                elif turn < 0.95:
+                    d.clock.advance(chance.randrange(200))
+                    text += d.heard()
+            if chance.random() < 0.5:
+                d.protocol.connectionLost()
+                for answer, value in waiting:
+                    answer.callback(None if isinstance(value, Exception) else value)
+                self.assertEqual("", d.heard())
+                self.assertEqual([], d.clock.getDelayedCalls())
+            self.flushLoggedErrors(RuntimeError)
+            for line in text.splitlines():
+                self.assertRegex(line, r"[2-5][0-9]{2}[ -]")
 
     def test_every_reply_is_well_formed(self) -> None:
         """Random octets among commands: no exception, and replies are lines of a code and text."""
