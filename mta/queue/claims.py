@@ -19,7 +19,7 @@ from mta.interfaces import TemporarilyUnavailable
 from mta.model.ids import decode_id, encode_id
 from mta.model.message import FileContent, Message
 from mta.queue.rows import ADDRESSEE_COLUMNS, MESSAGE_COLUMNS, addressee_of, message_of
-from mta.queue.schema import HELD, QUEUED, SchemaError
+from mta.queue.schema import SchemaError
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ _DUE_PAGE = """SELECT due, message, number FROM addressees
     WHERE state = 0 AND due >= ?2 AND due <= ?1 AND (due, message, number) > (?2, ?3, ?4)
     AND message NOT IN (SELECT value FROM json_each(?5)) ORDER BY due, message, number LIMIT ?6"""
 _MESSAGE = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE id = ?"  # noqa: S608
-_ADDRESSEES = f"SELECT {ADDRESSEE_COLUMNS} FROM addressees WHERE message = ?1 AND state <= ?2 ORDER BY number"  # noqa: S608
+_ADDRESSEES = f"SELECT {ADDRESSEE_COLUMNS} FROM addressees WHERE message = ?1 ORDER BY number"  # noqa: S608
 
 
 def read_totals(connection: sqlite3.Connection) -> dict[str, int]:
@@ -101,7 +101,7 @@ class Claims:
             number = decode_id(identifier)
         except ValueError:
             return None
-        return self._ask(lambda connection: self._load(connection, number, HELD))
+        return self._ask(lambda connection: self._load(connection, number))
 
     def claim(self, now: float, limit: int, octets: int, exclude: Collection[str]) -> list[Message]:
         """See :meth:`mta.interfaces.ISpool.claim`."""
@@ -146,7 +146,7 @@ class Claims:
                 if number in seen:
                     continue
                 seen.add(number)
-                message = self._load(connection, number, QUEUED)
+                message = self._load(connection, number)
                 if message is None:
                     self._unreadable.add(number)
                     continue
@@ -163,14 +163,14 @@ class Claims:
             place = rows[-1]
         return found
 
-    def _load(self, connection: sqlite3.Connection, number: int, state: int) -> Message | None:
-        """A message with those addressees whose state is at most ``state``."""
+    def _load(self, connection: sqlite3.Connection, number: int) -> Message | None:
+        """A message with everybody who waits, held ones too: it is complete only without them."""
         row = connection.execute(_MESSAGE, (number,)).fetchone()
         if row is None:
             return None
         try:
             addressees = [
-                addressee_of(item) for item in connection.execute(_ADDRESSEES, (number, state)).fetchall()
+                addressee_of(item) for item in connection.execute(_ADDRESSEES, (number,)).fetchall()
             ]
             return message_of(row, addressees, self._content)
         except (ValueError, TypeError, KeyError) as error:

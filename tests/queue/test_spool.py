@@ -373,6 +373,11 @@ class ClaimTests(SpoolCase):
         self.assertEqual([early], await spool.claim(NOW + 10, 1, 10**6, set()))
         self.assertEqual([late], await spool.claim(NOW + 10, 10, 10**6, {early.id}))
         self.assertEqual([], await spool.claim(NOW + 10, 0, 10**6, set()))
+        # A message with one who is due comes with those who are held: it is not complete without them.
+        mixed = message(spool.new_id(), "a@x.test", "b@x.test", due=NOW - 9)
+        mixed.addressees[1].state = "held"
+        await spool.admit(mixed, ())
+        self.assertEqual([mixed], await spool.claim(NOW, 1, 10**6, set()))
         # Asking for one gives those who are held too.
         self.assertEqual(held, await spool.get(held.id))
         self.assertIsNone(await spool.get("nonsense"))
