@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from mta.cli.context import CommandError, forbidden
+from mta.cli.context import CommandError, Context, forbidden
 
 #: Seconds for an answer; a removal of many messages takes its time.
 TIMEOUT = 60.0
@@ -44,12 +44,25 @@ def _not_running(state: Path) -> str:
     )
 
 
-def ask(state: Path, method: str, path: str, body: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Ask every shard; one answer for each.
+def ask(context: Context, method: str, path: str, body: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Ask every shard; one answer for each that gives one, and a warning for each that is down.
 
-    :raise CommandError: if one does not answer, or refuses.
+    :raise CommandError: if none answers, or one refuses.
     """
-    return [_ask(shard, socket, state, method, path, body) for shard, socket in sockets(state)]
+    answers, silent = [], []
+    for shard, socket in sockets(context.state):
+        try:
+            answers.append(_ask(shard, socket, context.state, method, path, body))
+        except CommandError as error:
+            # A worker that is just being started again must not keep the others from acting.
+            if error.status != os.EX_UNAVAILABLE:
+                raise
+            silent.append((shard, error))
+    if not answers:
+        raise silent[0][1]
+    for shard, _ in silent:
+        context.out.warn(f"worker {shard} does not answer; its messages were not touched")
+    return answers
 
 
 def ask_one(state: Path, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

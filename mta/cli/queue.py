@@ -239,7 +239,7 @@ def _told(message: Message) -> list[str]:
 def _flush(context: Context) -> int:
     from mta.cli.control import ask, user
 
-    answers = ask(context.state, "POST", "/v1/queue/flush", {"by": user()})
+    answers = ask(context, "POST", "/v1/queue/flush", {"by": user()})
     count = sum(answer.get("count", 0) for answer in answers)
     if context.out.as_json:
         context.out.json({"count": count})
@@ -273,8 +273,7 @@ def _act(arguments: argparse.Namespace, context: Context) -> int:
     for start in range(0, len(ids), 10_000):
         some = {**body, "ids": ids[start : start + 10_000]}
         count += sum(
-            answer.get("count", 0)
-            for answer in ask(context.state, "POST", f"/v1/queue/{arguments.action}", some)
+            answer.get("count", 0) for answer in ask(context, "POST", f"/v1/queue/{arguments.action}", some)
         )
     if context.out.as_json:
         context.out.json({"count": count, "ids": ids})

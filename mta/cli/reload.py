@@ -16,7 +16,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     """Reload every shard; EX_CONFIG, and nothing is changed, if there are errors."""
     from mta.cli.control import ask
 
-    answers = ask(context.state, "POST", "/v1/reload")
+    answers = ask(context, "POST", "/v1/reload")
     if context.out.as_json:
         context.out.json(answers)
         return os.EX_OK

@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     """Print them."""
     from mta.cli.control import ask
 
-    answers = ask(context.state, "GET", "/v1/status")
+    answers = ask(context, "GET", "/v1/status")
     if context.out.as_json:
         context.out.json(answers)
         return os.EX_OK

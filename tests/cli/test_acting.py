@@ -83,6 +83,17 @@ class ActingTests(ServedCase):
         self.assertEqual(1, len(second.queue.asked))
         self.assertIn("worker 1", (await self.mta("status")).out)
 
+    async def test_one_worker_down(self) -> None:
+        """The others act, and it is said whose messages were not touched."""
+        import socket
+
+        left = socket.socket(socket.AF_UNIX)
+        left.bind(str(self.state / "run" / "control-1.sock"))
+        left.close()
+        result = await self.mta("queue", "flush")
+        self.assertIn("5 recipients due now", result.out)
+        self.assertIn("worker 1 does not answer", result.err)
+
     async def test_server_trouble(self) -> None:
         self.server.queue.trouble = TemporarilyUnavailable("the disk is away")
         result = await self.mta("queue", "flush", status=os.EX_TEMPFAIL)
