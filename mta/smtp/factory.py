@@ -89,7 +89,12 @@ class SmtpFactory(ServerFactory):
         tls: IOpenSSLContextFactory | None,
         limits: Limits,
     ) -> None:
-        """New terms for sessions that begin from now on; those under way keep theirs."""
+        """New terms for sessions that begin from now on; those under way keep theirs.
+
+        How many there may be holds at once, for all listeners that share the count.
+        """
+        if self._premises.connections is not None:
+            self._premises.connections.limits = limits
         self._premises.tls = tls
         self._premises.terms = self._terms(reception, authenticator, tls, limits)
 

@@ -264,6 +264,21 @@ class ConnectionTests(SynchronousTestCase):
         )
         self.assertEqual("220", Dialogue(connections=connections, address="192.0.2.8").greeting[:3])
 
+    def test_reload(self) -> None:
+        """New limits hold for new sessions; those under way keep theirs."""
+        d = Dialogue(limits=limits(errors=3)).hello()
+        first = d.protocol
+        d.factory.replace(
+            reception=d.reception,  # type: ignore[arg-type]
+            authenticator=None,
+            tls=None,
+            limits=limits(errors=1, connections_per_client=2, message_size=1000),
+        )
+        self.assertEqual("220", d.connect()[:3])
+        self.assertIn("250-SIZE 1000\r\n", d.say("EHLO x.test"))
+        self.assertEqual("421", d.connect()[:3])
+        self.assertEqual(3, first.session.terms.limits.errors)
+
     def test_events_of_a_flood(self) -> None:
         """A flood makes one event a second, which tells how many there were."""
         d = Dialogue(connections=Connections(limits(connections=1)))
