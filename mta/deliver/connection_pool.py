@@ -81,7 +81,8 @@ class ConnectionPool:
         self._messages = messages
         self._idle_time = idle
         self._waiting: deque[Transaction] = deque()
-        self._idle: list[tuple[ClientProtocol, float]] = []
+        # The time until which each is kept; the one used longest ago stands first.
+        self._idle: dict[ClientProtocol, float] = {}
         self._open: set[ClientProtocol] = set()
         self._leaving: set[ClientProtocol] = set()
         self._dialling: set[Deferred[None]] = set()
@@ -115,7 +116,7 @@ class ConnectionPool:
         done: Deferred[Sequence[Outcome]] = Deferred()
         transaction.done = done
         if self._idle:
-            client = self._idle.pop()[0]
+            client, _ = self._idle.popitem()
             client.begin(transaction)
             return done
         if self._failure is not None:
@@ -154,7 +155,9 @@ class ConnectionPool:
                     self._grow()
                 return transaction
             if not session.busy:
-                self._idle.append((client, self._reactor.seconds() + self._idle_time))
+                # It may ask more than once while there is nothing for it.
+                self._idle.pop(client, None)
+                self._idle[client] = self._reactor.seconds() + self._idle_time
                 if self._sweep is None:
                     self._sweep = self._reactor.callLater(self._idle_time, self._close_idle)
         elif not session.busy:
@@ -182,7 +185,7 @@ class ConnectionPool:
         """A connection takes no more."""
         self._open.discard(client)
         self._leaving.discard(client)
-        self._idle = [entry for entry in self._idle if entry[0] is not client]
+        self._idle.pop(client, None)
         self._grow()
 
     # --- opening ----------------------------------------------------------------
@@ -247,6 +250,7 @@ class ConnectionPool:
     # --- closing ----------------------------------------------------------------
 
     def _dismiss(self, client: ClientProtocol) -> None:
+        self._idle.pop(client, None)
         self._open.discard(client)
         self._leaving.add(client)
         client.leave()
@@ -255,10 +259,11 @@ class ConnectionPool:
         """Close connections that were idle too long: the ones used longest ago stand first."""
         self._sweep = None
         now = self._reactor.seconds()
-        while self._idle and self._idle[0][1] <= now:
-            self._dismiss(self._idle.pop(0)[0])
-        if self._idle:
-            self._sweep = self._reactor.callLater(max(self._idle[0][1] - now, 0.01), self._close_idle)
+        for client, until in list(self._idle.items()):
+            if until > now:
+                self._sweep = self._reactor.callLater(max(until - now, 0.01), self._close_idle)
+                break
+            self._dismiss(client)
 
 
 def _give_up(transaction: Transaction, trouble: Unreachable) -> None:

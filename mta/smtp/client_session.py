@@ -87,6 +87,7 @@ class ClientSession(ClientOpening):
 
     def begin(self, transaction: Transaction) -> list[SessionEvent]:
         """Send a message; only while ``free``."""
+        assert self.free
         self._flight.append(transaction)
         if transaction.unexamined(self.offer):
             self._events.append(Examine(transaction))
