@@ -119,9 +119,10 @@ class Bench:
             for name, work in chosen.items():
                 for make in self.subjects():
                     self._one(number, name, work, make)
-        if any(word in "start" for word in self.options.only or ["start"]):
-            figures = start_up(self.place / "start", int(100_000 * min(1.0, self.options.scale)))
-            self._keep(0, "start with 100,000 deferred", "mta", figures)
+        if not self.options.profile and any(word in "start" for word in self.options.only or ["start"]):
+            count = int(100_000 * min(1.0, self.options.scale))
+            figures = start_up(self.place / "start", count)
+            self._keep(0, f"start with {count:,} deferred", "mta", figures)
 
     def _one(self, number: int, name: str, work: Work, make: Callable[[Path, int], Subject]) -> None:
         """One workload on one fresh server."""
