@@ -7,6 +7,7 @@ the outcome, as sysexits.h names them.
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
@@ -127,11 +128,15 @@ def _reply(name: str, said: str = "", **values: object) -> RemoteReply:
 class _Run(ProcessProtocol):
     """One program at work.
 
-    :ivar ended: fires with the reason when it has ended and its output is read.
+    :ivar ended: fires when it has ended and its output is read.
+    :ivar gone: likewise, for whoever stops it.
+    :ivar reason: then, how it ended.
     """
 
+    reason: Failure
+
     def __init__(self, reactor: Any, timeout: float, max_output: int, own_group: bool) -> None:
-        self.ended: Deferred[Failure] = Deferred()
+        self.ended: Deferred[None] = Deferred()
         self.gone: Deferred[None] = Deferred()
         self.output = b""
         self.overdue = False
@@ -255,15 +260,16 @@ class _Run(ProcessProtocol):
 
     def forget(self) -> None:
         """No more timeouts: it has ended, or was never started."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
 
     def processEnded(self, reason: Failure) -> None:
         """All is read."""
         self.forget()
         self.stopProducing()
-        self.ended.callback(reason)
+        self.reason = reason
+        self.ended.callback(None)
         self.gone.callback(None)
 
 
@@ -358,12 +364,12 @@ class PipeTransport:
             else:
                 await run.feed(iter(blocks), self._run_in_thread)
         finally:
-            reason = await run.ended
+            await run.ended
             self._running.discard(run)
         if run.overdue:
             problem = f"it ran for longer than {settings.timeout:g} seconds"
             return Postponed(_reply("pipe-postponed", program=self._name, problem=problem))
-        return outcome_of(self._name, reason, run.output)
+        return outcome_of(self._name, run.reason, run.output)
 
     def _spawn(self, command: list[str]) -> _Run:
         settings = self._settings
@@ -404,7 +410,13 @@ class PipeTransport:
         if self._settings.delivered_to:
             yield fields[1]
         yield message.trace
-        yield from message.content.blocks()
+        read = 0
+        for block in message.content.blocks():
+            read += len(block)
+            yield block
+        if read != message.content.size:
+            words = f"the queued content has {read} octets instead of {message.content.size}"
+            raise OSError(errno.EIO, words)
 
     @staticmethod
     def _values(message: Message, addressee: Addressee, sender: str) -> dict[str, str]:
