@@ -92,6 +92,8 @@ class Spool:
         self._running = False
         self._stopped: Deferred[None] | None = None
         self._noted = 0
+        # What came in this turn of the reactor.
+        self._turn: list[Work | Reschedule] = []
         self._dropped = 0
 
     # --- starting and stopping -----------------------------------------------
@@ -113,6 +115,7 @@ class Spool:
         self._stopped = Deferred()
         if self._running:
             self._running = False
+            self._hand_over()
             self._writer.stop()
         return self._stopped
 
@@ -202,9 +205,24 @@ class Spool:
         except (ValueError, KeyError, TypeError) as error:
             self.log.failure("The spool was given something that it cannot keep")
             return fail(TemporarilyUnavailable(f"it cannot be kept: {error}"))
-        self._writer.put(work)
+        self._hand_over_soon(work)
         assert work.deferred is not None
         return work.deferred
+
+    def _hand_over_soon(self, work: Work | Reschedule) -> None:
+        """Give it to the writer at the end of this turn of the reactor, with all else of the turn.
+
+        One by one, each would wake the writer's thread, which would take the interpreter from
+        us in the midst of the turn to write a transaction of one.
+        """
+        if not self._turn:
+            self._reactor.callLater(0, self._hand_over)
+        self._turn.append(work)
+
+    def _hand_over(self) -> None:
+        turn, self._turn = self._turn, []
+        if turn:
+            self._writer.put(turn)
 
     def note(self, events: Iterable[Event]) -> None:
         """Put events into the journal with the next commit; before the start, with the first one."""
@@ -223,14 +241,14 @@ class Spool:
             self._dropped += count
             return
         self._noted += count
-        self._writer.put(work)
+        self._hand_over_soon(work)
 
     def reschedule(self, due: float) -> Deferred[int]:
         """Make every queued addressee that is due later due then; answers how many were."""
         if not self._running:
             return fail(TemporarilyUnavailable(f"the spool {self.directory} is not open"))
         chore = Reschedule(due)
-        self._writer.put(chore)
+        self._hand_over_soon(chore)
         return chore.deferred
 
     # --- asking --------------------------------------------------------------

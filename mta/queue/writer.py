@@ -102,7 +102,7 @@ class Writer:
         self._connection: sqlite3.Connection | None = None
         self._totals = Totals()
         self._house = Housekeeping(keep, seconds)
-        self._queue: SimpleQueue[Work | Reschedule | None] = SimpleQueue()
+        self._queue: SimpleQueue[Sequence[Work | Reschedule] | None] = SimpleQueue()
         self._chores: list[Reschedule] = []
         self._patience = IDLE
         # In trouble:
@@ -115,9 +115,9 @@ class Writer:
 
     # --- from the reactor's thread -------------------------------------------
 
-    def put(self, work: Work | Reschedule) -> None:
-        """Keep this with the next transaction."""
-        self._queue.put(work)
+    def put(self, works: Sequence[Work | Reschedule]) -> None:
+        """Keep these with the next transaction."""
+        self._queue.put(works)
 
     def stop(self) -> None:
         """Keep what was put so far, close, and end :meth:`run`."""
@@ -178,16 +178,17 @@ class Writer:
         batch: list[Work] = []
         octets = 0
         try:
-            item = self._queue.get(timeout=self._wait())
-            while item is not None:
-                if isinstance(item, Work):
-                    batch.append(item)
-                    octets += item.octets
-                    if len(batch) >= MOST_WORKS or octets >= MOST_OCTETS:
-                        return batch, False
-                else:
-                    self._chores.append(item)
-                item = self._queue.get_nowait()
+            items = self._queue.get(timeout=self._wait())
+            while items is not None:
+                for item in items:
+                    if isinstance(item, Work):
+                        batch.append(item)
+                        octets += item.octets
+                    else:
+                        self._chores.append(item)
+                if len(batch) >= MOST_WORKS or octets >= MOST_OCTETS:
+                    return batch, False
+                items = self._queue.get_nowait()
         except Empty:
             return batch, False
         return batch, True

@@ -22,27 +22,27 @@ class WorkersScenario(Scenario):
         wait_for(lambda: len(self.server.workers()) == 2, "there are not two workers")
 
     def test_both_take_mail(self) -> None:
-        """Connections are spread over both, and the trace finds what either did."""
+        """Whichever worker is free takes a connection, and the trace finds what either did."""
         spools = [self.server.state / "spool" / number / "queue.db" for number in ("0", "1")]
         wait_for(lambda: all(path.exists() for path in spools), "a worker has no spool")
         wait_for(lambda: self.server.output.count("ready: mx") >= 2, "a worker is not ready")
-        held = [Speaker(self.server.ports["mx"]) for _ in range(40)]
-        for speaker in held:
-            speaker.reply()
-        for number, speaker in enumerate(held):
-            speaker.say(b"EHLO client.test")
-            answer = speaker.send(f"s{number}@client.test", ["anna@example.org"], TEXT)
-            self.assertEqual(b"250", answer[:3])
-            speaker.close()
-        self.server.wait_mail("anna@example.org", 40)
-        for number in range(0, 40, 8):
-            self.server.wait_trace(f"s{number}@client.test", "delivered")
+        for busy in self.server.workers():
+            os.kill(busy, signal.SIGSTOP)
+            try:
+                for number in range(4):
+                    with Speaker(self.server.ports["mx"]) as speaker:
+                        answer = speaker.send(f"s{busy}.{number}@client.test", ["anna@example.org"], TEXT)
+                        self.assertEqual(b"250", answer[:3])
+            finally:
+                os.kill(busy, signal.SIGCONT)
+        self.server.wait_mail("anna@example.org", 8)
+        for busy in self.server.workers():
+            self.server.wait_trace(f"s{busy}.0@client.test", "delivered")
         counts = []
         for path in spools:
             with closing(sqlite3.connect(path)) as shard:
                 counts += shard.execute("SELECT count(*) FROM events WHERE kind = 'received'").fetchone()
-        self.assertEqual(40, sum(counts))
-        self.assertNotIn(0, counts)
+        self.assertEqual([4, 4], counts)
 
     def test_killed(self) -> None:
         boxes = ["anna@example.org", "ben@example.org"]

@@ -76,10 +76,10 @@ class KeepingTests(SpoolCase):
         self.assertEqual(
             await spool.count(), {"messages": 1, "addressees": 2, "held": 1, "octets": sent.size}
         )
-        # A claim is for those who are queued.
+        # A claim is for those who are queued, but brings everybody who waits.
         self.assertEqual([], await spool.claim(NOW + 59, 10, 10**6, set()))
         (claimed,) = await spool.claim(NOW + 60, 10, 10**6, set())
-        self.assertEqual(["b@x.test"], [addressee.address for addressee in claimed.addressees])
+        self.assertEqual(["b@x.test", "c@x.test"], [addressee.address for addressee in claimed.addressees])
 
     async def test_last_change_counts(self) -> None:
         """Two changes of one addressee in one batch are kept in their order."""
