@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,19 @@ def self_signed(directory: Path, hostname: str, now: float) -> tuple[Path, Path]
     :return: the paths of certificate and key.
     """
     certificate, key = directory / "certificate.pem", directory / "key.pem"
-    if certificate.exists() and key.exists():
-        return certificate, key
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Several workers start at once: one makes the pair, the others wait for it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (certificate.exists() and key.exists()):
+            _make(certificate, key, hostname, now)
+    finally:
+        os.close(lock)
+    return certificate, key
+
+
+def _make(certificate: Path, key: Path, hostname: str, now: float) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:64])])
     start = datetime.datetime.fromtimestamp(now, datetime.UTC)
@@ -117,8 +128,18 @@ def self_signed(directory: Path, hostname: str, now: float) -> tuple[Path, Path]
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    descriptor = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # The certificate is put in place last, whole: a pair that is there belongs together.
+    certificate.unlink(missing_ok=True)
+    _put(key, pem, 0o600)
+    _put(certificate, signed.public_bytes(serialization.Encoding.PEM), 0o644)
+
+
+def _put(path: Path, data: bytes, mode: int) -> None:
+    part = path.with_suffix(".new")
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    return certificate, key
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    os.replace(part, path)

@@ -110,7 +110,8 @@ class Options(usage.Options, AuthOptions):
 def makeService(options: Options) -> IService:
     """The service for twistd.
 
-    :raise usage.UsageError: if the configuration has errors; the text lists all of them.
+    :raise SystemExit: if the configuration has errors, after all of them are on standard error;
+        a ``UsageError`` is too late here, twistd would show where in Python it comes from.
     """
     # Imported here, so that `twistd --help` stays quick.
     from mta.config.loading import load
@@ -130,4 +131,5 @@ def makeService(options: Options) -> IService:
             owner=options.owner(),
         )
     except ConfigurationError as error:
-        raise usage.UsageError(f"the configuration has errors:\n{error}") from None
+        print(f"mta: the configuration has errors:\n{error}", file=sys.stderr)
+        raise SystemExit(os.EX_CONFIG) from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -24,6 +26,34 @@ class CertificateTests(SynchronousTestCase):
         self.assertEqual(first, self_signed(self.directory, "mx.example.org", NOW))
         self.assertEqual(key, first[1].read_bytes())
         self.assertEqual(0o600, os.stat(first[1]).st_mode & 0o777)
+
+    def test_made_by_several_at_once(self) -> None:
+        """Workers that start together agree on one pair."""
+        program = (
+            "import sys; from pathlib import Path; from mta.certificate import *\n"
+            "print('ready', flush=True); sys.stdin.read()\n"
+            f"pair = self_signed(Path({str(self.directory.absolute())!r}), 'mx.example.org', {NOW})\n"
+            "ServerContext(*pair); print(pair[1].read_text())"
+        )
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(6)
+        ]
+        for worker in workers:
+            assert worker.stdout is not None
+            self.assertEqual("ready\n", worker.stdout.readline())
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.close()
+        keys = set()
+        for worker in workers:
+            with worker:
+                assert worker.stdout is not None
+                keys.add(worker.stdout.read())
+        self.assertEqual([0] * 6, [worker.returncode for worker in workers])
+        self.assertEqual(1, len(keys))
 
     def test_loads(self) -> None:
         context = ServerContext(*self_signed(self.directory, "mx.example.org", NOW))

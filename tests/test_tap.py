@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from io import StringIO
 from pathlib import Path
 
 from twisted.python import usage
@@ -58,5 +60,8 @@ class OptionsTests(SynchronousTestCase):
     def test_mistakes_in_the_file(self) -> None:
         path = Path(self.mktemp())
         path.write_text("[queue]\nretyr = []\n")
-        error = self.assertRaises(usage.UsageError, makeService, self.parsed("--config", str(path)))
-        self.assertIn(":2: queue.retyr: unknown key: did you mean 'retry'?", str(error))
+        said = StringIO()
+        self.patch(sys, "stderr", said)
+        end = self.assertRaises(SystemExit, makeService, self.parsed("--config", str(path)))
+        self.assertEqual(os.EX_CONFIG, end.code)
+        self.assertIn(":2: queue.retyr: unknown key: did you mean 'retry'?", said.getvalue())
