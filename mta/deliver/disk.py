@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _CHEAP = frozenset({"ext4", "xfs", "f2fs", "tmpfs"})
+_NOREPLACE = 1
 _SLOW = 1.0
 _PAUSE = 60.0
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -35,11 +36,12 @@ def _release() -> tuple[int, int]:
         return (0, 0)
 
 
-def _find_syncfs() -> Callable[[int], int] | None:
-    if _release() < (5, 8):
+def _find(name: str, since: tuple[int, int]) -> Callable[..., int] | None:
+    """A function of the C library, if it and this version of Linux are there."""
+    if _release() < since:
         return None
     try:
-        call: Callable[[int], int] = ctypes.CDLL(None, use_errno=True).syncfs
+        call: Callable[..., int] = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (OSError, AttributeError):
         return None
     return call
@@ -68,7 +70,8 @@ class Disk:
 
     def __init__(self, durable: bool = True) -> None:
         self.durable = durable
-        self._syncfs = _find_syncfs()
+        self._syncfs = _find("syncfs", (5, 8))
+        self._renameat2 = _find("renameat2", (3, 15))
         self._types: dict[int, str] = {}
         self._slow_until = 0.0
         self._is_root = os.geteuid() == 0
@@ -134,6 +137,19 @@ class Disk:
 
         :return: ``False`` if the name is taken; the file stays where it was.
         """
+        if self._renameat2 is not None:
+            # One call instead of two.
+            if self._renameat2(source, name, target, target_name, _NOREPLACE) == 0:
+                return True
+            number = ctypes.get_errno()
+            if number == errno.EEXIST:
+                return False
+            if number not in (errno.EINVAL, errno.ENOSYS):
+                raise OSError(number, os.strerror(number), target_name)
+        return self._link(name, source, target_name, target)
+
+    def _link(self, name: bytes, source: int, target_name: bytes, target: int) -> bool:
+        """The same where a file cannot be renamed so that it replaces nothing."""
         try:
             os.link(name, target_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
         except FileExistsError:

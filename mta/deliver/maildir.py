@@ -3,6 +3,9 @@
 Deliveries queue up in memory while a thread writes those before them; the thread then takes
 all that have come meanwhile as its next batch.  So one message alone waits for nothing, and
 many share what the disk takes time for.  :mod:`~mta.deliver.maildir_store` writes a batch.
+
+One thread does that best as long as the disk answers; another joins it when a batch takes
+long: for a large message, or a file system that hangs.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ BATCH_FILES = 64
 BATCH_OCTETS = 4 << 20
 #: Deliveries to one Maildir at once; many, because they share the syncs.
 CONCURRENCY = 100
+#: Seconds that what waits leaves to the threads at work before one more joins them.
+PATIENCE = 0.05
 _SWEPT_EVERY = 86400.0
 _SWEPT_KEPT = 10_000
 
@@ -45,7 +50,7 @@ class MaildirSettings(Table):
 
     file_mode: int = Field(0o600, ge=0o400, le=0o777)
     directory_mode: int = Field(0o700, ge=0o500, le=0o7777)
-    threads: int = Field(2, ge=1, le=64)
+    threads: int = Field(4, ge=1, le=64)
     fsync: bool = True
     detail_folder: bool | Literal["create"] = False
 
@@ -65,20 +70,23 @@ class _Waiting:
 class MaildirTransport:
     """See the module.
 
-    :param reactor: gives time and ``callFromThread``.
+    :param reactor: gives time, timers and ``callFromThread``.
     :param store: writes.
     :param threads: how many batches may be written at once.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, store: MaildirStore, threads: int = 2) -> None:
+    def __init__(self, reactor: Any, store: MaildirStore, threads: int = 4) -> None:
         self._reactor = reactor
         self._store = store
         self._threads = threads
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
         self._working = 0
+        self._taken = 0.0
+        self._hiring: Any = None
+        self._at_once = False
         self._pool: Any = None
         self._idle: Deferred[None] | None = None
         self._swept: dict[bytes, float] = {}
@@ -98,9 +106,12 @@ class MaildirTransport:
 
     async def stop(self) -> None:
         """Finish what is under way, and end the threads."""
-        while self._working:
+        while self._working or self._waiting:
             self._idle = Deferred()
             await self._idle
+        if self._hiring is not None:
+            self._hiring.cancel()
+            self._hiring = None
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.stop()
@@ -115,14 +126,39 @@ class MaildirTransport:
             return done
         with self._lock:
             self._waiting.append(_Waiting(jobs, done))
-            spare = self._working < self._threads
-            if spare:
+            free = not self._working
+        if free and not self._at_once:
+            # At the end of this turn of the reactor, so that all of the turn is one batch.
+            self._at_once = True
+            self._hire_in(0.0)
+        elif self._hiring is None:
+            self._hire_in(PATIENCE)
+        return done
+
+    def _hire_in(self, seconds: float) -> None:
+        if self._hiring is not None:
+            self._hiring.cancel()
+        self._hiring = self._reactor.callLater(seconds, self._hire)
+
+    def _hire(self) -> None:
+        """Put a thread to work on what waits, if none has lately taken any of it."""
+        self._hiring = None
+        self._at_once = False
+        with self._lock:
+            if not self._waiting:
+                return
+            left = self._taken + PATIENCE - self._reactor.seconds() if self._working else 0.0
+            hired = left <= 0 and self._working < self._threads
+            if hired:
                 self._working += 1
-        if spare:
+                self._taken = self._reactor.seconds()
+            full = self._working >= self._threads
+        if hired:
             if self._pool is None:
                 self.start()
             self._pool.callInThread(self._work)
-        return done
+        if not full:
+            self._hire_in(left if left > 0 else PATIENCE)
 
     # --- in a thread ---------------------------------------------------------
 
@@ -150,6 +186,7 @@ class MaildirTransport:
                 if batch and (files > BATCH_FILES or octets > BATCH_OCTETS):
                     break
                 batch.append(waiting.popleft())
+            self._taken = self._reactor.seconds()
             if not batch:
                 self._working -= 1
                 if not self._working:

@@ -6,11 +6,11 @@ the flush, and one flush serves all::
     open new and tmp of each Maildir, making what is missing
     write every message under tmp
     make all of them durable
-    link each into new under its final name, and remove it from tmp
+    move each into new under its final name, never in the place of another
     make each new durable
 
 Only then a message is delivered.  A crash before leaves a file in tmp, which the retry
-replaces; a crash after the link leaves the final file, which the retry finds.  A Maildir that
+replaces; a crash after the move leaves the final file, which the retry finds.  A Maildir that
 makes trouble puts off its own messages and nobody else's.
 """
 

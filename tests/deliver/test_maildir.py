@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from mta.deliver import maildir
 from mta.deliver.disk import Disk
 from mta.deliver.maildir import MAILDIR, MaildirSettings, MaildirTransport
 from mta.deliver.maildir_store import Job, MaildirStore
@@ -24,6 +28,24 @@ from mta.model.outcome import Delivered, Failed, Postponed
 IDS = IdSource()
 MAIL = b"Subject: x\r\n\r\nhello\r\n\r\nworld\r\n"
 TRACE = b"Received: by mx.test\r\n\twith ESMTP;\r\n\tnow\r\n"
+
+
+class HangingDisk(Disk):
+    """Hangs when a file is made in the Maildir ``hangs``.
+
+    :ivar hangs: set when it does.
+    :ivar go_on: ends that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs, self.go_on = threading.Event(), threading.Event()
+
+    def create(self, name: bytes, directory: int, mode: int, owner: os.stat_result) -> int:
+        if "/hangs/" in os.readlink(f"/proc/self/fd/{directory}"):
+            self.hangs.set()
+            self.go_on.wait()
+        return super().create(name, directory, mode, owner)
 
 
 class FaultyDisk(Disk):
@@ -279,6 +301,15 @@ class CrashTests(StoreCase):
         self.assertEqual(self.files("tmp"), [])
         self.assertIn(b"world\n", next(f for f in self.files() if mail.id in f.name).read_bytes())
 
+    def test_file_systems_without_a_rename_that_replaces_nothing(self) -> None:
+        """There a link does the same."""
+        for number, system in enumerate((None, lambda *_: (ctypes.set_errno(errno.EINVAL), -1)[1])):
+            self.disk._renameat2 = system
+            mail = message()
+            self.assertIsInstance(self.deliver(self.job(mail))[0], Delivered)
+            self.assertIsInstance(self.deliver(self.job(mail))[0], Delivered)
+            self.assertEqual((number + 1, 0), (len(self.files()), len(self.files("tmp"))))
+
     def test_between_link_and_removal(self) -> None:
         mail = message()
         self.deliver(self.job(mail))
@@ -503,6 +534,31 @@ class TransportTests(TestCase):
         waiting = [transport.deliver(self.delivery("ann")) for _ in range(100)]
         await transport.stop()
         self.assertTrue(all(done.called for done in waiting))
+
+    async def test_a_disk_that_hangs_leaves_the_others_going(self) -> None:
+        """A batch that takes long keeps nobody else waiting for its end."""
+        disk = HangingDisk()
+        self.addCleanup(disk.go_on.set)
+        transport = self.transport(disk)
+        slow = transport.deliver(self.delivery("hangs"))
+        await deferToThread(disk.hangs.wait)
+        await transport.deliver(self.delivery("ann"))
+        self.assertNoResult(slow)
+        disk.go_on.set()
+        await slow
+
+    async def test_after_a_rest_nobody_waits(self) -> None:
+        """The timer of one who waited for a second thread is no reason to wait for the first."""
+        self.patch(maildir, "PATIENCE", 1e9)
+        disk = HangingDisk()
+        self.addCleanup(disk.go_on.set)
+        transport = self.transport(disk)
+        first = transport.deliver(self.delivery("hangs"))
+        await deferToThread(disk.hangs.wait)
+        second = transport.deliver(self.delivery("ann"))
+        disk.go_on.set()
+        await gatherResults([first, second])
+        await transport.deliver(self.delivery("ann"))
 
     async def test_a_fault_of_the_program_is_a_delay(self) -> None:
         class Broken(MaildirStore):
