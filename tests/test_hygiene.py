@@ -47,6 +47,11 @@ class HygieneTests(SynchronousTestCase):
                     found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
         self.assertEqual([], found)
 
+    def test_nothing_that_tests_leave(self) -> None:
+        """What tests write is nobody's to keep: it would go into every clone."""
+        left = {path.relative_to(ROOT).parts[0] for path in tracked()}
+        self.assertEqual([], sorted(name for name in left if name.startswith(("_t", ".trial"))))
+
     def test_line_ends(self) -> None:
         """Text ends with a newline and has no carriage returns, unless it is a sample of mail."""
         wrong = []
