@@ -33,7 +33,7 @@ from mta.judge.pipeline import Pipeline
 from mta.plugins import Kinds, Plugin, PluginBuilder
 from mta.route.alias_syntax import AliasError
 from mta.route.aliases import Aliases
-from mta.route.domains import DomainRouter
+from mta.route.domains import DomainRouter, DomainsError
 from mta.route.outbound import OutboundRouter
 from mta.route.routers import Routers
 
@@ -142,17 +142,20 @@ def assemble(
     able = [person for person in people if ICredentialsChecker.providedBy(person)]
     ours: list[Any] = [plugin.instance for plugin in routers]
     elsewhere = [*ours, OutboundRouter(settings.relay.smarthost)]
-    domains = DomainRouter(
-        settings.domains,
-        directories,
-        aliases,
-        hostname=settings.hostname,
-        state=str(loaded.state),
-        postmaster=settings.queue.postmaster,
-        outbound=Routers(elsewhere),
-        own_addresses=own_addresses,
-        clock=context.reactor,
-    )
+    try:
+        domains = DomainRouter(
+            settings.domains,
+            directories,
+            aliases,
+            hostname=settings.hostname,
+            state=str(loaded.state),
+            postmaster=settings.queue.postmaster,
+            outbound=Routers(elsewhere),
+            own_addresses=own_addresses,
+            clock=context.reactor,
+        )
+    except DomainsError as error:
+        raise ConfigurationError([loaded.problem(place, what) for place, what in error.problems]) from None
     return Parts(
         loaded=loaded,
         plugins=[*identities, *judges, *routers, *transports, *sinks],
@@ -175,11 +178,9 @@ def _unknown_transports(loaded: Loaded, known: set[str]) -> list[Problem]:
     problems = []
     for name, domain in loaded.settings.domains.items():
         if domain.transport not in known:
-            place = ("domains", name, "transport")
             what = f"there is no transport {domain.transport!r}"
             remedy = f"add a [[transport]] with that name; there are: {', '.join(sorted(known))}"
-            line = loaded.locations.line(place)
-            problems.append(Problem(loaded.file, line, f'domains."{name}".transport', what, remedy))
+            problems.append(loaded.problem(("domains", name, "transport"), what, remedy))
     return problems
 
 

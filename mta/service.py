@@ -158,6 +158,7 @@ class Environment:
 
     :param reactor: the reactor.
     :param loaded: the configuration.
+    :raise ConfigurationError: if the servers of the DNS are none.
     """
 
     def __init__(self, reactor: Any, loaded: Loaded) -> None:
@@ -167,7 +168,11 @@ class Environment:
             reactor, self.threads, function, *args
         )
         self.own_addresses = OwnAddresses()
-        self.resolver = Resolver(reactor, settings.dns.servers, settings.dns.timeout)
+        try:
+            self.resolver = Resolver(reactor, settings.dns.servers, settings.dns.timeout)
+        except ValueError as error:
+            what = str(error).removeprefix("dns.servers: ")
+            raise ConfigurationError([loaded.problem(("dns", "servers"), what)]) from None
         self.exchangers = Exchangers(
             self.resolver,
             hostname=settings.hostname,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mta.config.locations import Locations
+from mta.config.locations import Locations, dotted
 from mta.config.problem import ConfigurationError, Problem
 from mta.config.settings import Domain, PluginTable, Settings
 from mta.config.validation import validate
@@ -52,6 +52,10 @@ class Loaded:
     def resolve(self, name: str) -> Path:
         """A path of the file, absolute; ``{state}`` in it is the state directory."""
         return self.base / name.replace("{state}", str(self.state))
+
+    def problem(self, place: tuple[str | int, ...], what: str, remedy: str = "") -> Problem:
+        """What is wrong at a place of the file, with its line."""
+        return Problem(self.file, self.locations.line(place), dotted(place), what, remedy)
 
 
 def load(path: Path | None = None, state: str | None = None) -> Loaded:
@@ -124,7 +128,7 @@ def _errors(settings: Settings, file: str, locations: Locations) -> list[Problem
     if isinstance(settings.workers, int) and not 1 <= settings.workers <= 64:
         wrong(("workers",), f"{settings.workers} workers", 'a number from 1 to 64, or "auto"')
     for name in settings.domains:
-        if not _NAME.match(name.encode("idna").decode() if not name.isascii() else name):
+        if not _NAME.match(_ascii(name)):
             wrong(("domains", name), f"{name!r} is no domain", 'write it as [domains."example.org"]')
     for role in ("pop3s", "imaps"):
         if getattr(settings.listen, role):
@@ -140,6 +144,16 @@ def _errors(settings: Settings, file: str, locations: Locations) -> list[Problem
                 wrong((table, number), f"two [[{table}]] are called {name!r}", "give one another name")
             names.add(name)
     return found
+
+
+def _ascii(domain: str) -> str:
+    """The name as the DNS spells it; ``""`` if it cannot."""
+    if domain.isascii():
+        return domain
+    try:
+        return domain.encode("idna").decode()
+    except UnicodeError:
+        return ""
 
 
 def _completed(settings: Settings, state: Path, embedded: bool) -> Settings:

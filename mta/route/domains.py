@@ -35,6 +35,25 @@ from mta.route.own_addresses import OwnAddresses
 _DEFAULT = Domain()
 
 
+class DomainsError(ValueError):
+    """Settings of the domains that cannot be used.
+
+    :ivar problems: for each the place in the configuration, and what is wrong there.
+    """
+
+    def __init__(self, problems: Sequence[tuple[tuple[str, ...], str]]) -> None:
+        super().__init__("\n".join(f"{_dotted(place)}: {what}" for place, what in problems))
+        self.problems = problems
+
+
+class _Mistake(ValueError):
+    """What is wrong with one key of a domain."""
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(what)
+        self.key = key
+
+
 @implementer(IRouter, IReloadable)
 class DomainRouter:
     """Routes addresses of our domains; see :mod:`~mta.route.expansion` for the rules.
@@ -54,7 +73,7 @@ class DomainRouter:
     :param own_addresses: our IP addresses; ``None``: those that the kernel knows.
     :param clock: ``seconds()`` tells the time; with one, what an address leads
         to is remembered for a second.
-    :raise ValueError: with a text for the operator, one line for each problem.
+    :raise DomainsError: with everything that is wrong, for the operator.
     """
 
     #: Seconds, and addresses, for which an answer is remembered.
@@ -85,14 +104,14 @@ class DomainRouter:
         self._outbound: IRouter = outbound or OutboundRouter()
         self._expansion = Expansion(self._domain, directory, self._outbound.route)
         self._by_name: dict[str, LocalDomain] = {}
-        problems: list[str] = []
+        problems: list[tuple[tuple[str, ...], str]] = []
         for name, settings in domains.items():
             try:
                 local = self._local_domain(name.lower(), settings)
                 self._by_name[local.name] = local
                 self._by_name[ascii_domain(local.name)] = local
-            except ValueError as error:
-                problems.append(f'[domains."{name}"] {error}')
+            except _Mistake as mistake:
+                problems.append((("domains", name, mistake.key), str(mistake)))
         self._home = self._home_domain()
         if self._hostname:
             self._by_name.setdefault(self._hostname, self._home)
@@ -103,9 +122,9 @@ class DomainRouter:
                     postmaster if "@" in postmaster else f"{postmaster}@{self._home.name}"
                 )
         except AddressError as error:
-            problems.append(f"queue.postmaster: {error}")
+            problems.append((("queue", "postmaster"), str(error)))
         if problems:
-            raise ValueError("\n".join(problems))
+            raise DomainsError(problems)
 
     # --- IRouter, IReloadable ------------------------------------------------
 
@@ -225,18 +244,22 @@ class DomainRouter:
     # --- mailboxes -----------------------------------------------------------
 
     def _local_domain(self, name: str, settings: Domain) -> LocalDomain:
-        """:raise ValueError: with a text for the operator."""
-        template = MaildirTemplate(settings.maildir, self._state)
+        """:raise _Mistake: with a text for the operator."""
+        try:
+            template = MaildirTemplate(settings.maildir, self._state)
+        except ValueError as error:
+            raise _Mistake("maildir", str(error)) from None
         catch_all: Address | str | None = None
         if settings.transport == "maildir" and not template.has_local:
-            raise ValueError(
-                f"maildir: {settings.maildir!r} has no {{local}}, so all would share one mailbox"
+            raise _Mistake(
+                "maildir", f"{settings.maildir!r} has no {{local}}, so all would share one mailbox"
             )
         if settings.catch_all == EVERY_ADDRESS:
             if settings.transport == "maildir":
-                raise ValueError(
-                    'catch_all: "*" would make a Maildir for every address that anybody thinks of; '
-                    "name an address, or another transport"
+                raise _Mistake(
+                    "catch_all",
+                    '"*" would make a Maildir for every address that anybody thinks of; '
+                    "name an address, or another transport",
                 )
             catch_all = EVERY_ADDRESS
         elif settings.catch_all:
@@ -244,9 +267,9 @@ class DomainRouter:
             try:
                 catch_all = parse_address(text if "@" in text else f"{text}@{name}")
             except AddressError as error:
-                raise ValueError(f"catch_all: {error}") from None
+                raise _Mistake("catch_all", str(error)) from None
         if len(settings.separator) > 1:
-            raise ValueError(f"separator: {settings.separator!r} is more than one character")
+            raise _Mistake("separator", f"{settings.separator!r} is more than one character")
         modes = {
             key: value
             for key in ("file_mode", "directory_mode")
@@ -305,6 +328,10 @@ class DomainRouter:
     def _last_resort(self, name: str) -> Route:
         path = MaildirTemplate("{state}/mail/{domain}/{local}", self._state)
         return Route(f"postmaster@{name}", "maildir", path.path("postmaster", ascii_domain(name)))
+
+
+def _dotted(place: Sequence[str]) -> str:
+    return ".".join(f'"{part}"' if "." in part else part for part in place)
 
 
 def _to_transport(settings: Domain, mailbox: Mailbox, address: Address, detail: str) -> Route:

@@ -83,6 +83,11 @@ class LoadingTests(SynchronousTestCase):
         (problem,) = self.problems('[domains."no spaces"]\n')
         self.assertEqual(1, problem.line)
 
+    def test_domain_that_the_dns_cannot_spell(self) -> None:
+        text = '[domains."b\u00fccher..test"]\n'
+        error = self.assertRaises(ConfigurationError, parse, text, Path("/etc/mta/mta.toml"))
+        self.assertEqual([1], [problem.line for problem in error.problems])
+
     def test_workers(self) -> None:
         self.assertIn("1 to 64", self.problems("workers = 0")[0].remedy)
         self.assertGreaterEqual(int(parse('workers = "auto"').settings.workers), 1)
