@@ -236,7 +236,7 @@ class Server:
             minimum_free=settings.queue.minimum_free,
             keep=settings.journal.keep,
         )
-        self._unsubscribe = [self.spool.subscribe(LogSink())]
+        self._unsubscribe = [self.spool.subscribe(LogSink(loaded.settings.log.level))]
         self._unsubscribe_plugins = [self.spool.subscribe(sink) for sink in parts.sinks]
         self.manager = Manager(
             reactor,

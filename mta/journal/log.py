@@ -28,16 +28,16 @@ def level_of(event: Event) -> Any:
     return _LEVELS.get(event.kind, LogLevel.info)
 
 
-class EventLine:
-    """The line of an event, made only if somebody reads it."""
+class EventLines:
+    """The lines of events, made only if somebody reads them."""
 
-    __slots__ = ("event",)
+    __slots__ = ("events",)
 
-    def __init__(self, event: Event) -> None:
-        self.event = event
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
 
     def __str__(self) -> str:
-        return event_line(self.event)
+        return "\n".join(map(event_line, self.events))
 
     def __repr__(self) -> str:
         return str(self)
@@ -47,8 +47,9 @@ class EventLine:
 class LogSink:
     """Writes events to the log.
 
-    Each log event carries ``mta_event`` (the :class:`~mta.model.event.Event`),
-    ``message`` ids and ``session`` ids, so that any observer may use the fields.
+    Events that are committed together are one entry of ``twisted.logger``, whose
+    ``mta_events`` are the :class:`~mta.model.event.Event` objects, so that any observer may
+    use their fields; ours write a line for each, and all in one go.
 
     :param level: the least level that is written (``debug`` to ``error``);
         what is below costs nothing.
@@ -61,15 +62,14 @@ class LogSink:
 
     def events(self, batch: Sequence[Event]) -> None:
         """Write them."""
-        emit = self._log.emit
+        least = self._least
+        written = []
+        gravest = least
         for event in batch:
             level = level_of(event)
-            if level >= self._least:
-                emit(
-                    level,
-                    "{line}",
-                    line=EventLine(event),
-                    mta_event=event,
-                    message_id=event.message,
-                    session_id=event.session,
-                )
+            if level >= least:
+                written.append(event)
+                if level > gravest:
+                    gravest = level
+        if written:
+            self._log.emit(gravest, "{lines}", lines=EventLines(written), mta_events=tuple(written))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal, TextIO
 
 from twisted.logger import ILogObserver, LogLevel, formatEvent
 from zope.interface import implementer
 
-from mta.journal.text import event_json, iso_time, printable
-from mta.model.event import Event
+from mta.journal.log import level_of
+from mta.journal.text import event_json, event_line, iso_time, printable
 
+#: Characters written at once; a pipe takes 4096 octets whole (PIPE_BUF), and most are ASCII.
+_TOGETHER = 4000
 #: Shown for each level; what is usual has no mark.
 _MARKS = {"debug": "debug: ", "info": "", "warn": "warning: ", "error": "error: ", "critical": "critical: "}
 
@@ -75,11 +78,15 @@ class TextWriter:
         second = int(event.get("log_time", 0.0))
         if second != self._second:
             self._second, self._time = second, iso_time(second).replace("T", " ").replace(".000", "")
-        level = event.get("log_level")
-        mark = _MARKS.get(level.name, "") if level is not None else ""
-        name = event.get("log_namespace", "-")
-        text = _text(event)
-        _write(self._stream, f"{self._time} [{name}] {mark}{text}\n{_traceback(event)}")
+        start = f"{self._time} [{event.get('log_namespace', '-')}] "
+        happened = event.get("mta_events")
+        if happened is not None:
+            _write_lines(
+                self._stream, [f"{start}{_mark(level_of(one))}{event_line(one)}\n" for one in happened]
+            )
+            return
+        mark = _mark(event.get("log_level"))
+        _write(self._stream, f"{start}{mark}{_text(event)}\n{_traceback(event)}")
 
 
 @implementer(ILogObserver)
@@ -100,21 +107,27 @@ class JsonWriter:
             "level": level.name if level is not None else "info",
             "namespace": event.get("log_namespace", "-"),
         }
-        happened = event.get("mta_event")
-        if isinstance(happened, Event):
-            entry.update(event_json(happened))
-        else:
-            entry["text"] = _text(event)
-            traceback = _traceback(event)
-            if traceback:
-                entry["traceback"] = traceback
-        _write(self._stream, json.dumps(entry, default=str, separators=(",", ":")) + "\n")
+        happened = event.get("mta_events")
+        if happened is not None:
+            entries = [{**entry, "level": level_of(one).name, **event_json(one)} for one in happened]
+            _write_lines(self._stream, [_object(one) for one in entries])
+            return
+        entry["text"] = _text(event)
+        traceback = _traceback(event)
+        if traceback:
+            entry["traceback"] = traceback
+        _write(self._stream, _object(entry))
+
+
+def _object(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, default=str, separators=(",", ":")) + "\n"
+
+
+def _mark(level: Any) -> str:
+    return _MARKS.get(level.name, "") if level is not None else ""
 
 
 def _text(event: dict[str, Any]) -> str:
-    line = event.get("line")
-    if event.get("log_format") == "{line}" and line is not None and "mta_event" in event:
-        return str(line)  # Printable already.
     text = formatEvent(event)
     return text if text.isprintable() else "\n\t".join(printable(part) for part in text.splitlines())
 
@@ -125,6 +138,17 @@ def _traceback(event: dict[str, Any]) -> str:
         return ""
     text: str = failure.getTraceback()
     return text if text.endswith("\n") else text + "\n"
+
+
+def _write_lines(stream: TextIO, lines: Sequence[str]) -> None:
+    """Write lines with few calls, so short that those of another process do not get into them."""
+    text = ""
+    for line in lines:
+        if text and len(text) + len(line) > _TOGETHER:
+            _write(stream, text)
+            text = ""
+        text += line
+    _write(stream, text)
 
 
 def _write(stream: TextIO, text: str) -> None:

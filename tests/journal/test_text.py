@@ -277,6 +277,25 @@ class LogTests(SynchronousTestCase):
         self.assertEqual(("rejected", "s9", 550), (first["kind"], first["session"], first["code"]))
         self.assertEqual(("error", "plain text"), (second["level"], second["text"]))
 
+    def test_many_at_once(self) -> None:
+        """A batch is written with few calls, each of whole lines that a pipe takes at once."""
+        written: list[str] = []
+        self.patch(self.stream, "write", written.append)
+        for format in ("text", "json"):
+            LogSink("debug", self.logger(format)).events([received(), DEFERRED, REFUSED] * 20)
+        self.assertEqual(120, sum(text.count("\n") for text in written))
+        self.assertLess(len(written), 30)
+        self.assertTrue(all(text.endswith("\n") and len(text) <= 4096 for text in written))
+
+    def test_levels_of_a_batch(self) -> None:
+        """Each line has the mark of its own event."""
+        trouble = Server(at=NOON, what="trouble", detail="disk")
+        LogSink(log=self.logger()).events([DEFERRED, trouble])
+        LogSink(log=self.logger("json")).events([DEFERRED, trouble])
+        lines = self.stream.getvalue().splitlines()
+        self.assertEqual([False, True], ["error: server" in line for line in lines[:2]])
+        self.assertEqual(["info", "error"], [json.loads(line)["level"] for line in lines[2:]])
+
     def test_level(self) -> None:
         """What is below the level is not written; `completed` is only for debugging."""
         LogSink(log=self.logger()).events([Completed(at=NOON, message=ID)])
