@@ -221,7 +221,7 @@ class Worker(Service):
                 self._again = False
                 self.reload_soon()
         notes = report.get("notes") or []
-        self._spool.note([self._event("reloaded", "; ".join(notes))])
+        self._spool.note([self._event("reloaded", "; ".join([f"worker {self._shard}", *notes]))])
         for note in notes:
             self.log.warn("reload: {note}", note=note)
         return report

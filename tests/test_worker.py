@@ -49,11 +49,16 @@ class Recorder:
 class Spool(Recorder):
     """A spool."""
 
+    def __init__(self, name: str, told: list[str]) -> None:
+        super().__init__(name, told)
+        self.details: list[str] = []
+
     async def start(self) -> None:
         await self.start_slowly()
 
     def note(self, events: Any) -> None:
         self.told += [f"noted {event.what}" for event in events]
+        self.details += [event.detail for event in events]
 
 
 class Plugin(Recorder):
@@ -177,6 +182,15 @@ class WorkerTests(SynchronousTestCase):
         self.assertEqual(2, len(self.renewals))
         self.renewals[1].callback({"reloaded": True, "notes": []})
         self.assertEqual(2, self.told.count("noted reloaded"))
+
+    def test_reload_is_told_with_its_notes(self) -> None:
+        """Who reloaded, and what a person should know of it."""
+        for notes, words in (([], "worker 0 (pid"), (["listen needs a restart"], "worker 0; listen needs")):
+            self.renewals.clear()
+            done = Deferred.fromCoroutine(self.worker.reload())
+            self.renewals[0].callback({"reloaded": True, "notes": notes})
+            self.successResultOf(done)
+            self.assertTrue(self.spool.details[-1].startswith(words), self.spool.details)
 
     def test_reload_with_a_mistake(self) -> None:
         self.worker.startService()

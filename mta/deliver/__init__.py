@@ -12,4 +12,10 @@ Over the network: :mod:`~mta.deliver.relay` takes a connection from the
 speaks through :mod:`mta.smtp.client_protocol`, and TLS is judged by
 :mod:`~mta.deliver.relay_tls`.  :mod:`~mta.deliver.lmtp` is the same way to one
 fixed server.
+
+On this machine: :mod:`~mta.deliver.maildir` writes a batch of messages into
+Maildirs in a thread (:mod:`~mta.deliver.maildir_store`), and
+:mod:`~mta.deliver.pipe` hands a message to a program; both put the fields of
+:mod:`~mta.deliver.local_copy` on top.  :mod:`~mta.deliver.error` fails whom the
+router could not place.
 """

@@ -63,7 +63,11 @@ class LmtpTransport:
     :param exchangers: finds the addresses of a host name.
     :param hostname: our name, unless ``settings.helo`` has another.
     :param run_in_thread: see :class:`~mta.interfaces.PluginContext`.
+    :cvar final: what the store has taken is in the mailbox, though another host answered
+        (see :class:`~mta.queue.manager.Manager`).
     """
+
+    final = True
 
     def __init__(
         self,

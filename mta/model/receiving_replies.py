@@ -432,7 +432,7 @@ RECEIVING = (
     Entry(
         "bare-line-ending",
         550,
-        "5.6.11",
+        "5.6.0",
         "A bare <CR> or <LF> stands in the message; lines end with <CR><LF> [{ref}]",
         "Bare CR and LF are read differently by different servers, which lets forged messages be smuggled in.",
         "Mend the sending software, or send with BDAT and BODY=BINARYMIME.",

@@ -432,7 +432,7 @@ STATUS_CODES: tuple[Standard, ...] = (
     Standard(
         "6.11",
         "Bare line ending (not registered)",
-        "A bare CR or LF stands in the message. Exchange and this server give the code.",
+        "A bare CR or LF stands in the message. Exchange gives the code.",
         "A program writes lines without CRLF.",
         "Mend the sending program.",
         "",

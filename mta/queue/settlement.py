@@ -260,9 +260,9 @@ def wants_delay(addressee: Addressee) -> bool:
 
 
 def span(seconds: float) -> str:
-    """A length of time as a person says it: ``5 days``, ``4 hours``, ``1 minute``."""
-    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
+    """A length of time as a person says it: ``5 days``, ``4 hours``, ``1 minute``, ``3 seconds``."""
+    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size * 0.95:
             count = max(1, round(seconds / size))
             return f"{count} {word}" if count == 1 else f"{count} {word}s"
-    return "a minute"
+    return "less than a second"

@@ -77,6 +77,10 @@ class LmtpTests(TestCase):
         self.assertEqual({Delivered}, {type(outcome) for outcomes in found for outcome in outcomes})
         self.assertEqual((50, 2), (len(self.servers.messages), len(self.servers.servers)))
 
+    async def test_is_the_last_step(self) -> None:
+        """Who asked for it is told that the message was delivered, not that it was passed on."""
+        self.assertIs(True, self.transport(port=self.listen()).final)
+
     async def test_unix(self) -> None:
         """A UNIX socket, named in the settings or by the route."""
         directory = Path(mkdtemp())

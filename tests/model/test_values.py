@@ -10,6 +10,7 @@ from mta.model.event import Received, Rejected, event_from
 from mta.model.header import field_value, has_field, header_section
 from mta.model.ids import IdSource, created_at, decode_id, encode_id, shard_of
 from mta.model.reply import Reply
+from mta.model.standards import status_code
 
 
 class AddressTests(SynchronousTestCase):
@@ -104,6 +105,9 @@ class ReplyTests(SynchronousTestCase):
                 # 421 may close a session for a permanent reason.
                 self.assertTrue(entry.enhanced[0] == str(entry.code)[0] or entry.code == 421, entry.name)
             self.assertNotIn("\n", entry.text)
+            if entry.enhanced:
+                known = status_code(entry.enhanced)
+                self.assertTrue(known is not None and known.source, f"{entry.name}: not registered")
         self.assertTrue(REPLIES.find("550") and REPLIES.find("5.1.1") and REPLIES.find("queued"))
         self.assertRaises(ValueError, Catalogue, (Entry("a", 250, "", "", "", ""),) * 2)
 

@@ -305,6 +305,15 @@ class WordsTests(SynchronousTestCase):
 
     def test_time(self) -> None:
         self.assertEqual(
-            ["a minute", "1 minute", "5 minutes", "4 hours", "1 day", "5 days"],
-            [span(seconds) for seconds in (3, 60, 300, 14400, 86400, 432000)],
+            [
+                "less than a second",
+                "1 second",
+                "3 seconds",
+                "1 minute",
+                "5 minutes",
+                "4 hours",
+                "1 day",
+                "5 days",
+            ],
+            [span(seconds) for seconds in (0.2, 1, 3, 58, 300, 14400, 86400, 432000)],
         )
