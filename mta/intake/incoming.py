@@ -79,9 +79,14 @@ class Incoming:
 
     async def finish(self) -> list[Reply]:
         """Judge, commit, answer."""
-        replies = await self._finish()
+        try:
+            reply = await self._finish()
+        except BaseException:
+            # The client is put off; nobody else knows of the file.
+            self.abort()
+            raise
         count = len(self._envelope.recipients) if self._client.role == "lmtp" else 1
-        return [replies] * count
+        return [reply] * count
 
     async def _finish(self) -> Reply:
         reception, client, envelope = self._reception, self._client, self._envelope
@@ -110,6 +115,7 @@ class Incoming:
         except TemporarilyUnavailable as trouble:
             self.abort()
             return self._trouble(trouble)
+        self._file = None  # It is the spool's from here on.
         reception.admitted(message)
         return REPLIES.reply("queued", id=message.id)
 

@@ -8,13 +8,15 @@ judge that fails is our own trouble, so the client is put off, never refused.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from mta.interfaces import Answer, Facts, IJudge, IPipeline, TemporarilyUnavailable
-from mta.model.verdict import PASS, Stage, Verdict
+from mta.model.verdict import PASS, Action, Stage, Verdict
+
+_ACTIONS = frozenset(get_args(Action))
 
 
 @implementer(IPipeline)
@@ -58,6 +60,7 @@ class Pipeline:
         try:
             answer = judge.judge(stage, facts)
             verdict: Verdict = await answer if isinstance(answer, Awaitable) else answer
+            _check(verdict)
         except TemporarilyUnavailable as trouble:
             self._log.warn("Judge {name} cannot tell: {trouble}", name=name, trouble=trouble)
             return Verdict(
@@ -71,3 +74,24 @@ class Pipeline:
                 verdict.action, name, verdict.reason, verdict.evidence, verdict.reply, verdict.fields
             )
         return verdict
+
+
+def _check(verdict: Any) -> None:
+    """See to it that a plugin's slip does not let mail in, or lose it.
+
+    An action misspelt would count as no objection; a refusal with a reply of 250
+    would have the client believe that the message was taken.
+
+    :raise TypeError: if it is no verdict.
+    :raise ValueError: if it is one that nobody can act on.
+    """
+    if not isinstance(verdict, Verdict):
+        raise TypeError(f"a judge answers with a Verdict, and it was {verdict!r:.100}")
+    if verdict.action not in _ACTIONS:
+        raise ValueError(f"{verdict.action!r:.100} is no action of a verdict")
+    reply = verdict.reply
+    if reply is None or verdict.action not in ("defer", "reject"):
+        return
+    # A 421 may close a session for a permanent reason.
+    if not 400 <= reply.code < 600 or (verdict.action == "defer" and reply.is_permanent):
+        raise ValueError(f"the reply {reply.code} does not fit the action {verdict.action!r}")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from mta.model.reply import Reply
 
+Action = Literal["pass", "defer", "reject", "hold", "tag"]
 Stage = Literal["connect", "hello", "mail", "recipient", "message"]
 
 
@@ -25,7 +26,7 @@ class Verdict:
     :ivar fields: header fields (name, value) that ``tag`` puts on top.
     """
 
-    action: Literal["pass", "defer", "reject", "hold", "tag"] = "pass"
+    action: Action = "pass"
     rule: str = ""
     reason: str = ""
     evidence: dict[str, Any] = field(default_factory=dict)

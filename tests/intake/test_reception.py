@@ -295,6 +295,31 @@ class ReceptionTests(SynchronousTestCase):
         self.assertEqual([a.state for a in message.addressees], ["held"])
         self.assertTrue(message.trace.startswith(b"X-Score: 5  Bcc: evil@x.test\r\nReceived:"))
 
+    def test_judges_that_are_wrong(self) -> None:
+        """A verdict that nobody can act on puts the client off: it never lets in, nor lies."""
+        positive = Reply(250, ("fine",))
+        for verdict in (
+            None,
+            "reject",
+            Verdict("REJECT"),  # type: ignore[arg-type]
+            Verdict("reject", reply=positive),
+            Verdict("defer", reply=positive),
+            Verdict("defer", reply=Reply(550, ("never",))),
+        ):
+            for stage in ("recipient", "message"):
+                judge: Any = SaysOf(stage, verdict)  # type: ignore[arg-type]
+                (reply,) = self.send(self.reception(judge), "ann@local.test")
+                self.assertEqual(450, reply.code, (stage, verdict))
+                self.assertEqual(1, len(self.flushLoggedErrors(TypeError, ValueError)))
+        self.assertEqual([], self.spool.admitted)
+
+    def test_a_file_goes_when_finishing_breaks(self) -> None:
+        """Whatever breaks, the file of a message that was not taken does not stay."""
+        tag: Any = Verdict("tag", fields=((b"X-Score", 5),))  # type: ignore[arg-type]
+        reception = self.reception(SaysOf("message", tag), inline=10)
+        self.assertRaises(self.failureException, self.send, reception, "ann@local.test")
+        self.assertTrue(self.spool.files[0].aborted)
+
     def test_connect_and_hello(self) -> None:
         defer = Verdict("defer", reason="later")
         reception = self.reception(SaysOf("connect", defer), SaysOf("hello", PASS))
