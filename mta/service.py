@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -49,7 +49,7 @@ from mta.route.own_addresses import OwnAddresses
 from mta.route.resolver import Resolver
 from mta.smtp.connections import Connections
 from mta.smtp.factory import SmtpFactory
-from mta.supervisor import Supervisor
+from mta.supervisor import Leash, Supervisor
 from mta.worker import UnixSocket, Worker
 
 _log = Logger()
@@ -65,6 +65,7 @@ def make(
     worker: int | None = None,
     inherit: Sequence[tuple[str, str, int]] = (),
     arguments: Sequence[str] = (),
+    relay_log: bool = True,
     owner: tuple[int, int] | None = None,
 ) -> IService:
     """The service for twistd.
@@ -74,6 +75,7 @@ def make(
     :param worker: which worker this process is, when a supervisor started it.
     :param inherit: (role, endpoint, descriptor) of each socket to adopt.
     :param arguments: what a supervisor gives to its workers.
+    :param relay_log: whether it writes their log into its own, instead of leaving them its output.
     :param owner: user and group that twistd changes to; owns what is made here.
     :raise ConfigurationError: with everything that is wrong.
     """
@@ -90,13 +92,18 @@ def make(
     if worker is not None or workers == 1:
         server = Server(reactor, loaded, checkers, worker or 0, inherit, password)
         _own(loaded.state, owner)
-        return server.service
+        if worker is None:
+            return server.service
+        both = MultiService()
+        server.service.setServiceParent(both)  # type: ignore[no-untyped-call]
+        Leash(reactor).setServiceParent(both)  # type: ignore[no-untyped-call]
+        return both
     # Found here, while a person looks, and not by each worker.
     problems = [problem for problem in problems_of(loaded, checkers) if problem.severity == "error"]
     if problems:
         raise ConfigurationError(problems)
     listeners = [Listener(reactor, role, description) for role, description in _endpoints(loaded)]
-    return Supervisor(reactor, workers, listeners, arguments)
+    return Supervisor(reactor, workers, listeners, arguments, relay_log)
 
 
 def _prepare(loaded: Loaded) -> None:

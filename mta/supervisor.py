@@ -19,8 +19,10 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Factory, ProcessProtocol
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from mta.listener import Listener
 from mta.worker import bind_all
@@ -73,6 +75,52 @@ class WorkerProcess(ProcessProtocol):
             pass
 
 
+@implementer(IReadDescriptor)
+class Leash(Service):
+    """In a worker: stops it when its supervisor is gone, which nobody else would do.
+
+    The supervisor holds the other end of the worker's standard input, and never writes.
+
+    :param reactor: the reactor.
+    :param descriptor: standard input.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, descriptor: int = 0) -> None:
+        self._reactor = reactor
+        self._descriptor = descriptor
+
+    def startService(self) -> None:
+        """Watch."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._reactor.addReader(self)
+
+    def stopService(self) -> None:
+        """Watch no more."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        self._reactor.removeReader(self)
+
+    def fileno(self) -> int:
+        """What is watched."""
+        return self._descriptor
+
+    def logPrefix(self) -> str:
+        """For the log."""
+        return "leash"
+
+    def doRead(self) -> None:
+        """Something was written, or the other end is gone."""
+        if not os.read(self._descriptor, 512):
+            self.connectionLost(None)
+
+    def connectionLost(self, reason: Any) -> None:
+        """The supervisor is gone."""
+        self._reactor.removeReader(self)
+        self.log.error("The supervisor is gone, so this worker stops")
+        self._reactor.stop()
+
+
 class Supervisor(Service):
     """Binds, starts and restarts.
 
@@ -80,6 +128,8 @@ class Supervisor(Service):
     :param workers: how many.
     :param listeners: all of them, not bound yet.
     :param arguments: the twistd options of ``mta`` that every worker is given.
+    :param relay_log: write what workers log into our log, which is a file; without, they
+        write to our standard output themselves.
     :param grace: seconds that workers have to stop.
     """
 
@@ -91,12 +141,14 @@ class Supervisor(Service):
         workers: int,
         listeners: Sequence[Listener],
         arguments: Sequence[str],
+        relay_log: bool = True,
         grace: float = 35.0,
     ) -> None:
         self._reactor = reactor
         self._count = workers
         self._listeners = list(listeners)
         self._arguments = list(arguments)
+        self._relay_log = relay_log
         self._grace = grace
         self._alive: dict[int, WorkerProcess] = {}
         self._started: dict[int, float] = {}
@@ -149,7 +201,7 @@ class Supervisor(Service):
         if self._stopping:
             return
         inherited = [(item.role, item.description, item.descriptor) for item in self._listeners]
-        child: dict[int, Any] = {0: "w", 1: "r", 2: "r"}
+        child: dict[int, Any] = {0: "w", 1: "r", 2: "r"} if self._relay_log else {0: "w", 1: 1, 2: 2}
         child.update({descriptor: descriptor for _, _, descriptor in inherited})
         program = "from twisted.scripts.twistd import run; run()"
         command = [sys.executable, "-c", program, "--nodaemon", "--pidfile=", "mta", *self._arguments]
@@ -161,7 +213,8 @@ class Supervisor(Service):
         self.log.info("Worker {number} started", number=number)
 
     def _line(self, line: str) -> None:
-        self.log.info("{line}", line=line, raw=True)
+        # It has its time and level already; our observers write it as it is.
+        self.log.info("{raw_line}", raw_line=line)
 
     def _ended(self, worker: WorkerProcess) -> None:
         number = worker.number

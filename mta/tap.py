@@ -94,16 +94,23 @@ class Options(usage.Options, AuthOptions):
         gid = parent.get("gid")
         return uid, pwd.getpwuid(uid).pw_gid if gid is None else gid
 
+    def logs_to_output(self) -> bool:
+        """Whether the log goes to standard output, as twistd decides it."""
+        parent: Any = self.parent
+        if parent is None or parent.get("syslog"):
+            return False
+        name = parent.get("logfile")
+        return name == "-" or bool(parent.get("nodaemon") and not name)
+
     def _observer(self) -> Any:
         from mta.journal.log_setup import make_observer
 
         parent: Any = self.parent
-        name = parent.get("logfile")
         stream: Any
-        if name == "-" or (parent.get("nodaemon") and not name):
+        if self.logs_to_output():
             stream = sys.__stdout__
         else:
-            stream = LogFile.fromFullPath(name or "twistd.log")
+            stream = LogFile.fromFullPath(parent.get("logfile") or "twistd.log")
         return make_observer(self.log.format, self.log.level, stream)
 
 
@@ -118,6 +125,9 @@ def makeService(options: Options) -> IService:
     from mta.config.problem import ConfigurationError
     from mta.service import make
 
+    if options["worker"] is not None:
+        # A terminal's Ctrl-C is for the supervisor, which then stops us; twice would be an error.
+        os.setpgid(0, 0)
     checkers: list[Any] = list(options.get("credCheckers") or [])
     try:
         loaded = load(Path(options["config"]) if options["config"] else None, options["state"])
@@ -128,6 +138,7 @@ def makeService(options: Options) -> IService:
             worker=options["worker"],
             inherit=options["inherit"] or (),
             arguments=options.worker_arguments(),
+            relay_log=not options.logs_to_output(),
             owner=options.owner(),
         )
     except ConfigurationError as error:

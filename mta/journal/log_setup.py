@@ -57,7 +57,7 @@ class LevelObserver:
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Take one entry."""
-        if event.get("log_level", LogLevel.info) >= self._least:
+        if event.get("log_level", LogLevel.info) >= self._least or "raw_line" in event:
             self._observer(event)
 
 
@@ -75,6 +75,9 @@ class TextWriter:
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Write one entry."""
+        if "raw_line" in event:
+            _write(self._stream, f"{event['raw_line']}\n")
+            return
         second = int(event.get("log_time", 0.0))
         if second != self._second:
             self._second, self._time = second, iso_time(second).replace("T", " ").replace(".000", "")
@@ -101,6 +104,9 @@ class JsonWriter:
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Write one entry."""
+        if "raw_line" in event:
+            _write(self._stream, f"{event['raw_line']}\n")
+            return
         level = event.get("log_level")
         entry: dict[str, Any] = {
             "time": iso_time(event.get("log_time", 0.0)),

@@ -98,6 +98,9 @@ class Process:
 
     def kill(self) -> None:
         """Kill it and its children at once, as a loss of power would."""
+        for child in children(self.pid):  # Workers have groups of their own.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.wait()
@@ -118,3 +121,22 @@ class Process:
             # Whatever it started goes with it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of the living children of a process."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, task.read_text().split())
+        except OSError:
+            continue
+    return found
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs still; one that has ended and is not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.process import Process
+from tests.e2e.process import Process, children
 from tests.e2e.scenario import free_port, mails, wait_for
 from tests.e2e.toml import dump
 
@@ -229,17 +229,6 @@ class Server:
     def memory(self, field: str = "VmRSS") -> int:
         """Octets of memory of the main process and its children (``VmHWM``: at the most)."""
         return sum(memory(pid, field) for pid in (self.pid, *self.workers()))
-
-
-def children(pid: int) -> list[int]:
-    """Process ids of the living children of a process."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += map(int, task.read_text().split())
-        except OSError:
-            continue
-    return found
 
 
 def memory(pid: int, field: str = "VmRSS") -> int:

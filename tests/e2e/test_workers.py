@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import closing
 
 from tests.e2e.client import Load, Speaker, load_id
+from tests.e2e.process import lives
 from tests.e2e.scenario import Scenario, wait_for
 from tests.e2e.server import Server
 
@@ -68,6 +69,15 @@ class WorkersScenario(Scenario):
         wait_for(arrived, "acknowledged messages are missing", 90)
         self.assertEqual([], [item for item, count in found.items() if count > 1])
 
+    def test_supervisor_killed(self) -> None:
+        """Its workers do not stay behind, where they would keep its sockets from the next one."""
+        workers = self.server.workers()
+        os.kill(self.server.pid, signal.SIGKILL)
+        wait_for(lambda: not any(map(lives, workers)), "a worker is still there")
+        self.server.kill()
+        self.assertIn("supervisor is gone", self.server.output)
+        self.server.start()
+
     def test_reload_and_stop(self) -> None:
         self.server.write_users({"carl@example.org": "carl-secret"})
         self.server.reload()
@@ -80,6 +90,4 @@ class WorkersScenario(Scenario):
             wait_for(known, "a worker does not know the new account")
         workers = self.server.workers()
         self.assertTrue(self.server.stop())
-        wait_for(
-            lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), "a worker is still there"
-        )
+        wait_for(lambda: not any(map(lives, workers)), "a worker is still there")

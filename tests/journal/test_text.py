@@ -287,6 +287,12 @@ class LogTests(SynchronousTestCase):
         self.assertLess(len(written), 30)
         self.assertTrue(all(text.endswith("\n") and len(text) <= 4096 for text in written))
 
+    def test_line_of_a_worker(self) -> None:
+        """What a worker has written already is written as it is, whatever the format and level."""
+        for format in ("text", "json"):
+            self.logger(format, "error").info("{raw_line}", raw_line='{"level":"info"}')
+        self.assertEqual('{"level":"info"}\n' * 2, self.stream.getvalue())
+
     def test_levels_of_a_batch(self) -> None:
         """Each line has the mark of its own event."""
         trouble = Server(at=NOON, what="trouble", detail="disk")
