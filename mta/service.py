@@ -34,7 +34,7 @@ from mta.identity.passwd import add_user
 from mta.identity.secret import load_secret
 from mta.intake.reception import Reception
 from mta.intake.rehearsal import rehearse
-from mta.interfaces import ISpool, PluginContext
+from mta.interfaces import ISpool, PluginContext, TemporarilyUnavailable
 from mta.journal.log import LogSink
 from mta.journal.reader import JournalReader
 from mta.listener import Listener
@@ -87,9 +87,8 @@ def make(
         if loaded.embedded:
             password = first_account(loaded.state / "users", add_user)
         _own(loaded.state, owner)
-    workers = loaded.settings.workers
-    assert isinstance(workers, int)
-    if worker is not None or workers == 1:
+    workers = 1 if worker is not None else workers_needed(loaded)
+    if workers == 1:
         server = Server(reactor, loaded, checkers, worker or 0, inherit, password)
         _own(loaded.state, owner)
         if worker is None:
@@ -104,6 +103,36 @@ def make(
         raise ConfigurationError(problems)
     listeners = [Listener(reactor, role, description) for role, description in _endpoints(loaded)]
     return Supervisor(reactor, workers, listeners, arguments, relay_log)
+
+
+def workers_needed(loaded: Loaded) -> int:
+    """How many workers to start: as many as are wanted, and more while further shards hold mail.
+
+    Whoever lowers ``workers`` would otherwise leave acknowledged messages in a
+    shard that nobody owns.
+    """
+    wanted = loaded.settings.workers
+    assert isinstance(wanted, int)
+    needed = wanted
+    for path in (loaded.state / "spool").iterdir():
+        if not path.name.isdigit() or int(path.name) < wanted:
+            continue
+        try:
+            with QueueReader(path) as reader:
+                messages = reader.count()["messages"]
+        except TemporarilyUnavailable as trouble:
+            _log.error("Nobody owns shard {shard}: {trouble}", shard=path.name, trouble=trouble)
+            continue
+        if messages:
+            needed = max(needed, int(path.name) + 1)
+            _log.warn(
+                "Shard {shard} holds {messages} messages, so there are more than workers = {wanted} "
+                "until a start finds it empty",
+                shard=path.name,
+                messages=messages,
+                wanted=wanted,
+            )
+    return needed
 
 
 def _prepare(loaded: Loaded) -> None:
