@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
 from collections import OrderedDict
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.error import UnauthorizedLogin
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import implementer
@@ -26,11 +27,24 @@ from mta.identity.credentials import (
 )
 from mta.identity.entry import Entry, Table, parse_passwd
 from mta.identity.scram import ScramKeys
-from mta.interfaces import Answer, IDirectory, IIdentity, IKind, IReloadable, Mailbox, PluginContext
+from mta.interfaces import (
+    Answer,
+    IDirectory,
+    IIdentity,
+    IKind,
+    IReloadable,
+    Mailbox,
+    PluginContext,
+    TemporarilyUnavailable,
+)
 from mta.model.address import Address
 
 _log = Logger()
 _REMEMBERED = 10_000
+#: Passwords verified at once, and those that wait for that.  One of argon2id takes 64 MiB and
+#: a processor for a while, and the threads are for aliases, content and the operator as well.
+AT_ONCE = min(4, os.cpu_count() or 1)
+MOST_WAITING = 200
 
 
 class FileSettings(SettingsTable):
@@ -72,6 +86,7 @@ class FileIdentity:
         self._domain = domain
         self._key = secrets.token_bytes(32)
         self._verified: OrderedDict[bytes, float] = OrderedDict()
+        self._free = DeferredSemaphore(AT_ONCE)
         self._checked = clock.seconds()
         self._mark, self._table = self._load()
 
@@ -147,6 +162,7 @@ class FileIdentity:
         """Verify; fires with the address.
 
         :raise UnauthorizedLogin: (later) if the password is wrong or nobody may log in.
+        :raise TemporarilyUnavailable: (later) if too many wait for being verified.
         """
         return Deferred.fromCoroutine(self._verify(credentials))
 
@@ -167,7 +183,7 @@ class FileIdentity:
         until = self._verified.get(token)
         if until is not None and self._clock.seconds() < until:
             return address
-        if not await self._run(entry.verify, password):
+        if not await self._hash(entry.verify, password):
             raise UnauthorizedLogin(f"{self._path.name}: wrong password")
         self._verified[token] = self._clock.seconds() + self.remember
         self._verified.move_to_end(token)
@@ -178,7 +194,20 @@ class FileIdentity:
     async def decoy(self, credentials: Any) -> None:
         """Verify against somebody's hash, and forget the result."""
         if self._table.decoy is not None:
-            await self._run(self._table.decoy, credentials.password)
+            await self._hash(self._table.decoy, credentials.password)
+
+    async def _hash(self, function: Any, *arguments: Any) -> Any:
+        """Run in a thread what a stranger can make us compute, a few at once.
+
+        :raise TemporarilyUnavailable: if too many wait.
+        """
+        if len(self._free.waiting) >= MOST_WAITING:
+            raise TemporarilyUnavailable(f"{self._path.name}: too many passwords wait for being verified")
+        await self._free.acquire()
+        try:
+            return await self._run(function, *arguments)
+        finally:
+            self._free.release()
 
     def scram_keys(self, username: str, salt: bytes) -> Answer[ScramKeys | None]:
         """See ``IScramKeySource``."""
@@ -189,7 +218,7 @@ class FileIdentity:
 
     async def _keys(self, entry: Entry, salt: bytes) -> ScramKeys | None:
         if entry.scram is None and entry.clear:
-            keys: ScramKeys = await self._run(ScramKeys.derive, entry.clear, salt, self.scram_iterations)
+            keys: ScramKeys = await self._hash(ScramKeys.derive, entry.clear, salt, self.scram_iterations)
             return keys
         return entry.scram
 

@@ -103,11 +103,15 @@ class LdapSearches:
         result = []
         for value in self._values(found, attribute):
             text = value[5:] if value.lower().startswith("smtp:") else value
-            try:
-                result.append(str(parse_address(text)))
-            except AddressError:
-                raise TemporarilyUnavailable(f"ldap: {found[0]}: {attribute} is no address") from None
+            result.append(self._parsed(text, found, attribute))
         return result
+
+    def _parsed(self, text: str, found: Found, attribute: str) -> str:
+        """The address in canonical form; what is none is the directory's trouble, not the client's."""
+        try:
+            return str(parse_address(text))
+        except AddressError:
+            raise TemporarilyUnavailable(f"ldap: {found[0]}: {attribute} is no address") from None
 
     def _address(self, found: Found) -> str:
         # The order of values is not kept by a directory: take the same one always.
@@ -136,7 +140,7 @@ class LdapSearches:
         for attribute in self._settings.list_member:
             for value in self._values(found, attribute):
                 if "=" not in value.partition("@")[0]:
-                    targets.append(str(parse_address(value)))
+                    targets.append(self._parsed(value, found, attribute))
                     continue
                 base, mail = value, self._settings.mail
                 for entry in self._pool.search(base, "(objectClass=*)", "BASE", [mail], 1):

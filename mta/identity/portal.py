@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.checkers import ANONYMOUS, ICredentialsChecker
 from twisted.cred.credentials import ICredentials, IUsernamePassword
 from twisted.cred.error import LoginFailed, UnauthorizedLogin, UnhandledCredentials
 from twisted.cred.portal import IRealm, Portal
@@ -67,7 +67,13 @@ class CheckerChain:
                 _log.failure("a credentials checker failed: {checker}", checker=type(checker).__name__)
                 troubles.append(f"{type(checker).__name__} failed: {type(error).__name__}")
             else:
-                return avatar.decode() if isinstance(avatar, bytes) else avatar
+                name = avatar.decode() if isinstance(avatar, bytes) else avatar
+                if name == ANONYMOUS or (isinstance(name, str) and name):
+                    return name
+                _log.error(
+                    "a credentials checker gave no avatar id: {checker}", checker=type(checker).__name__
+                )
+                troubles.append(f"{type(checker).__name__} gave no avatar id")
         if troubles:
             raise TemporarilyUnavailable("; ".join(troubles))
         if not asked:

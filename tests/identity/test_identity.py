@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from twisted.cred.checkers import ANONYMOUS
 from twisted.internet import defer, task
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -12,8 +13,9 @@ from mta.identity.authenticator import Authenticator
 from mta.identity.cache import CachedDirectory
 from mta.identity.directories import Directories
 from mta.identity.entry import parse_passwd
-from mta.identity.file import FileIdentity, FileSettings
-from mta.identity.ldap_settings import fill
+from mta.identity.file import AT_ONCE, MOST_WAITING, FileIdentity, FileSettings
+from mta.identity.ldap import LdapSearches
+from mta.identity.ldap_settings import LdapSettings, fill
 from mta.identity.mechanisms import LookUp, Scram, Verify
 from mta.identity.portal import make_portal
 from mta.identity.schemes import SCHEMES, verifier
@@ -36,6 +38,37 @@ class Down:
 
     def requestAvatarId(self, credentials: Any) -> Any:
         return defer.fail(TemporarilyUnavailable("down"))
+
+
+class Broken:
+    credentialInterfaces = FileIdentity.credentialInterfaces
+
+    def __init__(self, avatar: Any) -> None:
+        self.avatar = avatar
+
+    def requestAvatarId(self, credentials: Any) -> Any:
+        return self.avatar
+
+
+class Members(SynchronousTestCase):
+    def test_a_member_that_is_no_address(self) -> None:
+        """It is the directory's trouble: an account is not told that an address is not its own."""
+        entry = ("cn=all", {"mail": [b"all@example.org"], "member": [b"no address"]})
+
+        class Pool:
+            def search(self, base: str, query: str, *rest: Any) -> Any:
+                return [entry] if "list" in query else []
+
+        settings = LdapSettings(
+            uri=["ldap://x"],
+            base="dc=x",
+            filter="(mail={address})",
+            list_filter="(&(a=list)(mail={address}))",
+            list_member=["member"],
+        )
+        searches = LdapSearches(settings, Pool())  # type: ignore[arg-type]
+        self.assertRaises(TemporarilyUnavailable, searches.look_up, parse_address("all@example.org"))
+        self.assertRaises(TemporarilyUnavailable, searches.account, "all@example.org")
 
 
 class ScramVector(SynchronousTestCase):
@@ -114,6 +147,39 @@ class LogIn(SynchronousTestCase):
             self.assertFalse(answer.temporary)
         for response in (b"", b"x", b"\0a\0b\0c", b"\0\xff\0x"):
             self.assertTrue(self.plain(response).malformed, response)
+
+    def test_checkers_that_are_wrong(self) -> None:
+        """An avatar id that is none is no wrong password, and lets nobody in."""
+        for avatar in (None, "", b"", 5):
+            answer = self.plain(b"\0anna@example.org\0wrong", Broken(avatar), self.file)
+            self.assertIsInstance(answer, Denied)
+            self.assertTrue(answer.temporary, avatar)
+        self.assertFalse(self.plain(b"\0anna@example.org\0wrong", Broken(ANONYMOUS)).temporary)
+
+    def test_few_at_once(self) -> None:
+        """Guessing passwords on many connections takes neither all threads nor all memory."""
+        running: list[defer.Deferred[bool]] = []
+
+        def start(call: Any, *arguments: Any) -> defer.Deferred[bool]:
+            running.append(defer.Deferred())
+            return running[-1]
+
+        self.file._run = start
+        exchanges = [
+            self.authenticator().begin("PLAIN", SAFE, lambda kind: None)
+            for _ in range(AT_ONCE + MOST_WAITING + 1)
+        ]
+        answers = [
+            defer.Deferred.fromCoroutine(exchange.step(b"\0anna@example.org\0wrong"))
+            for exchange in exchanges
+        ]
+        self.assertEqual(AT_ONCE, len(running))
+        # One more than may wait is put off, and not told that the password is wrong.
+        self.assertTrue(self.successResultOf(answers.pop()).temporary)
+        for _ in answers:
+            running.pop(0).callback(False)
+            self.assertLessEqual(len(running), AT_ONCE)
+        self.assertEqual([False] * len(answers), [self.successResultOf(one).temporary for one in answers])
 
     def test_no_plaintext_without_tls(self) -> None:
         self.assertEqual(self.authenticator().mechanisms(False, False), ["SCRAM-SHA-256"])
