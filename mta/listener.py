@@ -38,11 +38,19 @@ class Listener:
 
     def trouble(self) -> str:
         """What is wrong with the description; ``""`` if nothing is.  Binds nothing."""
-        try:
-            serverFromString(self._reactor, self.description)
-        except (ValueError, TypeError, KeyError) as trouble:
-            return f"{self.description!r} is no endpoint: {trouble}"
-        return ""
+        kind, _, rest = self.description.partition(":")
+        port = rest.partition(":")[0]
+        what = ""
+        if kind.replace(".", "").isdigit():
+            what = 'write "tcp:25", or "tcp:25:interface=192.0.2.1" for one address'
+        elif kind in ("tcp", "tcp6", "ssl") and "=" not in port and not 0 <= _number(port) < 65536:
+            what = f"{port!r} is no port; ports are numbers up to 65535"
+        else:
+            try:
+                serverFromString(self._reactor, self.description)
+            except (ValueError, TypeError, KeyError) as trouble:
+                what = f'{trouble}; write it as "tcp:25" or "tcp:25:interface=192.0.2.1"'
+        return f"{self.description!r} is no endpoint: {what}" if what else ""
 
     def bind(self, factory: Factory) -> None:
         """Bind, but accept nobody yet.
@@ -96,11 +104,18 @@ class Listener:
             await maybeDeferred(port.stopListening)
 
 
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else -1
+
+
 def _why(reason: Any) -> str:
     trouble = getattr(reason, "socketError", reason)
     number = getattr(trouble, "errno", None)
     if number == 98:
-        return "the address is in use; another mail server may be running (try `ss -ltnp`)"
+        return (
+            "the address is in use; another mail server may be running (`ss -ltnp` shows it): "
+            "stop it, or choose other ports in [listen] of mta.toml"
+        )
     if number == 13:
         return "permission denied; ports below 1024 need root or the systemd unit's capability"
     if number == 99:

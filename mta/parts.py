@@ -141,7 +141,10 @@ def assemble(
     directories = Directories(known, _separators(loaded))
     able = [person for person in people if ICredentialsChecker.providedBy(person)]
     ours: list[Any] = [plugin.instance for plugin in routers]
-    elsewhere = [*ours, OutboundRouter(settings.relay.smarthost)]
+    try:
+        elsewhere = [*ours, OutboundRouter(settings.relay.smarthost)]
+    except ValueError as error:
+        raise ConfigurationError([loaded.problem(("relay", "smarthost"), str(error))]) from None
     try:
         domains = DomainRouter(
             settings.domains,

@@ -140,7 +140,8 @@ class PluginBuilder:
         try:
             return Plugin(name, item.kind, settings, kind.build(settings, self._context))
         except ValueError as error:
-            raise ConfigurationError([self._problem(place, str(error))]) from None
+            key, what = _key_of(str(error), table, settings)
+            raise ConfigurationError([self._problem((*place, *key), what)]) from None
         except Exception as error:
             # A stranger's class: say where, for the person who wrote it.
             last = traceback.extract_tb(error.__traceback__)[-1]
@@ -167,3 +168,12 @@ class PluginBuilder:
     def _problem(self, place: tuple[str | int, ...], what: str, remedy: str = "") -> Problem:
         key = ".".join(str(part) for part in place if isinstance(part, str))
         return Problem(self._loaded.file, self._loaded.locations.line(place), key, what, remedy)
+
+
+def _key_of(text: str, table: str, settings: Any) -> tuple[tuple[str, ...], str]:
+    """The setting that a plugin names at the beginning of its text, and the rest of it."""
+    first, colon, rest = text.partition(": ")
+    key = first.removeprefix(f"{table}.")
+    if colon and key in getattr(type(settings), "model_fields", {}):
+        return (key,), rest
+    return (), text

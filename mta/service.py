@@ -154,6 +154,18 @@ def _prepare(loaded: Loaded) -> None:
         raise ConfigurationError([Problem(loaded.file, line, "state", what, remedy)]) from None
 
 
+def _state_problems(loaded: Loaded) -> list[Problem]:
+    """Whether the state directory is one, or could be made."""
+    place = next(path for path in (loaded.state, *loaded.state.parents) if path.exists())
+    if not place.is_dir():
+        remedy = "set a directory"
+        return [loaded.problem(("state",), f"{place} is no directory", remedy)]
+    if os.geteuid() == 0 and not os.access(place, os.W_OK):
+        # Only root can tell for the user of the server.
+        return [loaded.problem(("state",), f"{place} cannot be written", "is it mounted read-only?")]
+    return []
+
+
 def _own(state: Path, owner: tuple[int, int] | None) -> None:
     """Give what was made here as root to the user that the server will run as."""
     if owner is not None and os.geteuid() == 0:
@@ -485,7 +497,7 @@ def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
     """
     from twisted.internet import reactor
 
-    problems = list(loaded.problems)
+    problems = [*loaded.problems, *_state_problems(loaded)]
     try:
         environment = Environment(reactor, loaded)
         assemble(

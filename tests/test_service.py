@@ -51,6 +51,49 @@ maildir = "{home}/{local}"
     def test_dns_servers(self) -> None:
         self.assertEqual([(2, "dns.servers")], self.found('[dns]\nservers = ["ns.example.org"]\n'))
 
+    def test_dns_servers_and_smarthost(self) -> None:
+        self.assertEqual([(2, "relay.smarthost")], self.found('[relay]\nsmarthost = "a b"\n'))
+
+    def test_plugins_settings(self) -> None:
+        """What a plugin finds when it is made stands at the key that it names."""
+        tables = (
+            ("transport", 'kind = "pipe"\ncommand = ["/no/such"]', "command"),
+            ("transport", 'kind = "pipe"\ncommand = ["/bin/sh"]\nuser = "no-such-user"', "user"),
+            ("identity", 'kind = "file"\npath = "none"', "path"),
+            ("identity", 'kind = "ldap"\nuri = "ldap://x"\npassword_file = "none"', "password_file"),
+            ("identity", 'kind = "ldap"\nuri = "ldap://x"\nca_file = "none"', "ca_file"),
+            ("identity", 'kind = "ldap"\nuri = "ldap://x:99999"', "uri"),
+            ("identity", 'kind = "ldap"\nuri = "ldap://x"\nfilter = "(mail={adress})"', "filter"),
+            ("identity", 'kind = "ldap"\nuri = "ldap://x"\nfilter = "(mail={address}"', "filter"),
+            ("identity", 'kind = "ldap"\nuri = "ldap://x"\nfilter = "(mail=*)"', "filter"),
+            (
+                "identity",
+                'kind = "ldap"\nuri = "ldap://x"\nbind_dn_template = "uid={name}"',
+                "bind_dn_template",
+            ),
+            ("transport", 'kind = "lmtp"\nname = "x"\nhost = "a:24"', "host"),
+            ("transport", 'kind = "lmtp"\nname = "x"\nhost = "unix:run/lmtp"', "host"),
+        )
+        for table, text, key in tables:
+            line = 1 + text[: text.rindex(f"{key} =")].count("\n") + 1
+            if os.geteuid() == 0 or key != "user":
+                self.assertEqual([(line, f"{table}.{key}")], self.found(f"[[{table}]]\n{text}\n"), text)
+
+    def test_relay_without_a_password(self) -> None:
+        text = '[relay]\nsmarthost = "mail.test"\nusername = "x"\n'
+        self.assertEqual([(3, "relay.username")], self.found(text))
+
+    def test_endpoints(self) -> None:
+        for endpoint in ("25", "tcp:foo", "tcp:99999", "smtp:25"):
+            self.assertEqual([(2, "listen.mx")], self.found(f'[listen]\nmx = ["{endpoint}"]\n'), endpoint)
+
+    def test_state(self) -> None:
+        """A state directory that can never be one is told of before the server is started."""
+        path = self.file("")
+        path.write_text(f'state = "{path}"\n')
+        (problem,) = check(path)
+        self.assertEqual((1, "state", "error"), (problem.line, problem.key, problem.severity))
+
     def test_said_when_started(self) -> None:
         """twistd names file and line, and shows no traceback."""
         path = self.file('[domains."one.test"]\nmaildir = "/var/mail/all"\n')

@@ -12,7 +12,7 @@ from typing import Any
 
 from mta.config.locations import Locations, dotted
 from mta.config.problem import ConfigurationError, Problem
-from mta.config.settings import Domain, PluginTable, Settings
+from mta.config.settings import Domain, Listen, PluginTable, Settings
 from mta.config.validation import validate
 
 #: Where the file is looked for when none is named.
@@ -82,7 +82,10 @@ def _read(path: Path) -> str:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         problem = Problem(str(path), line, "", "this is not UTF-8", "save the file as UTF-8")
     except OSError as error:
-        remedy = "`mta init` writes one" if isinstance(error, FileNotFoundError) else "check its permissions"
+        remedy = {
+            FileNotFoundError: "`mta init` writes one",
+            IsADirectoryError: "name the file in it",
+        }.get(type(error), "check its permissions")
         problem = Problem(str(path), 0, "", f"cannot be read: {error.strerror}", remedy)
     raise ConfigurationError([problem])
 
@@ -120,16 +123,26 @@ def _errors(settings: Settings, file: str, locations: Locations) -> list[Problem
     found = []
 
     def wrong(place: tuple[str | int, ...], what: str, remedy: str) -> None:
-        key = ".".join(str(part) for part in place if isinstance(part, str))
-        found.append(Problem(file, locations.line(place), key, what, remedy))
+        found.append(Problem(file, locations.line(place), dotted(place), what, remedy))
 
     if settings.hostname and not _NAME.match(settings.hostname):
         wrong(("hostname",), f"{settings.hostname!r} is no host name", 'write it as "mx.example.org"')
     if isinstance(settings.workers, int) and not 1 <= settings.workers <= 64:
         wrong(("workers",), f"{settings.workers} workers", 'a number from 1 to 64, or "auto"')
+    domains: set[str] = set()
     for name in settings.domains:
         if not _NAME.match(_ascii(name)):
             wrong(("domains", name), f"{name!r} is no domain", 'write it as [domains."example.org"]')
+        if name.lower() in domains:
+            wrong(("domains", name), f"there are two tables for {name.lower()}", "join them")
+        domains.add(name.lower())
+    endpoints: dict[str, str] = {}
+    for role in Listen.model_fields:
+        for endpoint in getattr(settings.listen, role):
+            other = endpoints.get(endpoint)
+            if other and not endpoint.startswith(("tcp:0", "tcp6:0")):
+                wrong(("listen", role), f"{endpoint!r} is taken by listen.{other}", "give one another port")
+            endpoints[endpoint] = role
     for role in ("pop3s", "imaps"):
         if getattr(settings.listen, role):
             wrong(("listen", role), "this version has no mailbox access yet", "remove the key")

@@ -9,10 +9,10 @@ An empty file is a working embedded server.  Tables of plugins
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -38,6 +38,17 @@ def parse_size(value: Any) -> Any:
     return value
 
 
+def parse_mode(value: Any) -> Any:
+    """Permissions: ``0o640``, or ``"640"`` and ``"0640"``, which are octal as everywhere else."""
+    number = value
+    if isinstance(value, str) and re.fullmatch(r"[0-7]{3,5}", value):
+        number = int(value, 8)
+    # What is written without the 0o, as 600, has bits that make no sense here.
+    if isinstance(number, int) and not number & ~0o2777 and number & 0o400:
+        return number
+    raise ValueError("permissions are octal and let the owner read: 0o600")
+
+
 def _parse_network(value: Any) -> Any:
     if isinstance(value, str):
         try:
@@ -49,6 +60,7 @@ def _parse_network(value: Any) -> Any:
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
+Mode = Annotated[int, BeforeValidator(parse_mode)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
 
 
@@ -127,8 +139,8 @@ class Domain(Table):
     quota: Size = 0
     transport: str = "maildir"
     next_hop: str = ""
-    file_mode: int = 0o600
-    directory_mode: int = 0o700
+    file_mode: Mode = 0o600
+    directory_mode: Mode = 0o700
 
 
 class Relay(Table):
@@ -148,6 +160,14 @@ class Relay(Table):
     data_timeout: Duration = 600.0
     source_address: str = ""
     ipv6: bool = True
+
+    @field_validator("source_address")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            return str(ip_address(value)) if value else ""
+        except ValueError:
+            raise ValueError('it is an IP address of this machine, such as "192.0.2.1"') from None
 
 
 class Dns(Table):
@@ -207,3 +227,10 @@ class Settings(Table):
     router: list[PluginTable] = []
     transport: list[PluginTable] = []
     sink: list[PluginTable] = []
+
+    @field_validator("workers", mode="before")
+    @classmethod
+    def _number_of_workers(cls, value: Any) -> Any:
+        if value != "auto" and (not isinstance(value, int) or isinstance(value, bool)):
+            raise ValueError('it is a number from 1 to 64, or "auto"')
+        return value

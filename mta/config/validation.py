@@ -40,7 +40,11 @@ def _problem(model: type[BaseModel], error: Any, file: str, locations: Locations
     place = _in_file(prefix, error["loc"], locations)
     key, line = dotted(place), locations.line(place)
     last = str(error["loc"][-1]) if error["loc"] else ""
+    value = error.get("input")
     if error["type"] == "extra_forbidden":
+        if len(place) == 3 and place[0] == "domains" and isinstance(value, dict):
+            name = ".".join(map(str, [*place[1:], *_single_keys(value)]))
+            return Problem(file, line, key, "a name with dots needs quotes", f'write [domains."{name}"]')
         known = known_keys(model, error["loc"][:-1])
         guess = nearest(last, known)
         remedy = (
@@ -49,11 +53,52 @@ def _problem(model: type[BaseModel], error: Any, file: str, locations: Locations
         return Problem(file, line, key, "unknown key", remedy)
     if error["type"] == "missing":
         return Problem(file, line, key, "this key is missing", f"add {last} = ...")
+    what, remedy = _expected(error, last, value)
+    if isinstance(value, str | int | float | bool) and repr(value) not in what:
+        what = f"{what} (it is {_toml(value)})"
+    return Problem(file, line, key, what, remedy)
+
+
+def _expected(error: Any, key: str, value: Any) -> tuple[str, str]:
+    """What should stand there and what to write, where pydantic says it for programmers."""
+    match error["type"]:
+        case "list_type" if isinstance(value, str):
+            return "this is a list", f"write {key} = [{_toml(value)}]"
+        case "list_type" if isinstance(value, dict):
+            return "there may be several of these tables", f"write [[{key}]], with two brackets"
+        case "list_type":
+            return "this is a list", f"write {key} = [...]"
+        case "model_type" | "dict_type":
+            return "this is a table", "its name stands in brackets on a line of its own, its settings below"
+        case "string_type":
+            plain = isinstance(value, int | float)
+            return (
+                "this is text",
+                f'write it in quotes: {key} = "{_toml(value)}"' if plain else "write it in quotes",
+            )
+        case "int_type" | "int_parsing" | "int_from_float":
+            return "this is a whole number", ""
+        case "bool_type" | "bool_parsing":
+            return "this is true or false, without quotes", ""
     what = error["msg"].removeprefix("Value error, ")
-    value = error.get("input")
-    if isinstance(value, str | int | float | bool):
-        what = f"{what[:1].lower()}{what[1:]} (it is {value!r})"
-    return Problem(file, line, key, what)
+    if error["type"] == "literal_error":
+        what = what.replace("'", '"')
+    return what[:1].lower() + what[1:], ""
+
+
+def _toml(value: str | int | float | bool) -> str:
+    """A value as it may stand in the file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) and '"' not in value else repr(value)
+
+
+def _single_keys(table: Mapping[str, Any]) -> list[str]:
+    """The keys on the way down, as long as there is one only and a table behind it."""
+    if len(table) != 1:
+        return []
+    ((key, value),) = table.items()
+    return [key, *_single_keys(value)] if isinstance(value, dict) else []
 
 
 def _in_file(prefix: Path, loc: Sequence[str | int], locations: Locations) -> Path:

@@ -5,7 +5,9 @@ The store answers for each recipient after the data, and adds Return-Path itself
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -19,6 +21,8 @@ from mta.deliver.relay import Pools
 from mta.interfaces import Delivery, IExchangers, IKind, IService, ITransport, PluginContext
 from mta.model.outcome import Outcome
 from mta.smtp.client_protocol import ClientProtocol, Patience
+
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
 
 
 class LmtpSettings(Table):
@@ -40,8 +44,15 @@ class LmtpSettings(Table):
     @field_validator("host")
     @classmethod
     def _named(cls, value: str) -> str:
-        if not value or value == "unix:":
-            raise ValueError('it is a host name, an IP address, or "unix:/path"')
+        what = 'it is a host name, an IP address, or "unix:/path"'
+        if value.startswith("unix:/") or _NAME.fullmatch(value):
+            return value
+        if value.count(":") == 1 and not value.startswith("unix:"):
+            raise ValueError(f"{what}; a port stands in a line of its own: port = 24")
+        try:
+            ip_address(value.removeprefix("[").removesuffix("]").removeprefix("IPv6:"))
+        except ValueError:
+            raise ValueError(what) from None
         return value
 
     @property

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from mta.config.settings import Table
+from mta.config.settings import Mode, Table
 from mta.deliver.disk import Disk
 from mta.deliver.maildir_store import Job, MaildirStore, trouble
 from mta.interfaces import Delivery, IKind, IService, ITransport, PluginContext
@@ -48,8 +48,8 @@ class MaildirSettings(Table):
     (``"create"``).
     """
 
-    file_mode: int = Field(0o600, ge=0o400, le=0o777)
-    directory_mode: int = Field(0o700, ge=0o500, le=0o7777)
+    file_mode: Mode = 0o600
+    directory_mode: Mode = 0o700
     threads: int = Field(4, ge=1, le=64)
     fsync: bool = True
     detail_folder: bool | Literal["create"] = False

@@ -467,16 +467,19 @@ def _identity(settings: PipeSettings) -> tuple[int | None, int | None]:
     if not settings.user and not settings.group:
         return None, None
     if os.geteuid() != 0:
-        raise ValueError("user and group: only root can run a program as somebody else")
+        raise ValueError("user: only root can run a program as somebody else")
     uid = gid = None
-    try:
-        if settings.user:
+    if settings.user:
+        try:
             entry = pwd.getpwnam(settings.user)
-            uid, gid = entry.pw_uid, entry.pw_gid
-        if settings.group:
+        except KeyError:
+            raise ValueError(f"user: there is no user {settings.user!r} on this machine") from None
+        uid, gid = entry.pw_uid, entry.pw_gid
+    if settings.group:
+        try:
             gid = grp.getgrnam(settings.group).gr_gid
-    except KeyError as error:
-        raise ValueError(f"user or group: {error.args[0]}") from None
+        except KeyError:
+            raise ValueError(f"group: there is no group {settings.group!r} on this machine") from None
     return uid, gid
 
 

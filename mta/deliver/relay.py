@@ -176,12 +176,12 @@ class RelayTransport:
         settings = self._settings
         if not settings.username:
             if settings.password_file:
-                raise ValueError("relay.password_file is set, but relay.username is not")
+                raise ValueError("relay.password_file: it is set, but relay.username is not")
             return None
         if not settings.password_file:
-            raise ValueError("relay.username is set, but relay.password_file is not")
+            raise ValueError("relay.username: it is set, but relay.password_file is not")
         if not settings.smarthost:
-            raise ValueError("relay.username is set, but there is no relay.smarthost to log in to")
+            raise ValueError("relay.username: it is set, but there is no relay.smarthost to log in to")
         path = Path(self._base) / settings.password_file
         try:
             if path.stat().st_mode & 0o007:

@@ -104,8 +104,14 @@ class FileIdentity:
         try:
             mark = self._stat()
             text = self._path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{self._path}: cannot be read: {error}") from None
+        except FileNotFoundError:
+            raise ValueError(
+                f"path: there is no file {self._path}; `mta user add ADDRESS` makes it"
+            ) from None
+        except OSError as error:
+            raise ValueError(f"path: {self._path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ValueError(f"path: {self._path} cannot be read: {error}") from None
         return mark, parse_passwd(text, str(self._path), self._domain, self._settings.default_scheme)
 
     def _stat(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -155,14 +156,21 @@ class LdapIdentity:
     :param settings: see :class:`LdapSettings`.
     :param reactor: for time and threads.
     :param base: directory that ``password_file`` and ``ca_file`` are relative to.
-    :raise ValueError: if the password file cannot be read.
+    :raise ValueError: if the password or the authorities cannot be read.
     """
 
     credentialInterfaces = (IUsernamePassword,)
 
     def __init__(self, settings: LdapSettings, reactor: Any, base: str) -> None:
         if settings.ca_file:
-            settings = settings.model_copy(update={"ca_file": str(Path(base) / settings.ca_file)})
+            ca_file = str(Path(base) / settings.ca_file)
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
+            except ssl.SSLError:
+                raise ValueError(f"ca_file: {ca_file}: there is no PEM certificate in it") from None
+            except OSError as error:
+                raise ValueError(f"ca_file: {ca_file}: {error.strerror}") from None
+            settings = settings.model_copy(update={"ca_file": ca_file})
         self._password_file = Path(base) / settings.password_file if settings.password_file else None
         self._settings = settings
         self._reactor = reactor
@@ -179,8 +187,10 @@ class LdapIdentity:
             return ""
         try:
             return self._password_file.read_text("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"password_file {self._password_file} cannot be read: {error}") from None
+        except OSError as error:
+            raise ValueError(f"password_file: {self._password_file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"password_file: {self._password_file} is not UTF-8") from None
 
     async def ask(self, question: str, *arguments: Any) -> Any:
         """Have a thread answer.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
+from ldap3.core.exceptions import LDAPInvalidFilterError
+from ldap3.operation.search import parse_filter
 from pydantic import Field, field_validator
-from pydantic_core.core_schema import ValidationInfo
 
 from mta.config.settings import Duration, Table
 
@@ -43,11 +47,46 @@ class LdapSettings(Table):
 
     @field_validator("uri")
     @classmethod
-    def _uris(cls, value: str | list[str], info: ValidationInfo) -> list[str]:
+    def _uris(cls, value: str | list[str]) -> list[str]:
         uris = [value] if isinstance(value, str) else value
-        if not uris or not all(uri.startswith(("ldap://", "ldaps://")) for uri in uris):
+        if not uris or not all(map(_is_uri, uris)):
             raise ValueError("a directory is ldap://HOST[:PORT] or ldaps://HOST[:PORT]")
         return uris
+
+    @field_validator("filter", "login_filter", "list_filter")
+    @classmethod
+    def _filter(cls, value: str) -> str:
+        if value:
+            _check_fields(value)
+            try:
+                # RFC 4515; without it, every look-up would be answered 451.
+                parse_filter(fill(value, "a@example.org", "filter"), None, True, True, None, False)
+            except (LDAPInvalidFilterError, ValueError, IndexError):
+                raise ValueError("it is no filter, such as (mail={address}); count the brackets") from None
+        return value
+
+    @field_validator("bind_dn_template")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        if value:
+            _check_fields(value)
+        return value
+
+
+def _is_uri(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("ldap", "ldaps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _check_fields(template: str) -> None:
+    unknown = sorted(set(re.findall(r"\{[^{}]*\}", template)) - set(_FIELDS))
+    if unknown:
+        raise ValueError(f"{unknown[0]} is not known here; there are {', '.join(_FIELDS)}")
+    if "{address}" not in template and "{local}" not in template:
+        raise ValueError("it holds neither {address} nor {local}, so it asks for nobody")
 
 
 def fill(template: str, address: str, escape: str) -> str:

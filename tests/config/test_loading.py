@@ -66,9 +66,41 @@ class LoadingTests(SynchronousTestCase):
             [(problem.line, problem.key) for problem in problems],
         )
         self.assertIn("'hostname'", problems[0].remedy)
-        self.assertIn("'soon'", problems[1].what)
+        self.assertIn('"soon"', problems[1].what)
         self.assertIn("'quota'", problems[2].remedy)
         self.assertTrue(str(problems[0]).startswith("/etc/mta/mta.toml:1: hostnam: unknown key"))
+
+    def test_what_to_write_instead(self) -> None:
+        """A value of another type is answered with what should stand there."""
+        for text, key, words in (
+            ("hostname = 5", "hostname", 'hostname = "5"'),
+            ('[queue]\nretry = "1m"', "queue.retry", 'write retry = ["1m"]'),
+            ('[identity]\nkind = "file"', "identity", "[[identity]]"),
+            ("[domains.mail.example.org]\nquota = 1", "domains.mail.example", '[domains."mail.example.org"]'),
+            ('workers = "many"', "workers", '"auto"'),
+            ("[tls]\nminimum = 1.2", "tls.minimum", '"1.2"'),
+            ("domains = []", "domains", "table"),
+            ('[relay]\nipv6 = "maybe"', "relay.ipv6", "true or false"),
+            ('[relay]\nsource_address = "300.1.1.1"', "relay.source_address", "IP address"),
+            ('[domains."a.test"]\nfile_mode = 600', 'domains."a.test".file_mode', "0o600"),
+            ('[domains."a.test"]\nfile_mode = "rw"', 'domains."a.test".file_mode', "0o600"),
+        ):
+            (problem,) = self.problems(text)
+            self.assertEqual(key, problem.key)
+            self.assertIn(words, f"{problem.what} {problem.remedy}")
+            self.assertNotIn("nput should be a valid", problem.what)
+
+    def test_modes_are_octal(self) -> None:
+        domain = parse('[domains."a.test"]\nfile_mode = "0640"\ndirectory_mode = 0o2750\n').settings.domains[
+            "a.test"
+        ]
+        self.assertEqual((0o640, 0o2750), (domain.file_mode, domain.directory_mode))
+
+    def test_twice(self) -> None:
+        (problem,) = self.problems('[domains."a.test"]\n[domains."A.test"]\n')
+        self.assertEqual((2, 'domains."A.test"'), (problem.line, problem.key))
+        (problem,) = self.problems('[listen]\nmx = ["tcp:25"]\nsubmission = ["tcp:25"]\n')
+        self.assertEqual((3, "listen.submission"), (problem.line, problem.key))
 
     def test_syntax(self) -> None:
         (problem,) = self.problems("workers = 1\nstate = var\n")
