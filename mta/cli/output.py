@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, TextIO
 
 from mta.journal.text import printable
+
+#: What JSON leaves as it is though a terminal obeys it (C1) or shows something else (bidi).
+_OBEYED = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class Output:
@@ -28,7 +32,8 @@ class Output:
 
     def json(self, value: Any) -> None:
         """One JSON value, readable."""
-        print(json.dumps(value, indent=2, default=str, ensure_ascii=False), file=self.stream)
+        text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+        print(_OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text), file=self.stream)
 
     def json_line(self, value: Any) -> None:
         """One JSON value in one line."""
@@ -36,11 +41,11 @@ class Output:
 
     def warn(self, text: str) -> None:
         """A warning."""
-        print(f"mta: warning: {text}", file=self.errors)
+        print(f"mta: warning: {_shown(text)}", file=self.errors)
 
     def error(self, text: str) -> None:
         """An error."""
-        print(f"mta: {text}", file=self.errors)
+        print(f"mta: {_shown(text)}", file=self.errors)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
         """A table; what comes from the network cannot move the cursor or style the text.
@@ -71,3 +76,8 @@ class Output:
             console.print(table)
         for text in captured.get().splitlines():
             print(text.rstrip(), file=self.stream)
+
+
+def _shown(text: str) -> str:
+    """One line, or several, without what a terminal obeys: a server may have said some of it."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -157,6 +157,9 @@ def _complete(text: str, domain: str) -> str:
     :raise MessageError: if it is no address.
     """
     text = text.strip().removeprefix("<").removesuffix(">")
+    if not text.isprintable():
+        # A line end in it would be a command of its own.
+        raise MessageError(f"{text!r} has control characters in it")
     try:
         return str(parse_address(text if "@" in text else f"{text}@{domain}"))
     except AddressError as error:

@@ -7,6 +7,8 @@ import smtplib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mta.journal.text import printable
+
 
 @dataclass(frozen=True, slots=True)
 class SmtpReply:
@@ -45,9 +47,9 @@ class Refused(Exception):
 
 
 def reply_of(answer: tuple[int, bytes]) -> SmtpReply:
-    """A reply from smtplib's pair."""
+    """A reply from smtplib's pair; controls in it are made visible."""
     code, text = answer
-    return SmtpReply(code, " ".join(text.decode("utf-8", "replace").split("\n")).strip())
+    return SmtpReply(code, printable(" ".join(text.decode("utf-8", "replace").split("\n")).strip()))
 
 
 def transmit(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import subprocess
 import sys
 
 from mta.cli.main import COMMANDS
+from mta.cli.output import Output
 from tests.cli.command import CommandCase, call
 from tests.journal.shard import ids
 
@@ -47,6 +50,18 @@ class MainTests(CommandCase):
             self.assertIn(result.status, (os.EX_CONFIG, os.EX_NOINPUT), result)
             self.assertIn("no.toml", result.err)
             self.assertIn("mta init", result.err)
+
+    def test_nothing_that_a_terminal_obeys(self) -> None:
+        """Neither JSON nor a complaint moves the cursor, whatever stands in it."""
+        stream, errors = io.StringIO(), io.StringIO()
+        out = Output(stream, errors)
+        value = {"reply": "no\x9b2J\u202ex\x1b[0m"}
+        out.json(value)
+        out.warn("first\x1b[2J\nsecond")
+        out.error("a\x9bb")
+        self.assertEqual(value, json.loads(stream.getvalue()))
+        self.assertTrue(stream.getvalue().replace("\n", "").isprintable())
+        self.assertEqual("mta: warning: first\\x1b[2J\nsecond\nmta: a\\x9bb\n", errors.getvalue())
 
     def test_no_queue(self) -> None:
         result = call("--state", str(self.state / "elsewhere"), "queue", "list")

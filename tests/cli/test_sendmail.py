@@ -212,6 +212,14 @@ class DeliveryTests(DeliveryCase):
         self.assertIn("<jürgen@x.org>", said)
         self.assertEqual("Subject: x\r\n\r\nÄ\r\n".encode(), server.messages[0])
 
+    def test_controls_in_an_address(self) -> None:
+        """A line end in an address is the caller's mistake, told in one line."""
+        for words in (["-f", '"a\nb"@client.test', "rita@client.test"], ['"a\x1bb"@client.test']):
+            self.serve()
+            result = self.sendmail(*words, status=os.EX_DATAERR)
+            self.assertEqual(1, result.err.count("\n"))
+            self.path.unlink()
+
     def test_dots(self) -> None:
         server = self.serve()
         self.sendmail("-i", "a@x.org", text="A: b\n\n.\n..x\n")
