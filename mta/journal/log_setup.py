@@ -63,7 +63,7 @@ class LevelObserver:
 
 @implementer(ILogObserver)
 class TextWriter:
-    """``2026-01-31 12:00:00+0100 [mta.journal] line``, with any traceback below it.
+    """``2026-01-31 12:00:00+0100 [mta.journal] line``, with any traceback below it, set in.
 
     :param stream: where to.
     """
@@ -89,7 +89,9 @@ class TextWriter:
             )
             return
         mark = _mark(event.get("log_level"))
-        _write(self._stream, f"{start}{mark}{_text(event)}\n{_traceback(event)}")
+        # What an exception says may come from elsewhere, and must not begin an entry of its own.
+        trace = "".join(f"\t{printable(line)}\n" for line in _traceback(event).splitlines())
+        _write(self._stream, f"{start}{mark}{_text(event)}\n{trace}")
 
 
 @implementer(ILogObserver)

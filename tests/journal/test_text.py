@@ -333,6 +333,14 @@ class LogTests(SynchronousTestCase):
         self.assertTrue(all(line.startswith("\t") for line in lines[1:]), lines)
         self.assertNotIn("\x1b", self.stream.getvalue())
 
+    def test_forged_line_in_an_exception(self) -> None:
+        """Nor can what an exception says."""
+        failure = Failure(ValueError("a\n2026-01-01 00:00:00 [mta] forged\x1b[2J"))
+        self.logger().failure("It broke", failure=failure)
+        lines = self.stream.getvalue().splitlines()
+        self.assertTrue(all(line.startswith("\t") for line in lines[1:]), lines)
+        self.assertNotIn("\x1b", self.stream.getvalue())
+
     def test_broken_stream(self) -> None:
         """A log that cannot be written does not stop the server."""
         self.stream.close()
