@@ -393,7 +393,8 @@ class ITransport(Interface):
     def deliver(delivery: Delivery) -> Awaitable[Sequence[Outcome]]:
         """Try.
 
-        Never raises for what the network or the disk does: that is an outcome.
+        Never raises for what the network or the disk does: that is an outcome.  What has
+        no answer for six hours is cancelled and tried again.
 
         :return: an outcome for each addressee, in order.
         """

@@ -18,6 +18,11 @@ from mta.queue.window import Job
 
 #: Deliveries begun in one turn of the reactor, so that it gets around to the network.
 _TURN = 50
+#: Seconds after which an attempt is given up.  Every transport has shorter times of its own, so
+#: one that has not answered by then has forgotten it, and would hold the message for ever.
+FORGOTTEN = 6 * 3600.0
+#: Seconds between two looks for such.
+_LOOK_EVERY = 600.0
 
 
 class Attempts:
@@ -41,6 +46,7 @@ class Attempts:
         "_pumping",
         "_reactor",
         "_turn",
+        "_watch",
         "first_pause",
         "is_stopped",
         "parallel",
@@ -61,6 +67,7 @@ class Attempts:
         self._ended = ended
         self._pumping = False
         self._turn: Any = None
+        self._watch: Any = None
         self.parallel = 1
         self.first_pause = 60.0
         self.running: set[Job] = set()
@@ -69,6 +76,9 @@ class Attempts:
     def stop(self) -> None:
         """Begin nothing more."""
         self.is_stopped = True
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
@@ -138,6 +148,7 @@ class Attempts:
         destination = job.destination
         now = self._reactor.seconds()
         destination.began(now)
+        job.began = now
         self.running.add(job)
         transport = destination.transport
         if transport is None:
@@ -160,6 +171,19 @@ class Attempts:
             return
         job.attempt = attempt
         attempt.addCallbacks(self._came, self._broke, callbackArgs=(job,), errbackArgs=(job,))
+        if self._watch is None and job.attempt is not None and not self.is_stopped:
+            self._watch = self._reactor.callLater(_LOOK_EVERY, self._look)
+
+    def _look(self) -> None:
+        """Give up what no transport will ever answer for."""
+        self._watch = None
+        begun = self._reactor.seconds() - FORGOTTEN
+        for job in [job for job in self.running if job.began <= begun]:
+            attempt = job.attempt
+            self._trouble(job, Failure(TimeoutError(f"there was no answer for {FORGOTTEN:.0f} s")))
+            attempt.cancel()
+        if self.running and self._watch is None:
+            self._watch = self._reactor.callLater(_LOOK_EVERY, self._look)
 
     def _broke(self, failure: Failure, job: Job) -> None:
         if job not in self.running:

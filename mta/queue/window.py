@@ -43,9 +43,10 @@ class Job:
     :ivar sender: the reverse-path of this copy.
     :ivar octets: its part of the message's memory.
     :ivar attempt: the attempt's Deferred once it is under way.
+    :ivar began: when it was begun.
     """
 
-    __slots__ = ("addressees", "attempt", "destination", "entry", "octets", "sender")
+    __slots__ = ("addressees", "attempt", "began", "destination", "entry", "octets", "sender")
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Job:
         self.sender = sender
         self.octets = octets
         self.attempt: Any = None
+        self.began = 0.0
 
 
 class Entry:

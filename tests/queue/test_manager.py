@@ -13,6 +13,7 @@ from mta.interfaces import IQueue, Route
 from mta.model.event import Completed, DeferredTo, DeliveredTo, FailedTo, Notified
 from mta.model.message import InlineContent
 from mta.model.outcome import Delivered, RemoteReply
+from mta.queue.attempts import FORGOTTEN
 from tests.queue.fakes import CONTENT, DOWN, LATER, NEVER, NOW, OK, Bench, Scripted
 
 HOME = {"a@home.test": [Route("a@home.test", "maildir", "/m/a")]}
@@ -136,6 +137,21 @@ class TroubleTests(SynchronousTestCase):
         self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
         self.assertIn("Trouble on our side in relay", self.only().last_reply)
         self.assertEqual(NOW + 60, self.only().due)
+
+    def test_does_not_answer(self) -> None:
+        """A transport that forgets a message does not keep it, nor those behind it, for ever."""
+        self.bench.relay = Scripted(None, concurrency=1)
+        self.bench.manager.replace(self.bench.settings, {"relay": self.bench.relay})
+        self.bench.send("x@far.test")
+        second = self.bench.send("y@far.test")
+        self.bench.run(FORGOTTEN - 60, 60)
+        self.assertEqual(1, len(self.bench.relay.seen))
+        self.bench.relay.default = OK
+        self.bench.run(1200, 60)
+        self.assertEqual(1, len(self.flushLoggedErrors(TimeoutError)))
+        self.assertEqual(1, self.bench.relay.cancelled)
+        self.assertIn((second.id, ["y@far.test"]), self.bench.relay.seen)
+        self.assertEqual({}, self.bench.spool.messages)
 
     def test_fails(self) -> None:
         self.bench.relay.deliver = lambda delivery: fail(ZeroDivisionError())  # type: ignore[method-assign]
