@@ -35,6 +35,11 @@ def first_account(users: Path, add: Callable[[Path, str, str], None]) -> str | N
     return password
 
 
+def announcement(password: str) -> str:
+    """What is printed as soon as the account is made: the server may yet fail to start."""
+    return f"\n  The account {ACCOUNT} was made, with the password {password} (shown only now).\n"
+
+
 def welcome(password: str | None, submission: str, maildir: Path, mta: str) -> str:
     """What is printed when an embedded server is ready.
 
@@ -44,13 +49,9 @@ def welcome(password: str | None, submission: str, maildir: Path, mta: str) -> s
     :param mta: how the ``mta`` command is called from here.
     """
     secret = password or "PASSWORD"
-    account = (
-        f"Account {ACCOUNT}, password {password} (shown only now)"
-        if password
-        else f"Account {ACCOUNT}, with the password that was shown on the first start"
-    )
+    account = "" if password else f" Account {ACCOUNT}, with the password that was shown when it was made."
     return (
-        f"\n  The server is ready. {account}.\n\n"
+        f"\n  The server is ready.{account}\n\n"
         f"  Send a first message:\n"
         f"    MTA_PASSWORD={secret} {mta} send --smtp {submission} --user {ACCOUNT} "
         f'--to {ACCOUNT} --subject "Hello" --body "It works."\n'

@@ -29,7 +29,7 @@ from mta.api.health import health_site
 from mta.certificate import CertificateError, ServerContext, self_signed
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
-from mta.first_run import first_account, welcome
+from mta.first_run import announcement, first_account, welcome
 from mta.identity.passwd import add_user
 from mta.identity.secret import load_secret
 from mta.intake.reception import Reception
@@ -86,6 +86,9 @@ def make(
         _prepare(loaded)
         if loaded.embedded:
             password = first_account(loaded.state / "users", add_user)
+            if password:
+                # twistd turns sys.stdout into log lines, or closes it behind a daemon.
+                print(announcement(password), file=sys.__stdout__, flush=True)
         _own(loaded.state, owner)
     workers = 1 if worker is not None else workers_needed(loaded)
     if workers == 1:

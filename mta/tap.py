@@ -45,6 +45,16 @@ class Options(usage.Options, AuthOptions):
         super().opt_auth(description)
         self._descriptions.append(description)
 
+    def parseArgs(self, *words: str) -> None:
+        """Nothing but options.
+
+        :raise usage.UsageError: for a word that stands alone.
+        """
+        if words:
+            raise usage.UsageError(
+                f"{words[0]!r} is no option; the configuration is named with --config FILE"
+            )
+
     def postOptions(self) -> None:
         """Make the paths absolute while we still know where we are.
 
@@ -52,6 +62,8 @@ class Options(usage.Options, AuthOptions):
         """
         if self["config"] is not None:
             path = Path(self["config"]).resolve()
+            if path.is_dir():
+                raise usage.UsageError(f"--config {path}: this is a directory; name the file in it")
             if not path.is_file():
                 raise usage.UsageError(f"--config {path}: there is no such file; `mta init` writes one")
             self["config"] = str(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.first_run import ACCOUNT, first_account, new_password, welcome
+from mta.first_run import ACCOUNT, announcement, first_account, new_password, welcome
 from mta.identity.entry import parse_passwd
 from mta.identity.passwd import add_user
 
@@ -36,4 +36,5 @@ class FirstRunTests(SynchronousTestCase):
         text = welcome("pw", "127.0.0.1:2587", Path("/srv/mail"), ".venv/bin/mta")
         self.assertIn("MTA_PASSWORD=pw .venv/bin/mta send --smtp 127.0.0.1:2587", text)
         self.assertIn("mta trace user@localhost", text)
-        self.assertNotIn("password pw (shown only now)", welcome(None, "h:1", Path("/m"), "mta"))
+        self.assertNotIn("pw", welcome(None, "h:1", Path("/m"), "mta"))
+        self.assertIn("password pw (shown only now)", announcement("pw"))

@@ -94,6 +94,17 @@ maildir = "{home}/{local}"
         (problem,) = check(path)
         self.assertEqual((1, "state", "error"), (problem.line, problem.key, problem.severity))
 
+    def test_first_password_is_told_before_anything_can_fail(self) -> None:
+        """A first start that finds its port in use must not leave an account whose password nobody saw."""
+        said = StringIO()
+        self.patch(sys, "__stdout__", said)
+        self.patch(sys, "stderr", StringIO())
+        path = self.file('[[judge]]\nkind = "none"\n')
+        options = Options()
+        options.parseOptions(["--config", str(path), "--state", self.mktemp()])  # type: ignore[no-untyped-call]
+        self.assertRaises(SystemExit, makeService, options)
+        self.assertIn("(shown only now)", said.getvalue())
+
     def test_said_when_started(self) -> None:
         """twistd names file and line, and shows no traceback."""
         path = self.file('[domains."one.test"]\nmaildir = "/var/mail/all"\n')

@@ -30,6 +30,12 @@ class OptionsTests(SynchronousTestCase):
         error = self.assertRaises(usage.UsageError, self.parsed, "--config", "none.toml")
         self.assertIn("mta init", str(error))
 
+    def test_a_directory_and_a_lone_word(self) -> None:
+        error = self.assertRaises(usage.UsageError, self.parsed, "--config", ".")
+        self.assertIn("directory", str(error))
+        error = self.assertRaises(usage.UsageError, self.parsed, "mta.toml")
+        self.assertIn("--config", str(error))
+
     def test_paths_become_absolute(self) -> None:
         path = Path(self.mktemp())
         path.write_text("")
@@ -52,7 +58,9 @@ class OptionsTests(SynchronousTestCase):
         users.write_text("a@example.org:{NONSENSE}x\n")
         error = self.assertRaises(usage.UsageError, self.parsed, "--auth", f"file:{users}")
         self.assertIn(f"{users}:1", str(error))
-        self.assertRaises(usage.UsageError, self.parsed, "--auth", "ldap:nowhere")
+        error = self.assertRaises(usage.UsageError, self.parsed, "--auth", "ldap:nowhere")
+        self.assertIn("uri: a directory is ldap://HOST", str(error))
+        self.assertNotIn("pydantic", str(error))
 
     def test_worker_is_not_for_people(self) -> None:
         self.assertRaises(usage.UsageError, self.parsed, "--worker", "x")

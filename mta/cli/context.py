@@ -104,7 +104,7 @@ class Context:
         spool = self.state / "spool"
         try:
             found = [path for path in spool.iterdir() if path.name.isdigit() and path.is_dir()]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise CommandError(
                 f"{spool}: there is no queue; is this the right state directory? "
                 "Name the configuration with --config, or the directory with --state",

@@ -72,6 +72,10 @@ def _plan(arguments: argparse.Namespace, context: Context, directory: Path) -> P
     asking = context.stdin.isatty() and not arguments.non_interactive and not context.out.as_json
     own = socket.getfqdn().lower()
     hostname = arguments.hostname or (_ask("This server's name", own, context) if asking else own)
+    if not asking and not arguments.hostname and "." not in own:
+        raise CommandError(
+            f"say --hostname, such as mx.example.org: this machine only knows itself as {own!r}", os.EX_USAGE
+        )
     hostname = _name(hostname, "--hostname")
     domains = list(arguments.domain)
     if not domains:

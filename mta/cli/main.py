@@ -73,6 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         out.error(forbidden(Path(error.filename or ".")))
         return os.EX_NOPERM
+    except OSError as error:
+        if not error.filename or not error.strerror:
+            raise
+        out.error(f"{error.filename}: {error.strerror}")
+        return os.EX_IOERR
     except Exception as error:
         known = _known(error)
         if known is None:
@@ -102,14 +107,12 @@ def _run(argv: list[str], out: Output) -> int:
         return os.EX_OK
     name = options.command
     if name in (None, "help"):
-        if options.rest and options.rest[0] in COMMANDS:
+        if options.rest:
+            _known_command(options.rest[0])
             return _run([options.rest[0], "--help"], out)
         parser.print_help(out.stream)
         return os.EX_OK if name else os.EX_USAGE
-    if name not in COMMANDS:
-        like = nearest(name, COMMANDS)
-        hint = f"; did you mean `mta {like}`?" if like else f"; there are {', '.join(COMMANDS)}"
-        raise CommandError(f"there is no command {name!r}{hint}", os.EX_USAGE)
+    _known_command(name)
     module = import_module(f"mta.cli.{COMMANDS[name][0]}")
     own = Parser(
         prog=f"mta {name}",
@@ -127,6 +130,13 @@ def _run(argv: list[str], out: Output) -> int:
     config = Path(arguments.config) if arguments.config else None
     context = Context(config, arguments.state or "", out, seams())
     return int(module.run(arguments, context) or os.EX_OK)
+
+
+def _known_command(name: str) -> None:
+    if name not in COMMANDS:
+        like = nearest(name, COMMANDS)
+        hint = f"; did you mean `mta {like}`?" if like else f"; there are {', '.join(COMMANDS)}"
+        raise CommandError(f"there is no command {name!r}{hint}", os.EX_USAGE)
 
 
 def _parser() -> Parser:

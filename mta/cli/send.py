@@ -216,7 +216,14 @@ def _log_in(client: smtplib.SMTP, user: str, password: str) -> None:
     level = client.debuglevel
     client.set_debuglevel(0)
     try:
-        client.login(user, password)
+        # Not smtplib's login(): it tries a wrong password with every mechanism.
+        offered = client.esmtp_features.get("auth", "").upper().split()
+        client.user, client.password = user, password
+        for mechanism, respond in (("PLAIN", client.auth_plain), ("LOGIN", client.auth_login)):
+            if mechanism in offered:
+                client.auth(mechanism, respond)
+                return
+        raise smtplib.SMTPNotSupportedError
     except smtplib.SMTPAuthenticationError as error:
         text = error.smtp_error
         answer = reply_of((error.smtp_code, text if isinstance(text, bytes) else text.encode()))

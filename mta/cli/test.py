@@ -12,6 +12,7 @@ from typing import Any
 
 from mta.cli.context import CommandError, Context
 from mta.journal.text import printable
+from mta.model.address import AddressError, parse_address
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             ip_address(arguments.client)
         except ValueError:
             raise CommandError(f"--client-ip: {arguments.client!r} is no IP address", os.EX_USAGE) from None
+    if arguments.sender not in ("", "<>"):
+        try:
+            parse_address(arguments.sender)
+        except AddressError as error:
+            raise CommandError(f"--from: {error}", os.EX_USAGE) from None
     answer = None if arguments.offline else _ask_server(arguments, context)
     where = "the running server"
     if answer is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from pydantic import ValidationError
 from twisted.cred.strcred import AuthOptionMixin, ICheckerFactory
 from twisted.internet.threads import deferToThread
 from twisted.plugin import IPlugin
@@ -57,7 +58,14 @@ class LdapFactory:
         values: dict[str, Any] = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
         values["uri"] = f"{parts.scheme}://{parts.netloc}"
         values["base"] = unquote(parts.path.lstrip("/"))
-        return LdapIdentity(LdapSettings(**values), reactor, str(Path.cwd()))
+        try:
+            settings = LdapSettings(**values)
+        except ValidationError as error:
+            mistakes = [
+                f"{item['loc'][0]}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
+            ]
+            raise ValueError("; ".join(mistakes)) from None
+        return LdapIdentity(settings, reactor, str(Path.cwd()))
 
 
 FACTORIES = (FileFactory(), LdapFactory())

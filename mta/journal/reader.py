@@ -8,6 +8,7 @@ thread, before a shard has been made, and after its file was replaced.
 from __future__ import annotations
 
 import heapq
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
@@ -197,7 +198,7 @@ class JournalReader:
                     question(shard, base)
             except sqlite3.DatabaseError as error:
                 if "no such table" not in str(error):  # The server is just making it.
-                    raise JournalError(f"{path}: {error}") from error
+                    raise JournalError(f"{path}: {error}; starting the server tells what to do") from error
 
     def _by_key(self, shard: int, base: sqlite3.Connection, key: int, since: float) -> Iterator[Record]:
         """Records that may stand under a key, newest first, bucket by bucket.
@@ -281,8 +282,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         try:
             return _opened(path, "ro")
         except sqlite3.OperationalError as error:
-            who = f"be root, or {_owner(path)}, the user of the server"
-            raise JournalError(f"{path}: {error}; {who}") from error
+            raise JournalError(f"{path}: {error}; {_unreadable(path)}") from error
 
 
 def _opened(path: Path, mode: str) -> sqlite3.Connection:
@@ -297,8 +297,13 @@ def _opened(path: Path, mode: str) -> sqlite3.Connection:
     return base
 
 
-def _owner(path: Path) -> str:
+def _unreadable(path: Path) -> str:
+    """What to do about a database that SQLite cannot open for reading."""
     try:
-        return path.owner()
+        owner = path.owner()
     except (KeyError, OSError):
-        return "its owner"
+        owner = "its owner"
+    if os.geteuid() == 0 or os.access(path.parent, os.W_OK):
+        # It makes a file for the memory that its readers share.
+        return "it cannot be read where the file system is read-only, or full"
+    return "be root" if owner == "root" else f"be root, or {owner}, the user of the server"

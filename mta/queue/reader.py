@@ -175,7 +175,10 @@ class QueueReader:
     def _trouble(self, error: Exception) -> TemporarilyUnavailable:
         if not self._database.exists():
             return TemporarilyUnavailable(f"there is no queue at {self._database}")
-        return TemporarilyUnavailable(f"{self._database} cannot be read: {error}")
+        remedy = "starting the server tells what to do"
+        if isinstance(error, sqlite3.OperationalError):
+            remedy = "be root, or the user of the server; where the file system is read-only, nobody can"
+        return TemporarilyUnavailable(f"{self._database} cannot be read: {error}; {remedy}")
 
 
 def _conditions(sender: str, recipient: str, state: str, domain: str) -> tuple[str, list[Any]]:

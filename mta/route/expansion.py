@@ -268,7 +268,7 @@ class _Run:
             self._push(step, [_Step(catch_all, step, step.owner, depth=step.depth + 1)])
         else:
             self._say(f"neither aliases nor directory know {step.address}")
-            self._fail(step, "mailbox-unknown", f"{step.address} does not exist")
+            self._fail(step, "mailbox-unknown", "neither aliases nor directory know it")
 
     def _outward(self, step: _Step) -> Generator[Awaitable[Any], Any, None]:
         text = str(step.address)

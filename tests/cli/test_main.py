@@ -21,6 +21,9 @@ class MainTests(CommandCase):
         self.assertIn("did you mean `mta queue`?", result.err)
         self.assertIn("there are init", call("frobnicate").err)
 
+    def test_help_on_nothing(self) -> None:
+        self.assertIn("did you mean `mta trace`", self.mta("help", "trce", status=os.EX_USAGE).err)
+
     def test_unknown_action(self) -> None:
         result = call("queue", "lst")
         self.assertEqual(os.EX_USAGE, result.status)
@@ -67,6 +70,15 @@ class MainTests(CommandCase):
         result = call("--state", str(self.state / "elsewhere"), "queue", "list")
         self.assertEqual(os.EX_NOINPUT, result.status)
         self.assertIn("--state", result.err)
+
+    def test_state_is_a_file(self) -> None:
+        """What the system says of a path is told with the path, not as a traceback."""
+        file = self.state / "file"
+        file.write_text("")
+        for command in (("queue", "list"), ("trace", "x"), ("user", "list"), ("log",), ("status",)):
+            result = call("--state", str(file), *command)
+            self.assertNotEqual(os.EX_OK, result.status, command)
+            self.assertIn(str(file), result.err)
 
     def test_bad_id(self) -> None:
         result = self.mta("queue", "show", "xyz", status=os.EX_USAGE)

@@ -75,6 +75,17 @@ class FirstRunScenario(Scenario):
         done = self.shell(second, self.pasted(second)[1])
         self.assertIn("It works.", done.stdout)
 
+    def test_wrong_password(self) -> None:
+        """It is tried once, refused with a remedy, and told by ``mta trace``."""
+        process = self.start()
+        send, see = self.pasted(process)
+        done = self.shell(process, re.sub(r"MTA_PASSWORD=\S+", "MTA_PASSWORD=wrong", send))
+        self.assertEqual(os.EX_NOPERM, done.returncode, done)
+        self.assertIn("535 5.7.8", done.stderr)
+        self.assertIn("remedy", done.stderr)
+        told = self.shell(process, see.partition(" && ")[0] + " --rejected").stdout
+        self.assertEqual(1, told.count("wrong password"), told)
+
     def test_only_loopback(self) -> None:
         process = self.start()
         listening = self.shell(process, "cat /proc/net/tcp /proc/net/tcp6").stdout
