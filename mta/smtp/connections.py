@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from socket import AF_INET6, inet_pton
+
 from mta.config.settings import Limits
 from mta.model.catalogue import REPLIES
 from mta.model.reply import Reply
@@ -33,11 +35,12 @@ class Connections:
             reply = REPLIES.reply("too-many-connections", hostname=hostname)
             return _because(reply, {"sessions": self.total, "limit": limits.connections})
         if address:
-            own = self._clients.get(address, 0)
+            key = _client_of(address)
+            own = self._clients.get(key, 0)
             if own >= limits.connections_per_client:
                 reply = REPLIES.reply("too-many-from-client", hostname=hostname, client=address)
                 return _because(reply, {"sessions": own, "limit": limits.connections_per_client})
-            self._clients[address] = own + 1
+            self._clients[key] = own + 1
         self.total += 1
         return None
 
@@ -45,15 +48,27 @@ class Connections:
         """A client that was let in has gone."""
         self.total -= 1
         if address:
-            left = self._clients[address] - 1
+            key = _client_of(address)
+            left = self._clients[key] - 1
             if left:
-                self._clients[address] = left
+                self._clients[key] = left
             else:
-                del self._clients[address]
+                del self._clients[key]
 
     def of(self, address: str) -> int:
         """How many sessions a client has."""
-        return self._clients.get(address, 0)
+        return self._clients.get(_client_of(address), 0)
+
+
+def _client_of(address: str) -> str:
+    """Who is counted as one: of IPv6 a network of 64 bits, the least that anybody is given."""
+    if ":" not in address:
+        return address
+    try:
+        packed = inet_pton(AF_INET6, address.partition("%")[0])
+    except OSError:
+        return address
+    return packed[:8].hex()
 
 
 def _because(reply: Reply, evidence: dict[str, int]) -> Reply:

@@ -264,6 +264,18 @@ class ConnectionTests(SynchronousTestCase):
         )
         self.assertEqual("220", Dialogue(connections=connections, address="192.0.2.8").greeting[:3])
 
+    def test_per_network(self) -> None:
+        """Whoever has IPv6 has 2**64 addresses, and is one client all the same."""
+        connections = Connections(limits(connections_per_client=2))
+        self.assertIsNone(connections.enter("2001:db8::1", "mx.test"))
+        self.assertIsNone(connections.enter("2001:db8::2:1", "mx.test"))
+        self.assertIsNotNone(connections.enter("2001:db8:0:0:ffff::3", "mx.test"))
+        self.assertIsNone(connections.enter("2001:db8:0:1::1", "mx.test"))
+        self.assertIsNone(connections.enter("fe80::1%eth0", "mx.test"))
+        connections.leave("2001:db8::2:1")
+        self.assertIsNone(connections.enter("2001:db8::3", "mx.test"))
+        self.assertEqual([2, 1], [connections.of("2001:db8::9"), connections.of("fe80::7")])
+
     def test_reload(self) -> None:
         """New limits hold for new sessions; those under way keep theirs."""
         d = Dialogue(limits=limits(errors=3)).hello()
