@@ -306,18 +306,23 @@ class PipeTransport:
         self._setsid = shutil.which("setsid", path="/usr/bin:/bin")
         self._slots = DeferredSemaphore(settings.concurrency)
         self._running: set[_Run] = set()
+        self._stopped = False
 
     def concurrency(self, next_hop: str) -> int:
         """See :class:`~mta.interfaces.ITransport`."""
         return self._settings.concurrency
 
     def start(self) -> None:
-        """Nothing to do."""
+        """Programs may be run from now on."""
+        self._stopped = False
 
     async def stop(self) -> None:
-        """End the programs that still run; their messages are tried again."""
-        for run in list(self._running):
+        """End the programs that still run, and begin none; their messages are tried again."""
+        self._stopped = True
+        running = list(self._running)
+        for run in running:
             run.expire()
+        for run in running:
             await run.gone
 
     async def deliver(self, delivery: Delivery) -> Sequence[Outcome]:
@@ -346,6 +351,8 @@ class PipeTransport:
 
     async def _one(self, message: Message, addressee: Addressee, sender: str) -> Outcome:
         settings, content = self._settings, message.content
+        if self._stopped:
+            return Postponed(_reply("pipe-postponed", program=self._name, problem="the server stops"))
         command = arguments(settings.command, self._values(message, addressee, sender))
         if settings.delivered_to:
             start = (

@@ -124,7 +124,7 @@ def _command(session: ServerSession, line: bytes) -> None:
         session.close("too-many-commands")
     elif session.draining and verb != b"QUIT" and not (session.state == CHUNKING and verb == b"BDAT"):
         session.close("shutting-down")
-    elif 0 in argument:
+    elif 0 in argument and verb != b"BDAT":
         session.reply(REPLIES.reply("bad-syntax", command=verb.decode(), problem="a NUL octet"))
     elif session.state & ALLOWED[verb][0] or verb == b"BDAT":
         handler(session, argument.strip())

@@ -9,9 +9,11 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from mta.deliver import pipe
 from mta.deliver.pipe import PIPE, PipeSettings
 from mta.interfaces import Delivery, PluginContext
 from mta.model.envelope import Client, Envelope
@@ -211,6 +213,20 @@ class PipeTests(TestCase):
         await transport.stop()
         (outcome,) = await done
         self.assertIsInstance(outcome, Postponed)
+
+    async def test_stop_is_one_for_all(self) -> None:
+        """Those that ignore it are waited for together, and those that wait for a turn get none."""
+        self.patch(pipe, "_KILL_AFTER", 2.0)
+        transport = self.transport("echo x >> runs; trap '' TERM; sleep 60 & wait; wait", concurrency=2)
+        delivery = self.delivery(*(f"u{number}@local.test" for number in range(4)))
+        done = Deferred.fromCoroutine(transport.deliver(delivery))
+        while len(transport._running) < 2 or not (self.base / "runs").exists():
+            await deferLater(reactor, 0.01)
+        began = time.monotonic()
+        await transport.stop()
+        self.assertLess(time.monotonic() - began, 3.9)
+        self.assertEqual([Postponed] * 4, [type(outcome) for outcome in await done])
+        self.assertLessEqual((self.base / "runs").read_text().count("x"), 2)
 
     def test_settings_are_checked(self) -> None:
         for command, words in [

@@ -124,7 +124,7 @@ class BdatTests(SynchronousTestCase):
 
     def test_syntax(self) -> None:
         """Without a count nobody knows what is content: the line is closed."""
-        for bad in ("BDAT", "BDAT x", "BDAT -1", "BDAT 1 FIRST", "BDAT 1LAST", "BDAT 1e3"):
+        for bad in ("BDAT", "BDAT x", "BDAT -1", "BDAT 1 FIRST", "BDAT 1LAST", "BDAT 1e3", "BDAT 1\0 LAST"):
             d = Dialogue().hello().begin()
             self.assertEqual(["501"], codes(d.say(bad, "NOOP")))
             self.assertTrue(d.protocol.session.closing)
