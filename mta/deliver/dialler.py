@@ -99,18 +99,24 @@ class Dialler:
         self._hosts: dict[str, tuple[float, Sequence[Exchanger]]] = {}
         self._shunned: dict[tuple[str, int], float] = {}
 
-    async def dial(self, next_hop: str, credentials: Credentials | None = None) -> ClientProtocol:
+    async def dial(
+        self, next_hop: str, credentials: Credentials | None = None, configured: bool = False
+    ) -> ClientProtocol:
         """Open a connection that takes mail.
 
         :param next_hop: see :class:`~mta.interfaces.IExchangers`, or ``unix:/path``.
         :param credentials: for AUTH.
+        :param configured: whether our configuration names it, as it does whatever has a
+            port; that there is no such host, or that it turns everybody away, is then
+            trouble of ours, and no reason to return a message.
         :raise Unreachable: if none can be had.
         """
+        configured = configured or _names_port(next_hop)
         if next_hop.startswith("unix:"):
             ways = [(next_hop, next_hop.removeprefix("unix:"), 0)]
             hosts = 1
         else:
-            found = await self._find(next_hop)
+            found = await self._find(next_hop, configured)
             ways, hosts = self._ways(next_hop, found), len(found)
         troubles: list[Trouble] = []
         turned_away: set[str] = set()
@@ -131,11 +137,11 @@ class Dialler:
             raise Unreachable(reply)
         worst = min(troubles, key=lambda trouble: _TELLING.index(trouble.kind))
         refused = sum(trouble.kind == "reply" and trouble.reply.code >= 500 for trouble in troubles)
-        raise Unreachable(worst.reply, refused == len(troubles) and refused >= hosts)
+        raise Unreachable(worst.reply, refused == len(troubles) and refused >= hosts and not configured)
 
     # --- where to -----------------------------------------------------------------
 
-    async def _find(self, next_hop: str) -> Sequence[Exchanger]:
+    async def _find(self, next_hop: str, configured: bool) -> Sequence[Exchanger]:
         now = self._reactor.seconds()
         known = self._hosts.get(next_hop)
         if known is not None and now < known[0]:
@@ -148,6 +154,14 @@ class Dialler:
                 found = await self._exchangers.find(next_hop)
             except RouteError as error:
                 reply = error.reply
+                if configured and reply.is_permanent:
+                    self.log.error(
+                        "The host {host} of the configuration cannot be found: {why}",
+                        host=next_hop,
+                        why=error.reason,
+                    )
+                    ours = own_reply("next-hop-unknown", "DNS", host=next_hop, problem=reply.text)
+                    raise Unreachable(ours) from error
                 said = RemoteReply(reply.code, reply.enhanced, reply.text, "", "DNS")
                 raise Unreachable(said, reply.is_permanent) from error
             except TemporarilyUnavailable as error:

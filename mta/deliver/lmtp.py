@@ -106,7 +106,7 @@ class LmtpTransport:
         )
 
         def dial(next_hop: str) -> Awaitable[ClientProtocol]:
-            return dialler.dial(next_hop)
+            return dialler.dial(next_hop, configured=True)
 
         self._pools = Pools(
             reactor,

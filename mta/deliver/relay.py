@@ -170,7 +170,7 @@ class RelayTransport:
 
     def _dial(self, next_hop: str) -> Awaitable[ClientProtocol]:
         ours = next_hop == self._settings.smarthost
-        return self._dialler.dial(next_hop, self._credentials if ours else None)
+        return self._dialler.dial(next_hop, self._credentials if ours else None, configured=ours)
 
     def _read_credentials(self) -> Credentials | None:
         settings = self._settings

@@ -110,6 +110,14 @@ DELIVERY: tuple[Entry, ...] = (
         "SERVFAIL or a timeout; that is not the same as a name that does not exist.",
         "Wait; if it lasts, the owner of the domain or our resolver has trouble.",
     ),
+    Entry(
+        "next-hop-unknown",
+        451,
+        "4.4.4",
+        "The host {host}, which the configuration names, cannot be found: {problem}",
+        "`relay.smarthost`, a domain's `next_hop` or a transport's `host` is misspelt, or the DNS lost the name.",
+        "Nothing for the sender to do; the operator corrects the name, then `mta queue flush`.",
+    ),
     # --- talking to a remote server ----------------------------------------
     Entry(
         "connect-failed",

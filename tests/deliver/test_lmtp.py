@@ -13,7 +13,8 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from mta.deliver.lmtp import LMTP, LmtpSettings, LmtpTransport
-from mta.interfaces import Exchanger, PluginContext
+from mta.interfaces import Exchanger, PluginContext, RouteError
+from mta.model.catalogue import REPLIES
 from mta.model.outcome import Delivered, Failed, Postponed
 from tests.deliver.relay_server import Servers, TableExchangers, delivery
 from tests.smtp.client_script import MAIL, OFFER, TRACE, ScriptedServer
@@ -104,6 +105,15 @@ class LmtpTests(TestCase):
         self.table["store.test:24"] = [Exchanger("store.test", ("127.0.0.1",), port)]
         outcomes = await self.transport(host="store.test").deliver(delivery(next_hop=""))
         self.assertEqual(f"store.test [127.0.0.1]:{port}", outcomes[0].reply.host)
+
+    async def test_no_such_host(self) -> None:
+        """A store that is not found, or wants nobody, is our trouble: nothing is returned."""
+        self.table["store.test:24"] = RouteError(REPLIES.reply("no-mail-host", domain="store.test"))
+        self.answers = {"GREETING": "554 5.3.2 closed"}
+        for settings, code in (({"host": "store.test"}, 451), ({"port": self.listen()}, 554)):
+            outcomes = await self.transport(**settings).deliver(delivery(next_hop=""))
+            self.assertIsInstance(outcomes[0], Postponed)
+            self.assertEqual(code, outcomes[0].reply.code)
 
     async def test_route_over_settings(self) -> None:
         port = self.listen()

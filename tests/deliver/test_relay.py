@@ -298,6 +298,17 @@ class HostTests(RelayCase):
             self.assertEqual(code, outcome.reply.code)
         self.assertEqual(1, len(self.flushLoggedErrors(KeyError)))
 
+    async def test_smarthost_that_is_not_found(self) -> None:
+        """A name of our own configuration is our trouble: nothing is returned for it."""
+        unknown = RouteError(REPLIES.reply("no-mail-host", domain="smart.test"))
+        self.table = self.exchangers.table = {"smart.test": unknown, "smart.test:587": unknown}
+        for name in self.table:
+            outcome = await self.one(self.relay(smarthost=name), next_hop=name)
+            self.assertIsInstance(outcome, Postponed)
+            self.assertEqual((451, "4.4.4"), (outcome.reply.code, outcome.reply.enhanced))
+        outcome = await self.one(self.relay(), next_hop="smart.test")
+        self.assertIsInstance(outcome, Failed)
+
     async def test_literal(self) -> None:
         """An address with its port needs no question."""
         servers = Servers()
