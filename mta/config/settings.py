@@ -150,6 +150,7 @@ class Relay(Table):
     username: str = ""
     password_file: str = ""
     tls: Literal["opportunistic", "require", "verify", "implicit", "never"] = "opportunistic"
+    authorities: str = ""
     port: int = Field(25, ge=1, le=65535)
     helo: str = ""
     connections: int = Field(10, ge=1, description="to one destination")

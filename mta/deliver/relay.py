@@ -102,9 +102,9 @@ class RelayTransport:
     :param exchangers: finds hosts.
     :param hostname: our name, unless ``settings.helo`` has another.
     :param run_in_thread: see :class:`~mta.interfaces.PluginContext`.
-    :param base: directory to which ``password_file`` is relative.
-    :param tls: makes TLS; without one, one that trusts the system's authorities.
-    :raise ValueError: if the password cannot be read.
+    :param base: directory to which ``password_file`` and ``authorities`` are relative.
+    :param tls: makes TLS, in place of one that trusts ``settings.authorities``.
+    :raise ValueError: if the password or the authorities cannot be read.
     """
 
     log = Logger()
@@ -134,7 +134,7 @@ class RelayTransport:
                 connect_timeout=settings.connect_timeout,
                 patience=Patience(settings.command_timeout, settings.data_timeout),
             ),
-            tls=None if settings.tls == "never" else tls or RelayTls(),
+            tls=None if settings.tls == "never" else tls or self._make_tls(),
             run_in_thread=run_in_thread,
         )
         self._pools = Pools(
@@ -171,6 +171,13 @@ class RelayTransport:
     def _dial(self, next_hop: str) -> Awaitable[ClientProtocol]:
         ours = next_hop == self._settings.smarthost
         return self._dialler.dial(next_hop, self._credentials if ours else None, configured=ours)
+
+    def _make_tls(self) -> RelayTls:
+        file = self._settings.authorities
+        try:
+            return RelayTls(Path(self._base) / file if file else "")
+        except ValueError as trouble:
+            raise ValueError(f"relay.authorities: {trouble}") from None
 
     def _read_credentials(self) -> Credentials | None:
         settings = self._settings

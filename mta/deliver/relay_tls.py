@@ -40,7 +40,7 @@ class RelayTls:
             try:
                 self._context.load_verify_locations(str(authorities))
             except SSL.Error as trouble:
-                raise ValueError(f"{authorities}: no certificates can be read from it") from trouble
+                raise ValueError(f"{authorities}: no PEM certificates can be read from it") from trouble
         else:
             self._context.set_default_verify_paths()
 

@@ -424,6 +424,18 @@ class TlsTests(RelayCase):
             self.assertIsInstance(outcome, Delivered)
             self.assertRegex(outcome.reply.tls, r"^TLSv1\.3 TLS_\w+, verified as mx\.far\.test$")
 
+    async def test_authorities_of_the_settings(self) -> None:
+        """Those in the file are trusted; a file without any is an error at the start."""
+        self.serve(self.secure())
+        settings = {"tls": "verify", "authorities": os.path.basename(self.authority.path)}
+        self.assertIsInstance(await self.one(self.relay(**settings)), Delivered)
+        (self.directory / "none.pem").write_text("none")
+        for name in ("none.pem", "missing.pem"):
+            with self.assertRaises(ValueError) as caught:
+                self.relay(tls="verify", authorities=name)
+            self.assertIn("relay.authorities", str(caught.exception))
+            self.assertIn(name, str(caught.exception))
+
     async def test_not_verified(self) -> None:
         """Self-signed, expired, for another name: recorded, and refused only by ``verify``."""
         table = [
