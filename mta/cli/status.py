@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     columns = [dict(_flat(answer)) for answer in answers]
     names = dict.fromkeys(name for column in columns for name in column)
     headings = ["", *(f"worker {number}" for number in range(len(columns)))]
-    rows = [(name, *(column.get(name, "") for column in columns)) for name in names]
+    rows = [(name, *(_cell(column.get(name, "")) for column in columns)) for name in names]
     context.out.table(headings, rows, right=headings[1:])
     return os.EX_OK
 
@@ -38,3 +38,8 @@ def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             found.append((f"{prefix}{name}", item))
     return found
+
+
+def _cell(value: Any) -> Any:
+    """A list in a line is read by nobody: its length, and the rest with ``--json``."""
+    return len(value) if isinstance(value, list) else "" if value is None else value

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
@@ -31,6 +33,8 @@ from mta.interfaces import (
     TemporarilyUnavailable,
 )
 from mta.model.address import Address, AddressError, parse_address
+
+_log = Logger()
 
 
 class LdapSearches:
@@ -62,7 +66,8 @@ class LdapSearches:
             return str(parse_address(name)).lower() if "@" in name else name.lower()
         found = self._one(settings.login_filter or settings.filter, name, [settings.mail])
         if found is None:
-            raise UnknownAccount("ldap: no such account")
+            bare = "" if "@" in name else "; the name has no @, and no domain is set to complete it"
+            raise UnknownAccount(f"ldap: no such account{bare}")
         if not self._pool.bind(found[0], password):
             raise UnauthorizedLogin("ldap: invalid credentials")
         return self._address(found) or name.lower()
@@ -149,6 +154,11 @@ class LdapSearches:
         return tuple(dict.fromkeys(target for target in targets if target))
 
 
+def _is_here(uri: str) -> bool:
+    host = urlsplit(uri).hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
 @implementer(IIdentity, ICredentialsChecker, IDirectory, IReloadable)
 class LdapIdentity:
     """Checker and directory over one LDAP directory, searches in threads of its own.
@@ -171,6 +181,9 @@ class LdapIdentity:
             except OSError as error:
                 raise ValueError(f"ca_file: {ca_file}: {error.strerror}") from None
             settings = settings.model_copy(update={"ca_file": ca_file})
+        for uri in settings.uri:
+            if uri.startswith("ldap://") and not settings.start_tls and not _is_here(uri):
+                _log.warn("passwords go to {uri} in clear text; set start_tls, or use ldaps://", uri=uri)
         self._password_file = Path(base) / settings.password_file if settings.password_file else None
         self._settings = settings
         self._reactor = reactor
@@ -217,7 +230,12 @@ class LdapIdentity:
 
     async def reload(self) -> None:
         """See :class:`~mta.interfaces.IReloadable`."""
-        self._pool.password = self._read_password()
+        password = self._read_password()
+        if password != self._pool.password:
+            self._pool.password = password
+            if self._threads.started:
+                # What is bound with the old one would hide that the new one is wrong.
+                await deferToThreadPool(self._reactor, self._threads, self._pool.close)
         self._cached.forget()
 
     def requestAvatarId(self, credentials: Any) -> Deferred[Any]:

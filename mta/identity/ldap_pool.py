@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -19,6 +20,18 @@ _SUCCESS, _SIZE_LIMIT, _INVALID_CREDENTIALS = 0, 4, 49
 Found = tuple[str, dict[str, list[Any]]]
 
 
+def words_of(error: Exception) -> str:
+    """What ldap3 or the system says, without the Python around it."""
+    text = str(error)
+    system = re.search(r"\[Errno -?\d+\] ([^'\"\])]+)", text)
+    if system:
+        return system[1].strip()
+    tls = re.search(r"\[SSL[^\]]*\] ([^'\"(]+)", text)
+    if tls:
+        return f"TLS: {tls[1].strip()}"
+    return re.sub(r"\(_ssl\.c:\d+\)|[()'\",]+", " ", text).strip() or type(error).__name__
+
+
 class LdapPool:
     """Idle service connections, and which servers are down.
 
@@ -30,7 +43,7 @@ class LdapPool:
         self._settings = settings
         self.password = password
         self._idle: list[Any] = []
-        self._down: dict[str, float] = {}
+        self._down: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
 
     def search(self, base: str, query: str, scope: str, attributes: list[str], limit: int) -> list[Found]:
@@ -47,7 +60,7 @@ class LdapPool:
                 self._drop(connection)
                 # An idle connection may have been closed by the server; a new one may not.
                 if fresh:
-                    raise TemporarilyUnavailable(f"LDAP search failed: {type(error).__name__}") from None
+                    raise TemporarilyUnavailable(f"LDAP search failed: {words_of(error)}") from None
                 continue
             code, words = connection.result["result"], connection.result["description"]
             found = [
@@ -73,7 +86,7 @@ class LdapPool:
             connection.bind(read_server_info=False)
             code, words = connection.result["result"], connection.result["description"]
         except (LDAPException, OSError) as error:
-            raise TemporarilyUnavailable(f"LDAP bind failed: {type(error).__name__}") from None
+            raise TemporarilyUnavailable(f"LDAP bind failed: {words_of(error)}") from None
         finally:
             self._drop(connection)
         if code not in (_SUCCESS, _INVALID_CREDENTIALS):
@@ -96,7 +109,7 @@ class LdapPool:
             connection.bind(read_server_info=False)
         except (LDAPException, OSError) as error:
             self._drop(connection)
-            raise TemporarilyUnavailable(f"LDAP bind failed: {type(error).__name__}") from None
+            raise TemporarilyUnavailable(f"LDAP bind failed: {words_of(error)}") from None
         if connection.result["result"] != _SUCCESS:
             words = connection.result["description"]
             self._drop(connection)
@@ -119,16 +132,17 @@ class LdapPool:
 
     def _open(self, dn: str, password: str) -> Any:
         """A connection inside TLS where that is demanded, not bound yet."""
-        trouble = "marked down a moment ago"
+        troubles = []
         for uri in self._settings.uri:
-            if time.monotonic() < self._down.get(uri, 0.0):
-                continue
-            try:
-                return self._connect(uri, dn, password)
-            except (LDAPException, OSError) as error:
-                self._down[uri] = time.monotonic() + self._settings.down_for
-                trouble = f"{uri}: {type(error).__name__}: {error}"
-        raise TemporarilyUnavailable(f"no LDAP server answers: {trouble}")
+            until, trouble = self._down.get(uri, (0.0, ""))
+            if time.monotonic() >= until:
+                try:
+                    return self._connect(uri, dn, password)
+                except (LDAPException, OSError) as error:
+                    trouble = f"{uri}: {words_of(error)}"
+                    self._down[uri] = time.monotonic() + self._settings.down_for, trouble
+            troubles.append(trouble)
+        raise TemporarilyUnavailable(f"no LDAP server answers: {'; '.join(troubles)}")
 
     def _connect(self, uri: str, dn: str, password: str) -> Any:
         settings, parts = self._settings, urlsplit(uri)

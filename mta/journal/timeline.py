@@ -133,6 +133,8 @@ def story(
 
 def refusal_lines(event: Event, when: Callable[[float], str] = local_time) -> list[str]:
     """A refusal: who, at which stage, with which reply, by which rule, and what to do."""
+    if isinstance(event, AuthenticationFailed):
+        return [printable(line) for line in _failed_login(event, when)]
     if not isinstance(event, Rejected):
         return [printable(f"{when(event.at)}  {event_line(event)}")]
     lines = [f"session {event.session}: refused at {event.stage}" if event.session else "refused"]
@@ -146,15 +148,30 @@ def refusal_lines(event: Event, when: Callable[[float], str] = local_time) -> li
     if event.rule:
         lines.append(f"  rule     {event.rule}")
     lines.extend(f"  because  {key}: {value}" for key, value in event.evidence.items())
-    try:
-        entry = REPLIES[event.name]
-    except KeyError:
-        pass
-    else:
-        values = {"ref": event.session, "address": event.recipient or event.sender}
-        lines.append(f"  cause    {_filled(entry.cause, values)}")
-        lines.append(f"  remedy   {_filled(entry.remedy, values)}")
+    lines += _advice(event.name, {"ref": event.session, "address": event.recipient or event.sender})
     return [printable(line) for line in lines]
+
+
+def _failed_login(event: AuthenticationFailed, when: Callable[[float], str]) -> list[str]:
+    how = "could not be checked" if event.temporary else "failed"
+    session = f"session {event.session}: " if event.session else ""
+    lines = [f"{session}authentication of {event.account or 'somebody'} {how}"]
+    client = f"[{event.client}]" if event.client else "a client"
+    lines.append(f"  {when(event.at)}  from {client}{_extra(mechanism=event.mechanism, tls=event.tls)}")
+    if event.reply:
+        lines.append(f"  reply    {spoken(event.code, '', event.reply, '')}")
+    if event.reason:
+        lines.append(f"  because  {event.reason}")
+    return lines + _advice(event.name, {"ref": event.session})
+
+
+def _advice(name: str, values: dict[str, str]) -> list[str]:
+    """Cause and remedy of a reply of ours."""
+    try:
+        entry = REPLIES[name]
+    except KeyError:
+        return []
+    return [f"  cause    {_filled(entry.cause, values)}", f"  remedy   {_filled(entry.remedy, values)}"]
 
 
 def session_lines(events: Sequence[Event], when: Callable[[float], str] = local_time) -> list[str]:

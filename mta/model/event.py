@@ -158,6 +158,9 @@ class AuthenticationFailed(Event):
     tls: str = ""
     reason: str = ""
     temporary: bool = False
+    code: int = 0
+    reply: str = ""
+    name: str = ""
 
     def keys(self) -> tuple[str, ...]:
         """Account, client and session."""

@@ -285,8 +285,8 @@ RECEIVING = (
         454,
         "4.7.0",
         "Temporary authentication failure, try again later [{ref}]",
-        "The directory that knows the accounts does not answer.",
-        "Wait; the operator sees why with `mta trace {ref}`.",
+        "The directory that knows the accounts does not answer, or answers with an error.",
+        "Wait; the operator sees why with `mta trace {ref}`, and what to do in docs/guides/ldap.rst.",
     ),
     Entry(
         "auth-mechanism",
@@ -328,7 +328,7 @@ RECEIVING = (
         "<{address}> is not a sender address of {account} [{ref}]",
         "On submission a person may send only under addresses of their own account.",
         "Choose the right From in the client, or have the address added to the account "
-        "(in the file: the `senders` field; in LDAP: the alternate address attribute).",
+        "(in the file: the `senders` field; in LDAP: mailSenderAddress or an alternate address).",
     ),
     Entry(
         "message-too-large",
@@ -376,8 +376,8 @@ RECEIVING = (
         451,
         "4.4.3",
         "<{address}>: cannot look up this address now, try again later [{ref}]",
-        "The directory that knows the mailboxes does not answer.",
-        "Wait; the operator should look at the LDAP server.",
+        "The directory that knows the mailboxes does not answer, or answers with an error.",
+        "Wait; the operator should look at the LDAP server, and at docs/guides/ldap.rst.",
     ),
     Entry(
         "relay-denied",

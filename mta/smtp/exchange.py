@@ -139,6 +139,12 @@ def _stepped(session: ServerSession, answer: Any) -> None:
         session.output.append(AUTHENTICATED)
         return
     denied = answer if isinstance(answer, Denied) else Denied(True, "trouble on our side")
+    if denied.temporary:
+        reply = REPLIES.reply("auth-unavailable", ref=client.session)
+    elif denied.malformed:
+        reply = REPLIES.reply("auth-bad-response", problem="it is not what the mechanism demands")
+    else:
+        reply = REPLIES.reply("auth-failed", ref=client.session)
     session.note(
         AuthenticationFailed(
             at=now,
@@ -149,11 +155,9 @@ def _stepped(session: ServerSession, answer: Any) -> None:
             tls=tls,
             reason=denied.reason,
             temporary=denied.temporary,
+            code=reply.code,
+            reply=str(reply),
+            name=reply.name,
         )
     )
-    if denied.temporary:
-        session.reply(REPLIES.reply("auth-unavailable", ref=client.session))
-    elif denied.malformed:
-        session.reply(REPLIES.reply("auth-bad-response", problem="it is not what the mechanism demands"))
-    else:
-        session.reply(REPLIES.reply("auth-failed", ref=client.session))
+    session.reply(reply)

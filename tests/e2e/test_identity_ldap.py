@@ -72,6 +72,33 @@ class LdapScenario(TestCase):
         with self.assertRaises(TemporarilyUnavailable):
             await self.log_in(self.identity(ca_file="other/ca.pem"), "anna@example.org", "anna-secret")
 
+    async def test_wrong_name(self) -> None:
+        """The certificate has to be of the host that was named."""
+        ldap = self.identity(uri=f"ldap://127.1:{self.slapd.port}")
+        with self.assertRaisesRegex(TemporarilyUnavailable, "127.1"):
+            await self.log_in(ldap, "anna@example.org", "anna-secret")
+
+    async def test_words(self) -> None:
+        """Why a server is passed over is told every time, in words of a person."""
+        ldap = self.identity(uri=["ldap://localhost:1", "ldap://localhost:2"], down_for=60)
+        for _ in range(2):
+            with self.assertRaises(TemporarilyUnavailable) as caught:
+                await settle(ldap.look_up(parse_address("anna@example.org")))
+            self.assertEqual(
+                "no LDAP server answers: ldap://localhost:1: Connection refused; "
+                "ldap://localhost:2: Connection refused",
+                str(caught.exception),
+            )
+
+    async def test_reload_with_another_password(self) -> None:
+        """A new password is tried at once, whatever is bound with the old one."""
+        ldap = self.identity()
+        await settle(ldap.look_up(parse_address("anna@example.org")))
+        (self.slapd.base / "service").write_text("wrong\n")
+        await ldap.reload()
+        with self.assertRaisesRegex(TemporarilyUnavailable, "service account: invalidCredentials"):
+            await settle(ldap.look_up(parse_address("anna@example.org")))
+
     async def test_stopped_and_back(self) -> None:
         ldap = self.identity()
         await self.log_in(ldap, "anna@example.org", "anna-secret")

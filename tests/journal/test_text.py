@@ -14,6 +14,7 @@ from mta.journal.log_setup import make_observer
 from mta.journal.text import duration, event_json, event_line, size
 from mta.journal.timeline import Story, refusal_lines, story
 from mta.model.event import (
+    AuthenticationFailed,
     Completed,
     DeferredTo,
     DeliveredTo,
@@ -245,6 +246,32 @@ class StoryTests(SynchronousTestCase):
             "domain: example.org",
             "cause    The domain is ours",
             "remedy   Check the spelling",
+        ):
+            self.assertIn(words, text)
+
+    def test_failed_log_in(self) -> None:
+        """Reply and reason, and what to do."""
+        event = AuthenticationFailed(
+            at=NOON,
+            session="s9",
+            account="ann@example.org",
+            mechanism="PLAIN",
+            client="192.0.2.7",
+            reason="no LDAP server answers",
+            temporary=True,
+            code=454,
+            reply="454 4.7.0 Temporary authentication failure, try again later [s9]",
+            name="auth-unavailable",
+        )
+        text = "\n".join(refusal_lines(event, clock))
+        for words in (
+            "session s9: authentication of ann@example.org could not be checked",
+            "[192.0.2.7]",
+            "PLAIN",
+            "reply    454 4.7.0 Temporary",
+            "because  no LDAP server answers",
+            "cause    The directory that knows the accounts",
+            "remedy   Wait; the operator sees why with `mta trace s9`",
         ):
             self.assertIn(words, text)
 
