@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from mta.model.catalogue import REPLIES
 from mta.model.event import DeferredTo, DeliveredTo, Event, FailedTo
@@ -64,46 +64,38 @@ class Settlement:
 
 def delivered_event(message: Message, addressee: Addressee, reply: RemoteReply, now: float) -> DeliveredTo:
     """The event of an addressee that has it; ``attempts`` counts this one already."""
-    return DeliveredTo(
-        at=now,
-        message=message.id,
-        session=message.client.session,
-        recipient=addressee.address,
-        original=addressee.original,
-        transport=addressee.transport,
-        next_hop=addressee.next_hop,
-        code=reply.code,
-        enhanced=reply.enhanced,
-        reply=reply.text,
-        host=reply.host,
-        command=reply.command,
-        tls=reply.tls,
-        attempt=addressee.attempts,
-        delay=now - message.created,
-    )
+    return DeliveredTo(**_attempt(message, addressee, reply, now))
 
 
 def failed_event(message: Message, report: Report) -> FailedTo:
     """The event of an addressee that does not get it."""
-    addressee, reply = report.addressee, report.reply
-    return FailedTo(
-        at=report.at,
-        message=message.id,
-        session=message.client.session,
-        recipient=addressee.address,
-        original=addressee.original,
-        transport=addressee.transport,
-        next_hop=addressee.next_hop,
-        code=reply.code,
-        enhanced=reply.enhanced,
-        reply=reply.text,
-        host=reply.host,
-        command=reply.command,
-        tls=reply.tls,
-        attempt=addressee.attempts,
-        delay=report.at - message.created,
-        expired=report.expired,
-    )
+    facts = _attempt(message, report.addressee, report.reply, report.at)
+    return FailedTo(**facts, expired=report.expired)
+
+
+def _deferred_event(message: Message, addressee: Addressee, reply: RemoteReply, now: float) -> DeferredTo:
+    return DeferredTo(**_attempt(message, addressee, reply, now), next_attempt=addressee.due)
+
+
+def _attempt(message: Message, addressee: Addressee, reply: RemoteReply, now: float) -> dict[str, Any]:
+    """What every event tells of an attempt: whose, where to, and what the other side said."""
+    return {
+        "at": now,
+        "message": message.id,
+        "session": message.client.session,
+        "recipient": addressee.address,
+        "original": addressee.original,
+        "transport": addressee.transport,
+        "next_hop": addressee.next_hop,
+        "code": reply.code,
+        "enhanced": reply.enhanced,
+        "reply": reply.text,
+        "host": reply.host,
+        "command": reply.command,
+        "tls": reply.tls,
+        "attempt": addressee.attempts,
+        "delay": now - message.created,
+    }
 
 
 def settle_outcomes(
@@ -177,27 +169,6 @@ def _postpone(
     settled.events.append(_deferred_event(message, addressee, reply, now))
     if warn is not None and now >= warn - 0.001:
         settled.reports.append(Report("delayed", addressee, reply, now, sender))
-
-
-def _deferred_event(message: Message, addressee: Addressee, reply: RemoteReply, now: float) -> DeferredTo:
-    return DeferredTo(
-        at=now,
-        message=message.id,
-        session=message.client.session,
-        recipient=addressee.address,
-        original=addressee.original,
-        transport=addressee.transport,
-        next_hop=addressee.next_hop,
-        code=reply.code,
-        enhanced=reply.enhanced,
-        reply=reply.text,
-        host=reply.host,
-        command=reply.command,
-        tls=reply.tls,
-        attempt=addressee.attempts,
-        delay=now - message.created,
-        next_attempt=addressee.due,
-    )
 
 
 def put_off(
