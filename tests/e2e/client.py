@@ -73,6 +73,11 @@ class Speaker:
         self.close()
 
 
+#: A line of a message of :class:`Load`, and how many a large one has: more than the queue keeps in a row.
+LINE = "x" * 70
+LARGE = 1500
+
+
 class Load:
     """Threads that send one small message after another until stopped.
 
@@ -83,12 +88,15 @@ class Load:
     :param recipients: the messages go to these in turn.
     :param threads: connections at the same time.
     :param name: stands in every id.
+    :param large: of so many messages one is large; 0 for none.
     :ivar acknowledged: ids in messages that got their 250, with their recipient.
     :ivar sent: how many ids were tried.
     """
 
-    def __init__(self, port: int, recipients: list[str], threads: int = 8, name: str = "id") -> None:
-        self._port, self._recipients, self._name = port, recipients, name
+    def __init__(
+        self, port: int, recipients: list[str], threads: int = 8, name: str = "id", large: int = 0
+    ) -> None:
+        self._port, self._recipients, self._name, self._large = port, recipients, name, large
         self.acknowledged: dict[str, str] = {}
         self.refused: list[bytes] = []
         self.sent = 0
@@ -113,7 +121,8 @@ class Load:
             number, self.sent = self.sent, self.sent + 1
         identifier = f"{self._name}-{number:07d}"
         recipient = self._recipients[number % len(self._recipients)]
-        content = f"Subject: load\r\nX-Load-Id: {identifier}\r\n\r\n{'x' * 70}\r\n".encode()
+        body = f"{LINE}\r\n" * (LARGE if self._large and number % self._large == 0 else 1)
+        content = f"Subject: load\r\nX-Load-Id: {identifier}\r\n\r\n{body}".encode()
         reply = speaker.send("load@client.test", [recipient], content)
         if reply.startswith(b"250"):
             self.acknowledged[identifier] = recipient
@@ -144,7 +153,8 @@ def load_id(mail: bytes) -> str:
     head, _, body = mail.replace(b"\r\n", b"\n").partition(b"\n\n")
     for line in head.splitlines():
         if line.startswith(b"X-Load-Id: "):
-            if body.rstrip(b"\n") != b"x" * 70:
-                raise ValueError(f"not the whole message: {mail!r}")
+            lines = body.rstrip(b"\n").split(b"\n")
+            if set(lines) != {LINE.encode()} or len(lines) not in (1, LARGE):
+                raise ValueError(f"not the whole message: {mail[:2000]!r}")
             return line[11:].decode().strip()
     raise ValueError(f"no message of the load: {mail!r}")

@@ -38,7 +38,7 @@ class CrashScenario(Scenario):
         """Every acknowledged message is in its Maildir, exactly once."""
         users = dict.fromkeys(BOXES, "secret")
         server = self.part(Server(self.place / "server", users)).start()
-        load = self.part(Load(server.ports["mx"], BOXES))
+        load = self.part(Load(server.ports["mx"], BOXES, large=16))
         self.crash(server, load, CRASHES)
         load.stop()
         found: Counter[tuple[str, str]] = Counter()
@@ -62,7 +62,7 @@ class CrashScenario(Scenario):
             relay={"smarthost": f"127.0.0.1:{remote.port}"},
         )
         self.part(server).start()
-        load = self.part(Load(server.ports["mx"], ["far@remote.test"]))
+        load = self.part(Load(server.ports["mx"], ["far@remote.test"], large=16))
         rounds = max(1, CRASHES // 2)
         self.crash(server, load, rounds)
         load.stop()
@@ -87,7 +87,7 @@ class CrashScenario(Scenario):
             relay={"smarthost": f"127.0.0.1:{port}"},
         )
         self.part(server).start()
-        load = self.part(Load(server.ports["mx"], ["far@remote.test"], threads=2))
+        load = self.part(Load(server.ports["mx"], ["far@remote.test"], threads=2, large=16))
         self.crash(server, load, 2)
         load.stop()
         remote = self.part(Remote(port=port))
