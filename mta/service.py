@@ -39,6 +39,7 @@ from mta.journal.log import LogSink
 from mta.journal.reader import JournalReader
 from mta.listener import Listener
 from mta.model.ids import encode_id
+from mta.ownership import give_away
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
 from mta.queue.manager import Manager
@@ -172,8 +173,7 @@ def _state_problems(loaded: Loaded) -> list[Problem]:
 def _own(state: Path, owner: tuple[int, int] | None) -> None:
     """Give what was made here as root to the user that the server will run as."""
     if owner is not None and os.geteuid() == 0:
-        for path in (state, *state.glob("*"), *state.glob("spool/*"), *state.glob("tls/*")):
-            os.chown(path, *owner)
+        give_away(state, owner)
 
 
 def _endpoints(loaded: Loaded) -> list[tuple[str, str]]:

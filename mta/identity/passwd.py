@@ -66,11 +66,12 @@ def edit(path: Path, change: Callable[[str], str]) -> None:
         draft = path.with_name(f"{path.name}.new")
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            if path.exists() and os.geteuid() == 0:
+                # By its descriptor: the directory may be another's, who could put a link there.
+                os.fchown(file.fileno(), path.stat().st_uid, path.stat().st_gid)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        if path.exists() and os.geteuid() == 0:
-            os.chown(draft, path.stat().st_uid, path.stat().st_gid)
         draft.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:

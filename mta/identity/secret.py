@@ -26,7 +26,9 @@ def load_secret(state: str | Path) -> bytes:
     except FileNotFoundError:
         pass
     draft = path.with_name(f"{_NAME}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    draft.unlink(missing_ok=True)
+    # EXCL: root may do this in a directory of the server's user, where a link may lie in wait.
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(_SIZE))
