@@ -130,7 +130,8 @@ class Supervisor(Service):
     :param arguments: the twistd options of ``mta`` that every worker is given.
     :param relay_log: write what workers log into our log, which is a file; without, they
         write to our standard output themselves.
-    :param grace: seconds that workers have to stop.
+    :param grace: seconds that workers have to stop: more than a worker grants to its
+        sessions and to its deliveries, one after the other.
     """
 
     log = Logger()
@@ -142,7 +143,7 @@ class Supervisor(Service):
         listeners: Sequence[Listener],
         arguments: Sequence[str],
         relay_log: bool = True,
-        grace: float = 35.0,
+        grace: float = 80.0,
     ) -> None:
         self._reactor = reactor
         self._count = workers
@@ -207,9 +208,21 @@ class Supervisor(Service):
         command = [sys.executable, "-c", program, "--nodaemon", "--pidfile=", "mta", *self._arguments]
         command += ["--worker", str(number), "--inherit", json.dumps(inherited)]
         worker = WorkerProcess(number, self._line, self._ended)
+        try:
+            self._reactor.spawnProcess(worker, sys.executable, command, env=dict(os.environ), childFDs=child)
+        except OSError as error:
+            # No memory, or too many processes: its shard must not stay without an owner.
+            pause = RESTART[-1]
+            self.log.error(
+                "Worker {number} cannot be started ({why}); it is tried again in {pause:.0f} s",
+                number=number,
+                why=error.strerror or str(error),
+                pause=pause,
+            )
+            self._reactor.callLater(pause, self._spawn, number)
+            return
         self._alive[number] = worker
         self._started[number] = self._reactor.seconds()
-        self._reactor.spawnProcess(worker, sys.executable, command, env=dict(os.environ), childFDs=child)
         self.log.info("Worker {number} started", number=number)
 
     def _line(self, line: str) -> None:
