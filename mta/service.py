@@ -82,6 +82,8 @@ def make(
     """
     from twisted.internet import reactor
 
+    # Until there is something to reload, a reload must not end us, as the default would.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     password = None
     if worker is None:
         _prepare(loaded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from io import StringIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.loading import load
 from mta.queue.schema import DATABASE, open_writer
-from mta.service import check, workers_needed
+from mta.service import check, make, workers_needed
 from mta.tap import Options, makeService
 
 
@@ -115,6 +116,19 @@ maildir = "{home}/{local}"
         end = self.assertRaises(SystemExit, makeService, options)
         self.assertEqual(os.EX_CONFIG, end.code)
         self.assertIn(f'{path}:2: domains."one.test".maildir: ', said.getvalue())
+
+
+class SignalTests(SynchronousTestCase):
+    """A signal that comes too early."""
+
+    def test_reload_while_starting(self) -> None:
+        """SIGHUP does not end a server that is not ready yet."""
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        path = Path(self.mktemp()).absolute()
+        path.write_text('[domains."one.test"]\n')
+        make(load(path, str(Path(self.mktemp()).absolute())))
+        self.assertEqual(signal.SIG_IGN, signal.getsignal(signal.SIGHUP))
 
 
 class WorkersTests(SynchronousTestCase):
