@@ -193,11 +193,15 @@ class Reception:
         return self.refusal(decided, client) or self._routed(client, recipient, found)
 
     def _routed(self, client: Client, recipient: Recipient, routes: Sequence[Route] | None) -> Reply:
-        if not routes:
+        found = tuple(routes or ())
+        if not found:
             return _because(
                 REPLIES.reply("mailbox-unknown", address=recipient.address, ref=client.session), "route"
             )
-        recipient.routes = tuple(routes)
+        # A router's slip must show now, while the client can be put off.
+        if not all(isinstance(route, Route) for route in found):
+            raise TypeError(f"a router answers with routes, and it was {found!r:.100}")
+        recipient.routes = found
         return _RECIPIENT_OK
 
     def data(self, client: Client, envelope: Envelope) -> Incoming:

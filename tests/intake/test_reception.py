@@ -212,6 +212,23 @@ class ReceptionTests(SynchronousTestCase):
             self.assertIn("[s1]", reply.text)
         self.assertEqual(self.spool.admitted, [])
 
+    def test_routes_that_are_none(self) -> None:
+        """What a router makes of its answer may be any iterable, but of routes."""
+        route = Route("ann@local.test", "maildir", "/m/ann")
+        self.router.table["ann@local.test"] = iter([route])
+        (reply,) = self.send(self.reception(), "ann@local.test")
+        self.assertEqual(250, reply.code)
+        self.router.table["ann@local.test"] = iter([])
+        (reply,) = self.send(self.reception(), "ann@local.test")
+        self.assertEqual(550, reply.code)
+        recipient = Recipient("ann@local.test")
+        for wrong in (["/m/ann"], "maildir", [None]):
+            self.router.table["ann@local.test"] = wrong
+            reception = self.reception()
+            with self.assertRaises(TypeError):
+                reception.recipient(Client("s1", "mx", "192.0.2.1"), Envelope("a@b.test"), recipient)
+        self.assertEqual(1, len(self.spool.admitted))
+
     def test_named_networks_may_relay_and_nobody_else(self) -> None:
         networks = [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
         reception = self.reception(relay_from=networks)
