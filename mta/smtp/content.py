@@ -185,23 +185,20 @@ def _say(session: ServerSession, replies: list[Reply]) -> None:
     envelope = session.envelope
     assert envelope is not None
     recipients = envelope.recipients
+    refusal: Reply | None = None
     for number, reply in enumerate(replies):
+        session.output.append(encode(reply, envelope.smtputf8))
         if reply.is_positive:
-            session.reply(reply)
             continue
         one = len(replies) == len(recipients)
         if number == 0 or session.terms.lmtp:
             session.note_refusal("data", reply, recipients[number].address if one else "")
-        # A refused message is one error, however many recipients it has.
-        if number == 0:
-            session.reply(reply)
-        else:
-            session.output.append(_encoded(session, reply))
-
-
-def _encoded(session: ServerSession, reply: Reply) -> bytes:
-    envelope = session.envelope
-    return encode(reply, envelope is not None and envelope.smtputf8)
+        if refusal is None or reply.code == 421:
+            refusal = reply
+    if refusal is not None:
+        # A refused message is one error, however many recipients it has; and a goodbye that
+        # follows from it comes behind all of them.
+        session.count(refusal)
 
 
 def _after_content(session: ServerSession) -> None:

@@ -253,6 +253,10 @@ class ServerSession:
         """Send a reply, and count it if it is an error."""
         envelope = self.envelope
         self.output.append(encode(reply, envelope is not None and envelope.smtputf8))
+        self.count(reply)
+
+    def count(self, reply: Reply) -> None:
+        """Draw the consequences of a reply that was sent."""
         if reply.code == 421:
             # RFC 5321, 3.8: whoever says it closes, also where a policy does.
             self.hang_up()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.model.catalogue import REPLIES
+from mta.model.reply import Reply
 from tests.smtp.server_fakes import Dialogue, codes, limits, refusal
 
 
@@ -56,6 +57,20 @@ class LmtpTests(SynchronousTestCase):
         d.say("DATA")
         self.assertEqual(["550"] * 10, codes(d.say("x", ".")))
         self.assertFalse(d.closed)
+
+    def test_goodbye_comes_last(self) -> None:
+        """A client counts replies: one too many errors is told of behind them, and so is a 421."""
+        for last in ([refusal()] * 2, [refusal(), Reply(421, ("away",), "4.3.2")]):
+            d = Dialogue("lmtp", limits=limits(errors=1)).hello()
+            heard = []
+            for answer in ([refusal()] * 2, last):
+                d.begin("a@x", "b@x")
+                d.reception.answers["finish"] = answer
+                d.say("DATA")
+                heard += codes(d.say("x", "."))
+            self.assertEqual(["550"] * 3 + [str(last[1].code)], heard[:4])
+            self.assertEqual(["421"] if last[1].code == 550 else [], heard[4:])
+            self.assertTrue(d.protocol.session.closing)
 
 
 def _raise(answer: object) -> object:
