@@ -42,6 +42,10 @@ _RECIPIENT_OK = REPLIES.reply("recipient-ok")
 #: Roles in which the sender must belong to the account (RFC 6409, 6.1).
 SUBMISSION_ROLES = frozenset({"submission", "submissions"})
 
+#: Addressees that the recipients of one message may lead to before no more are taken: the
+#: same large list under a thousand names would keep everybody waiting.
+MOST_ADDRESSEES = 20_000
+
 
 @implementer(IReception)
 class Reception:
@@ -168,6 +172,13 @@ class Reception:
                 REPLIES.reply("relay-denied", address=recipient.address, ref=client.session),
                 "relay",
                 {"domain": domain, "authenticated": bool(client.account), "client": client.address},
+            )
+        before = envelope.recipients
+        if before and sum([len(other.routes) for other in before]) >= MOST_ADDRESSEES:
+            return _because(
+                REPLIES.reply("too-many-recipients", limit=len(before)),
+                "addressees",
+                {"limit": MOST_ADDRESSEES},
             )
         try:
             routes = self.router.route(recipient.address)

@@ -417,7 +417,7 @@ RECEIVING = (
         452,
         "4.5.3",
         "Too many recipients: at most {limit} in one transaction",
-        "More RCPT commands than `limits.recipients`.",
+        "More RCPT commands than `limits.recipients`, or aliases that lead to very many.",
         "Send the message again for the rest of the recipients; a mail server does so by itself.",
     ),
     Entry(

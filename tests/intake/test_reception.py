@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.intake.reception import Reception
+from mta.intake.reception import MOST_ADDRESSEES, Reception
 from mta.interfaces import Facts, Route, RouteError, SpoolFull, TemporarilyUnavailable
 from mta.judge.pipeline import Pipeline
 from mta.model.catalogue import REPLIES
@@ -228,6 +228,20 @@ class ReceptionTests(SynchronousTestCase):
             with self.assertRaises(TypeError):
                 reception.recipient(Client("s1", "mx", "192.0.2.1"), Envelope("a@b.test"), recipient)
         self.assertEqual(1, len(self.spool.admitted))
+
+    def test_the_same_list_again_and_again(self) -> None:
+        """A large list is not gone through for each name that a client finds for it."""
+        members = [Route(f"u{n}@far.test", "relay", "far.test") for n in range(MOST_ADDRESSEES // 2)]
+        asked = []
+
+        def route(address: str) -> list[Route]:
+            asked.append(address)
+            return members
+
+        self.router.route = route  # type: ignore[method-assign]
+        replies = self.send(self.reception(), *(f"all+{number}@local.test" for number in range(5)))
+        self.assertEqual([452, 452, 452, 250], [reply.code for reply in replies])
+        self.assertEqual(2, len(asked))
 
     def test_named_networks_may_relay_and_nobody_else(self) -> None:
         networks = [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
