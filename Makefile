@@ -7,6 +7,7 @@ help:
 	@echo "make run    set up and start an embedded server on loopback, state in ./var"
 	@echo "make test   set up and run linters, types, unit and end-to-end tests"
 	@echo "make check  linters and types only"
+	@echo "make docs   build docs/_build/html; a warning is an error"
 	@echo "make bench  measure beside Postfix (ARGS: see bench/README.rst)"
 	@echo "make crash  kill the server 200 times under load; make fuzz, make soak: hostile input, ten minutes of load"
 	@echo "make clean  remove .venv and what tests left; ./var stays"
@@ -33,6 +34,11 @@ TRIAL := .venv/bin/python -m twisted.trial --temp-directory=_trial_temp
 bench: test-parts
 	@.venv/bin/python -m bench.run $(ARGS)
 
+docs: $(STAMP)
+	@tools/set-up.sh docs
+	@.venv/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 crash: test-parts
 	@MTA_CRASHES=$${MTA_CRASHES:-200} $(TRIAL) tests.e2e.test_crash
 
@@ -43,4 +49,4 @@ soak: test-parts
 	@MTA_SOAK=$${MTA_SOAK:-600} $(TRIAL) tests.e2e.test_soak
 
 clean:
-	rm -rf .venv _trial_temp* .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv docs/_build _trial_temp* .mypy_cache .ruff_cache *.egg-info

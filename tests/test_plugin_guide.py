@@ -24,6 +24,7 @@ from mta.interfaces import (
     IKind,
     IRouter,
     ITransport,
+    NoSuchDomain,
     PluginContext,
 )
 from mta.model.address import parse_address
@@ -35,6 +36,15 @@ from mta.plugins import Kinds, PluginBuilder
 
 GUIDE = Path(__file__).resolve().parent.parent / "docs" / "guides" / "plugins.rst"
 BLOCK = re.compile(r"^\.\. code-block:: (\w+)\n\n((?:    .*\n|\n)+)", re.MULTILINE)
+
+
+class _Resolver:
+    """Knows every domain but one."""
+
+    async def mx(self, domain: str) -> list[tuple[int, str]]:
+        if domain == "none.test":
+            raise NoSuchDomain(domain)
+        return []
 
 
 class GuideTests(SynchronousTestCase):
@@ -63,7 +73,7 @@ class GuideTests(SynchronousTestCase):
             state=str(self.base),
             base=str(self.base),
             hostname="mx.example.org",
-            resolver=None,
+            resolver=_Resolver(),
             run_in_thread=lambda function, *args: maybeDeferred(function, *args),
         )
         builder = PluginBuilder(loaded, self.kinds, context)
@@ -72,10 +82,29 @@ class GuideTests(SynchronousTestCase):
         return [plugin.instance for plugin in plugins]
 
     def test_judge(self) -> None:
-        (judge,) = self.build(IJudge, "judge")
+        judge, _ = self.build(IJudge, "judge")
         verdict = judge.judge("hello", Facts(Client("s1", helo="Friend")))
         self.assertEqual(("reject", "hello.refuse"), (verdict.action, verdict.rule))
         self.assertEqual("pass", judge.judge("hello", Facts(Client("s1", helo="mx.example.net"))).action)
+
+    def test_judge_that_asks_and_reads(self) -> None:
+        """It starts with its file, asks the DNS, and keeps what it had when a reload fails."""
+        _, judge = self.build(IJudge, "judge")
+        self.assertRaises(ValueError, judge.start)
+        (self.base / "blocked-domains").write_text("bad.test\n")
+        judge.start()
+
+        def verdict(sender: str) -> Any:
+            facts = Facts(Client("s1"), Envelope(sender))
+            return self.successResultOf(Deferred.fromCoroutine(judge.judge("mail", facts)))
+
+        self.assertEqual("blocked.file", verdict("a@bad.test").rule)
+        self.assertEqual("blocked.dns", verdict("a@none.test").rule)
+        self.assertEqual("pass", verdict("a@good.test").action)
+        self.assertEqual("pass", verdict("").action)
+        (self.base / "blocked-domains").unlink()
+        self.assertRaises(ValueError, judge.reload)
+        self.assertEqual("blocked.file", verdict("a@bad.test").rule)
 
     def test_identities(self) -> None:
         (self.base / "shared-password").write_text("secret\n")
@@ -95,7 +124,7 @@ class GuideTests(SynchronousTestCase):
     def test_missing_file_has_a_line(self) -> None:
         self.build(IIdentity, "identity")
         (problem,) = self.problems
-        self.assertEqual(self.toml.splitlines()[problem.line - 1], "[[identity]]")
+        self.assertEqual(self.toml.splitlines()[problem.line - 1], 'password_file = "shared-password"')
         self.assertIn("shared-password: No such file", problem.what)
 
     def test_router(self) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up .venv; with "parts" also the real parts that end-to-end tests use.
+# Sets up .venv; with "parts" the real parts that end-to-end tests use, with "docs" Sphinx.
 # A fresh Debian 12 needs nothing else; it asks apt-get for what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,6 +35,16 @@ if [ "${1:-}" = parts ]; then
     exit 0
 fi
 
+pip_install() {
+    .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt \
+        --config-settings editable_mode=compat "$@"
+}
+
+if [ "${1:-}" = docs ]; then
+    .venv/bin/python -c 'import sphinx' 2>/dev/null || pip_install -e '.[docs]'
+    exit 0
+fi
+
 python=/usr/bin/python3.11
 if [ ! -x "$python" ]; then python=$(command -v python3.11 || true); fi
 if [ -z "$python" ] || ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
@@ -42,6 +52,5 @@ if [ -z "$python" ] || ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
     python=/usr/bin/python3
 fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt \
-    --config-settings editable_mode=compat -e '.[test]'
+pip_install -e '.[test]'
 touch .venv/.set-up

@@ -1,0 +1,98 @@
+"""The documentation against the program: what can be said of settings is said, with its default."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+from twisted.plugin import getPlugins
+from twisted.trial.unittest import SynchronousTestCase
+
+import mta.interfaces
+from mta.config.settings import parse_duration
+from mta.interfaces import IKind
+
+ROOT = Path(__file__).resolve().parent.parent
+PLUGINS = ROOT / "docs" / "reference" / "plugins.rst"
+_SETTING = re.compile(r"``(\w+)`` \((required|``[^`]*``)\)")
+
+
+def own_kinds() -> list[Any]:
+    """The kinds that are shipped."""
+    return [kind for kind in getPlugins(IKind) if type(kind).__module__.startswith("mta.")]
+
+
+class PluginReferenceTests(SynchronousTestCase):
+    """docs/reference/plugins.rst."""
+
+    def section(self, title: str) -> dict[str, str]:
+        """Setting and default, as they stand under a heading."""
+        text = PLUGINS.read_text("utf-8")
+        match = re.search(rf"(?ms)^{re.escape(title)}\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", text)
+        assert match is not None, f"there is no section {title!r}"
+        return {name: default.strip("`") for name, default in _SETTING.findall(match[1])}
+
+    def test_every_setting_of_every_kind(self) -> None:
+        for kind in own_kinds():
+            table = {"IIdentity": "identity", "ITransport": "transport"}[kind.seam.__name__]
+            found = self.section(f"{table}: {kind.kind}")
+            fields = kind.settings.model_fields
+            self.assertEqual(sorted(fields), sorted(found), kind.kind)
+            for name, field in fields.items():
+                where = f"{kind.kind}.{name}"
+                if field.default is PydanticUndefined:
+                    self.assertEqual("required", found[name], where)
+                elif found[name].startswith("0o"):
+                    self.assertEqual(field.default, int(found[name], 8), where)
+                else:
+                    value = json.loads(found[name])
+                    if isinstance(field.default, float):
+                        value = parse_duration(value)
+                    self.assertEqual(field.default, value, where)
+
+
+class PluginGuideTests(SynchronousTestCase):
+    """docs/guides/plugins.rst."""
+
+    def test_every_interface_is_named(self) -> None:
+        """A seam that nobody is told of might as well not be there."""
+        text = (ROOT / "docs" / "guides" / "plugins.rst").read_text("utf-8")
+        names = re.findall(
+            r"(?m)^class (I[A-Z]\w+)\(Interface\)", Path(mta.interfaces.__file__).read_text("utf-8")
+        )
+        self.assertIn("IJudge", names)
+        self.assertEqual([], [name for name in names if name not in text])
+
+
+class SetUpTests(SynchronousTestCase):
+    """setup.cfg and constraints.txt."""
+
+    def test_every_requirement_has_a_bound_and_a_version(self) -> None:
+        """And the version that is installed reaches the bound."""
+        parser = configparser.ConfigParser()
+        parser.read(ROOT / "setup.cfg")
+        lines = parser["options"]["install_requires"].split("\n")
+        for extra in parser["options.extras_require"].values():
+            lines += extra.split("\n")
+        pinned = {}
+        for line in (ROOT / "constraints.txt").read_text().splitlines():
+            if "==" in line:
+                name, _, version = line.partition("==")
+                pinned[_normal(name)] = version
+        for line in filter(None, map(str.strip, lines)):
+            match = re.fullmatch(r"([\w-]+)(?:\[\w+\])? >= ([\d.]+)", line)
+            assert match is not None, line
+            version = pinned.get(_normal(match[1]), "0")
+            self.assertGreaterEqual(_numbers(version), _numbers(match[2]), line)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
