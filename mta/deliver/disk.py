@@ -83,17 +83,29 @@ class Disk:
         return os.open(path, _DIRECTORY, dir_fd=parent)
 
     def make_directory(self, path: bytes, mode: int) -> None:
-        """Make a directory unless it exists; root gives it to the owner of its parent."""
+        """Make a directory unless it exists; root gives it to the owner of its parent.
+
+        By descriptors: the parent may be a person's own, who could put a link to anything
+        into the place of what root has just made.
+        """
+        above, name = os.path.split(path)
+        parent = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.mkdir(path, mode)
-        except FileExistsError:
-            return
-        if mode & 0o077:
-            os.chmod(path, mode)
-        if self._is_root:
-            owner = os.stat(os.path.dirname(path))
-            if owner.st_uid:
-                os.chown(path, owner.st_uid, owner.st_gid)
+            try:
+                os.mkdir(name, mode, dir_fd=parent)
+            except FileExistsError:
+                return
+            made = self.open_directory(name, parent)
+            try:
+                if mode & 0o077:
+                    os.fchmod(made, mode)
+                owner = os.fstat(parent)
+                if self._is_root and owner.st_uid:
+                    os.fchown(made, owner.st_uid, owner.st_gid)
+            finally:
+                os.close(made)
+        finally:
+            os.close(parent)
 
     def names(self, path: bytes) -> list[bytes]:
         """What is in a directory; nothing if there is none."""
@@ -144,7 +156,8 @@ class Disk:
             number = ctypes.get_errno()
             if number == errno.EEXIST:
                 return False
-            if number not in (errno.EINVAL, errno.ENOSYS):
+            # EPERM: containers that do not know the call forbid it.
+            if number not in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
                 raise OSError(number, os.strerror(number), target_name)
         return self._link(name, source, target_name, target)
 

@@ -240,6 +240,26 @@ class DeliveryTests(StoreCase):
         self.assertIsInstance(outcome, Postponed)
         self.assertEqual(len(list(elsewhere.iterdir())), 1)
 
+    def test_a_link_in_place_of_what_root_has_made(self) -> None:
+        """The owner of the directory above is quick, and gets nothing that is not theirs."""
+        if os.geteuid() != 0:
+            self.skipTest("only root gives directories away")
+        home, victim = self.base / "home", self.base / "victim"
+        home.mkdir()
+        victim.mkdir(0o700)
+        os.chown(home, 4242, 4242)
+        make = os.mkdir
+
+        def mkdir(*arguments: Any, **options: Any) -> None:
+            make(*arguments, **options)
+            (home / "Maildir").rename(home / "aside")
+            (home / "Maildir").symlink_to(victim)
+
+        self.patch(os, "mkdir", mkdir)
+        self.assertRaises(OSError, Disk().make_directory, bytes(home / "Maildir"), 0o755)
+        facts = victim.stat()
+        self.assertEqual((0, 0o700), (facts.st_uid, facts.st_mode & 0o777))
+
     def test_owner(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root gives files away")
