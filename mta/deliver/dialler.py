@@ -13,6 +13,7 @@ host of several may be the one that is being taken out of service).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -262,9 +263,14 @@ class _OneClient(ClientFactory):
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         opened: Deferred[ClientProtocol] = self._client.opened
         if not opened.called:
-            problem = reason.getErrorMessage().rstrip(".")
-            reply = own_reply("connect-failed", "connect", host=self._label, problem=problem)
+            reply = own_reply("connect-failed", "connect", host=self._label, problem=_words(reason))
             opened.errback(Unready(Trouble(reply, "connect")))
+
+
+def _words(reason: Failure) -> str:
+    """Why there is no connection; the system's own words are shorter than Twisted's around them."""
+    number = getattr(reason.value, "osError", None)
+    return os.strerror(number) if isinstance(number, int) else reason.getErrorMessage().rstrip(".")
 
 
 def _label(name: str, address: str, port: int) -> str:

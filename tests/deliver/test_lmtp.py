@@ -98,6 +98,7 @@ class LmtpTests(TestCase):
         outcomes = await self.transport(host="unix:/nowhere/lmtp").deliver(delivery(next_hop=""))
         self.assertIsInstance(outcomes[0], Postponed)
         self.assertEqual(("4.4.1", "connect"), (outcomes[0].reply.enhanced, outcomes[0].reply.command))
+        self.assertIn("/nowhere/lmtp answers: No such file or directory", outcomes[0].reply.text)
 
     async def test_host_name(self) -> None:
         """A host name is asked for, with its port."""
