@@ -62,13 +62,18 @@ class Authenticator:
         self._sources = tuple(item for item in checkers if IScramKeySource.providedBy(item))
         interfaces = {kind for item in checkers for kind in item.credentialInterfaces}
         self._passwords = IUsernamePassword in interfaces
+        self._keyless = any(
+            IUsernamePassword in item.credentialInterfaces and not IScramKeySource.providedBy(item)
+            for item in checkers
+        )
         self._scram = IScramCredentials in interfaces
         self._secret = secret
 
     def mechanisms(self, tls: bool, binding_available: bool) -> list[str]:
         """See :class:`~mta.interfaces.IAuthenticator`."""
         offer: list[str] = []
-        if self._scram and any(source.offers_scram for source in self._sources):
+        # A client takes the strongest that is offered; it must be one that every account has.
+        if self._scram and not self._keyless and all(source.offers_scram for source in self._sources):
             if tls and binding_available:
                 offer.append(SCRAM_PLUS)
             offer.append(SCRAM)

@@ -54,7 +54,7 @@ class ScramCredentials:
 class IScramKeySource(Interface):
     """Optional, for a checker of :class:`IScramCredentials`: gives keys before the proof."""
 
-    offers_scram = Attribute("Whether it has keys for any account at present.")
+    offers_scram = Attribute("Whether it has keys for all of its accounts at present.")
     scram_iterations = Attribute("The iteration count of most accounts, to make up unknown ones with.")
 
     def scram_keys(username: str, salt: bytes) -> Answer[ScramKeys | None]:

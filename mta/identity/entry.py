@@ -39,7 +39,8 @@ class Table:
         able = [entry for entry in entries.values() if entry.verify]
         common = Counter(entry.scheme for entry in able).most_common(1)
         self.decoy = next((entry.verify for entry in able if entry.scheme == common[0][0]), None)
-        self.has_scram = any(entry.scram or entry.clear for entry in able)
+        # A client takes SCRAM where it is offered; who has no keys for it would be refused.
+        self.has_scram = bool(able) and all(entry.scram or entry.clear for entry in able)
         counts = Counter(entry.scram.iterations for entry in able if entry.scram)
         self.iterations = counts.most_common(1)[0][0] if counts else 4096
 

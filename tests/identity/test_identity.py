@@ -199,6 +199,18 @@ class LogIn(SynchronousTestCase):
         self.assertNotEqual(first(b"nobody"), first(b"other"))
         self.assertTrue(first(b"nobody").endswith(b"i=4096"))
 
+    def test_offered_if_everybody_can(self) -> None:
+        """A client takes SCRAM where it is offered: who has no keys could not log in any more."""
+        self.assertIn("SCRAM-SHA-256", self.authenticator().mechanisms(True, False))
+        self.assertEqual(
+            ["PLAIN", "LOGIN"], self.authenticator(self.file, Broken(None)).mechanisms(True, False)
+        )
+        hashed = "bob@example.org:{SSHA}Yp+8bRNSVOBnhDfbZy3ts8bNYHNzYWx0\n"
+        with self.path.open("a") as file:
+            file.write(hashed)
+        self.answer(self.file.reload())
+        self.assertEqual(["PLAIN", "LOGIN"], self.authenticator().mechanisms(True, False))
+
     def test_downgrade_is_refused(self) -> None:
         exchange = self.authenticator().begin("SCRAM-SHA-256", SAFE, lambda kind: b"data")
         self.assertIsInstance(self.answer(exchange.step(b"y,,n=user,r=abc")), Denied)
