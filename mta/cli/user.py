@@ -91,7 +91,7 @@ def give_away(path: Path, state: Path) -> None:
         owner = state.stat()
         for item in (path, path.with_name(f"{path.name}.lock")):
             if item.exists():
-                os.chown(item, owner.st_uid, owner.st_gid)
+                os.chown(item, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _done(context: Context, name: str, path: Path, what: str, password: str = "") -> None:

@@ -76,7 +76,7 @@ class DomainRouter:
     :raise DomainsError: with everything that is wrong, for the operator.
     """
 
-    #: Seconds, and addresses, for which an answer is remembered.
+    #: Seconds for which an answer is remembered, and routes in all: a list has thousands.
     remember = 1.0
     remembered = 10_000
 
@@ -101,6 +101,7 @@ class DomainRouter:
         self._clock = clock
         self._aliases = aliases or Aliases()
         self._kept: dict[str, tuple[float, tuple[Route, ...]]] = {}
+        self._weight = 0
         self._outbound: IRouter = outbound or OutboundRouter()
         self._expansion = Expansion(self._domain, directory, self._outbound.route)
         self._by_name: dict[str, LocalDomain] = {}
@@ -156,7 +157,7 @@ class DomainRouter:
         try:
             await self._aliases.reload()
         finally:
-            self._kept.clear()
+            self._forget()
 
     async def trace(self, address: str) -> tuple[list[str], Sequence[Route] | Exception | None]:
         """What :meth:`route` does, in sentences, and its end.
@@ -191,9 +192,14 @@ class DomainRouter:
         return None if questions is None else drive(questions)
 
     def _keep(self, address: str, now: float, routes: tuple[Route, ...]) -> None:
-        if len(self._kept) >= self.remembered:
-            self._kept.clear()
+        if self._weight + len(routes) > self.remembered:
+            self._forget()
         self._kept[address] = (now + self.remember, routes)
+        self._weight += len(routes)
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self._weight = 0
 
     async def _keep_later(self, address: str, pending: Awaitable[tuple[Route, ...]]) -> Sequence[Route]:
         routes = await pending

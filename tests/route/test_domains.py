@@ -554,6 +554,12 @@ class TimeTests(RouterCase):
         for number in range(25):
             router.route(f"u{number}@here.test")
         self.assertLessEqual(len(router._kept), 10)
+        # What leads to many weighs as many.
+        router = self.router("all: " + ", ".join(f"u{n}@far.test" for n in range(4)), clock=self.clock)
+        router.remembered = 10
+        for number in range(10):
+            router.route(f"all+{number}@here.test")
+        self.assertLessEqual(sum(len(routes) for _, routes in router._kept.values()), 10)
 
     def test_reload(self) -> None:
         """A reload reads the aliases and forgets what was remembered."""
