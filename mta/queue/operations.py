@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, DeferredLock, gatherResults, succeed
+from twisted.internet.defer import Deferred, DeferredLock, FirstError, gatherResults, succeed
 from twisted.logger import Logger
 
 from mta.interfaces import ISpool, Result
@@ -158,7 +158,11 @@ class Operations:
         count = 0
         for start in range(0, len(unique), _PAGE):
             page = [self._start(identifier, change) for identifier in unique[start : start + _PAGE]]
-            count += sum(await gatherResults(page, consumeErrors=True))
+            try:
+                count += sum(await gatherResults(page, consumeErrors=True))
+            except FirstError as first:
+                # Why it failed is what the operator wants to know, not which was the first.
+                first.subFailure.raiseException()
         return count
 
     def _start(self, identifier: str, change: Change) -> Deferred[bool]:

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.interfaces import Route
+from mta.interfaces import Route, TemporarilyUnavailable
 from mta.model.event import Completed, DeliveredTo, Notified, Operated
 from tests.queue.fakes import LATER, NOW, OK, Bench
 
@@ -45,6 +45,13 @@ class OperationTests(SynchronousTestCase):
             ("hold", "op", "looks odd", ["x@far.test"], identifier),
             (event.action, event.by, event.reason, event.recipients, event.message),
         )
+
+    def test_trouble_of_the_disk(self) -> None:
+        """The operator is told what it is."""
+        identifier = self.put_off()
+        self.bench.spool.broken = TemporarilyUnavailable("the disk is full")
+        failed = Deferred.fromCoroutine(self.manager.hold([identifier], "op"))
+        self.assertIn("the disk is full", str(self.failureResultOf(failed, TemporarilyUnavailable).value))
 
     def test_hold_twice(self) -> None:
         identifier = self.put_off()
