@@ -203,7 +203,9 @@ def _certificate(loaded: Loaded, now: float) -> ServerContext:
 
 
 def _tls_problem(loaded: Loaded, what: str) -> Problem:
-    return Problem(loaded.file, loaded.locations.line(("tls",)), "tls", what)
+    what, _, key = what.partition("; set tls.")
+    remedy = f"name the right file in {key}" if key else "check its permissions"
+    return loaded.problem(("tls", key) if key else ("tls",), what, remedy)
 
 
 class Environment:

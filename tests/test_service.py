@@ -84,6 +84,11 @@ maildir = "{home}/{local}"
         text = '[relay]\nsmarthost = "mail.test"\nusername = "x"\n'
         self.assertEqual([(3, "relay.username")], self.found(text))
 
+    def test_certificate(self) -> None:
+        """The line is that of the file that is wrong."""
+        text = '[tls]\nkey = "none.key"\ncertificate = "none.pem"\n'
+        self.assertEqual([(3, "tls.certificate")], self.found(text))
+
     def test_endpoints(self) -> None:
         for endpoint in ("25", "tcp:foo", "tcp:99999", "smtp:25"):
             self.assertEqual([(2, "listen.mx")], self.found(f'[listen]\nmx = ["{endpoint}"]\n'), endpoint)

@@ -83,6 +83,9 @@ def _expected(error: Any, key: str, value: Any) -> tuple[str, str]:
     what = error["msg"].removeprefix("Value error, ")
     if error["type"] == "literal_error":
         what = what.replace("'", '"')
+    what = what.replace("Input should be greater than or equal to", "it is at least")
+    what = what.replace("Input should be less than or equal to", "it is at most")
+    what = what.replace("Input should be", "it is")
     return what[:1].lower() + what[1:], ""
 
 

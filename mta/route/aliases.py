@@ -112,13 +112,9 @@ class AliasFile:
         try:
             text = _read(str(self._path), marks)
         except (OSError, ValueError) as error:
-            raise AliasError(
-                [
-                    AliasProblem(
-                        str(self._path), 0, f"cannot be read: {error}", "mend the path or its permissions"
-                    )
-                ]
-            ) from None
+            what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+            problem = AliasProblem(str(self._path), 0, what, "mend the path or its permissions")
+            raise AliasError([problem]) from None
         return marks, AliasParser(str(self._path), self._domain, include, self._pipes).parse(text)
 
 

@@ -80,6 +80,7 @@ class LoadingTests(SynchronousTestCase):
             ('workers = "many"', "workers", '"auto"'),
             ("[tls]\nminimum = 1.2", "tls.minimum", '"1.2"'),
             ("domains = []", "domains", "table"),
+            ("[limits]\nrecipients = 5", "limits.recipients", "at least 100"),
             ('[relay]\nipv6 = "maybe"', "relay.ipv6", "true or false"),
             ('[relay]\nsource_address = "300.1.1.1"', "relay.source_address", "IP address"),
             ('[domains."a.test"]\nfile_mode = 600', 'domains."a.test".file_mode', "0o600"),
