@@ -23,7 +23,9 @@ run: $(STAMP)
 test-parts: $(STAMP)
 	@tools/set-up.sh parts
 
-test: test-parts
+# Set-up counts as a test that fails: whoever reads the closing line always finds one.
+test:
+	@$(MAKE) --no-print-directory test-parts || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 	@.venv/bin/python tools/run_tests.py
 
 check: $(STAMP)

@@ -17,15 +17,19 @@ BIN = Path(sys.executable).parent
 def run(*command: str) -> tuple[int, str]:
     """Run a command in the root, show what it prints, and return it."""
     print("==>", " ".join(command), flush=True)
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as process:
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            lines.append(line)
+    lines = []
+    try:
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                lines.append(line)
+    except OSError as why:
+        print(f"cannot start it: {why}; `make clean` and try again", flush=True)
+        return 127, ""
     return process.returncode, "".join(lines)
 
 

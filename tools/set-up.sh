@@ -1,43 +1,69 @@
 #!/usr/bin/env bash
 # Sets up .venv; with "parts" the real parts that end-to-end tests use, with "docs" Sphinx.
-# A fresh Debian 12 needs nothing else; it asks apt-get for what is missing.
+# As root it asks apt-get for what is missing; an ordinary user is told what it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"
-    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo -n "$@"
-    else echo "set-up: this needs root once; run: sudo $*" >&2; exit 1
-    fi
-}
+say() { echo "set-up: $*" >&2; }
+
+may_be_root() { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
 installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
-install() {
-    local missing=() package
+# The packages of those named that are not installed, in `missing`.
+look_for() {
+    missing=()
+    local package
     for package in "$@"; do installed "$package" || missing+=("$package"); done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    echo "set-up: installing ${missing[*]}"
-    # The tests start private instances; Debian's own services must not start.
-    local policy=/usr/sbin/policy-rc.d made=
+    [ ${#missing[@]} -gt 0 ]
+}
+
+# The tests start private instances; Debian's own services must not start, now or at the next boot.
+policy=/usr/sbin/policy-rc.d
+services=(postfix slapd dovecot)
+
+install() {
+    say "installing $*"
+    local service new=()
+    for service in "${services[@]}"; do
+        installed "$service" || installed "$service-core" || new+=("$service")
+    done
     if [ ! -e "$policy" ]; then
+        trap 'as_root rm -f "$policy"' EXIT
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-        as_root chmod +x "$policy"; made=1
+        as_root chmod +x "$policy"
     fi
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-    if [ -n "$made" ]; then as_root rm -f "$policy"; fi
+    # --no-remove: a mail server that somebody uses here must not give way to ours.
+    if ! as_root apt-get update -qq || ! as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-remove --no-install-recommends "$@" >/dev/null; then
+        say "apt-get could not install $*; the reason stands above"
+        exit 1
+    fi
+    if [ -d /run/systemd/system ]; then
+        for service in "${new[@]}"; do as_root systemctl disable -q "$service" 2>/dev/null || true; done
+    fi
 }
 
 if [ "${1:-}" = parts ]; then
-    install postfix swaks slapd ldap-utils dovecot-imapd dovecot-lmtpd iproute2 util-linux mount \
-        libnet-ssleay-perl libauthen-sasl-perl libio-socket-inet6-perl libnet-dns-perl
+    look_for postfix swaks slapd ldap-utils dovecot-imapd dovecot-lmtpd iproute2 util-linux mount \
+        libnet-ssleay-perl libauthen-sasl-perl libio-socket-inet6-perl libnet-dns-perl || exit 0
+    if may_be_root; then
+        install "${missing[@]}"
+    else
+        say "not installed: ${missing[*]}"
+        say "tests that need them, or root, are skipped; to install them, once, as root: $PWD/tools/set-up.sh parts"
+    fi
     exit 0
 fi
 
 pip_install() {
-    .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt \
-        --config-settings editable_mode=compat "$@"
+    if ! .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt \
+        --config-settings editable_mode=compat "$@"; then
+        say "pip could not install what is needed; the reason stands above"
+        exit 1
+    fi
 }
 
 if [ "${1:-}" = docs ]; then
@@ -45,12 +71,24 @@ if [ "${1:-}" = docs ]; then
     exit 0
 fi
 
-python=/usr/bin/python3.11
-if [ ! -x "$python" ]; then python=$(command -v python3.11 || true); fi
-if [ -z "$python" ] || ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
-    install python3 python3-venv
-    python=/usr/bin/python3
+usable() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+    # constraints.txt was made with 3.11.
+    for python in /usr/bin/python3.11 python3.11 /usr/bin/python3 python3; do
+        if usable "$python"; then return 0; fi
+    done
+    return 1
+}
+
+if ! find_python; then
+    if may_be_root; then install python3 python3-venv; fi
+    if ! find_python; then
+        say "this needs Python 3.11 or later with venv; on Debian 12, once, as root: apt-get install python3-venv"
+        exit 1
+    fi
 fi
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+# A set-up that was interrupted may have left a .venv without pip.
+.venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
 pip_install -e '.[test]'
 touch .venv/.set-up
