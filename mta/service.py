@@ -272,6 +272,7 @@ class Server:
         self._loaded = loaded
         self._checkers = checkers
         self._password = password
+        self._first = shard == 0
         self._sessions_begun = secrets.randbits(20)
         self._environment = environment = Environment(reactor, loaded)
         self._secret = load_secret(loaded.state)
@@ -468,7 +469,7 @@ class Server:
             signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self.service.reload_soon)
         )
         listen = self._loaded.settings.listen
-        if self._loaded.embedded and listen.submission:
+        if self._loaded.embedded and listen.submission and self._first:
             host = listen.submission[0].split(":")
             maildir = self._loaded.state / "mail" / "localhost" / "user"
             program = Path(sys.executable).with_name("mta")

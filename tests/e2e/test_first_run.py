@@ -86,6 +86,14 @@ class FirstRunScenario(Scenario):
         told = self.shell(process, see.partition(" && ")[0] + " --rejected").stdout
         self.assertEqual(1, told.count("wrong password"), told)
 
+    def test_two_workers(self) -> None:
+        """Password and lines are shown once, whoever serves."""
+        (self.place / "mta.toml").write_text("workers = 2\n")
+        process = self.start()
+        wait_for(lambda: process.output.count("server started: worker") == 2, "there are no two workers")
+        self.assertEqual(1, process.output.count("(shown only now)"))
+        self.assertEqual(1, process.output.count("The server is ready."))
+
     def test_only_loopback(self) -> None:
         process = self.start()
         listening = self.shell(process, "cat /proc/net/tcp /proc/net/tcp6").stdout
