@@ -24,7 +24,7 @@ def header_section(data: bytes) -> bytes:
 @lru_cache(maxsize=64)
 def _pattern(name: bytes) -> re.Pattern[bytes]:
     return re.compile(
-        rb"^" + re.escape(name) + rb"[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.IGNORECASE | re.MULTILINE
+        rb"^" + re.escape(name) + rb"[ \t]*:((?:[^\r\n]++|\r\n[ \t])*+)", re.IGNORECASE | re.MULTILINE
     )
 
 
