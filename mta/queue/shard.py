@@ -46,6 +46,7 @@ class Shard:
         """
         try:
             self.content.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._sync_names()
             lock = os.open(self.directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise TemporarilyUnavailable(
@@ -71,6 +72,17 @@ class Shard:
             os.ftruncate(lock, 0)
             os.pwrite(lock, b"%d\n" % os.getpid(), 0)
         self._lock = lock
+
+    def _sync_names(self) -> None:
+        """Make the directories themselves durable: a file in one that is lost is lost with it."""
+        for directory in (self.directory, *self.directory.parents[:2]):
+            # One that is not ours to read is not ours to lose; some file systems cannot do it.
+            with suppress(OSError):
+                entry = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    os.fsync(entry)
+                finally:
+                    os.close(entry)
 
     def release(self) -> None:
         """Let another process have it."""

@@ -231,6 +231,20 @@ class FileTests(SpoolCase):
         error = await self.assertFailure(file.finish(), TemporarilyUnavailable)
         self.assertNotIsInstance(error, SpoolFull)
 
+    async def test_directories_are_durable(self) -> None:
+        """A power cut after the first start takes no directory away with what is in it."""
+        synced: set[int] = set()
+        sync = os.fsync
+
+        def fsync(file: int) -> None:
+            synced.add(os.fstat(file).st_ino)
+            sync(file)
+
+        self.patch(os, "fsync", fsync)
+        await self.open()
+        named = (self.directory, self.directory.parent, self.directory.parent.parent)
+        self.assertEqual(set(), {path.stat().st_ino for path in named} - synced)
+
     async def test_orphans(self) -> None:
         """Files without a row go at the start; those of messages, of this run, and of others stay."""
         spool = await self.open()
