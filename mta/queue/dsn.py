@@ -36,6 +36,7 @@ _AFTER_EXPIRY = (
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\Z")
 #: Where in ``mx.example.org [192.0.2.1]`` the name ends.
 _HOST_END = re.compile(r"[\s(]|(?<=.)\[")
+_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 _MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,250}>\Z")
 
 
@@ -176,7 +177,9 @@ def _returned(notice: Notice, international: bool) -> tuple[bytes, bytes]:
     if notice.whole:
         kind = "message/global" if international else "message/rfc822"
         return original, _head(kind, "7bit" if original.isascii() else "8bit")
-    header = header_section(original[:HEADER]).replace(b"\0", b" ")
+    # BINARYMIME may hold anything; a notification is a text, and bare line ends in it could be
+    # taken for its end by a server on the way (SMTP smuggling).
+    header = _BARE.sub(b" ", header_section(original[:HEADER]))
     if header.isascii():
         kind = "message/global-headers" if international else "text/rfc822-headers"
         return header, _head(kind, "7bit")

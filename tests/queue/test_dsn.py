@@ -266,6 +266,16 @@ class HostileTests(SynchronousTestCase):
             self.assertEqual(3, len(list(parsed(data).iter_parts())))
             self.assertNotIn(b"\r\nX: y", data.partition(b"\r\n\r\n")[2].partition(b"rfc822-headers")[0])
 
+    def test_bare_line_ends(self) -> None:
+        """What BINARYMIME may hold cannot end a notification on its way."""
+        original = b"Subject: a\n.\nMAIL FROM:<x>\r.\r\nX: b\r.\n\r\n\r\n"
+        for facts in ({}, {"smtputf8": True}):
+            about = message(body="BINARYMIME", **facts)
+            for header in (original, original.replace(b"Subject: a", "Subject: ä".encode())):
+                data = compose(notice(about=about, original=header, whole=False))
+                self.assertNotRegex(data, rb"\r(?!\n)|(?<!\r)\n")
+                self.assertIn(b"MAIL FROM:", data)
+
     def test_decoded(self) -> None:
         self.assertEqual("Grüße aus Köln", decoded(b"=?utf-8?b?R3LDvMOfZQ==?= aus =?iso-8859-1?q?K=F6ln?="))
         self.assertEqual(200, len(decoded(b"x" * 5000)))
