@@ -161,7 +161,7 @@ class Attempts:
             return
         entry = job.entry
         addressees = job.addressees
-        repeat = not entry.fresh or addressees[0].attempts > 0
+        repeat = entry.doubtful or any(addressee.attempts for addressee in addressees)
         try:
             attempt = transport.deliver(Delivery(entry.message, addressees, job.sender, repeat))
             if not isinstance(attempt, Deferred):

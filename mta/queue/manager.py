@@ -94,11 +94,14 @@ class Manager:
             log=self._log,
             left=self._leave,
             due=self._wake,
+            unrecorded=self._doubt,
             admitted=self.admitted,
         )
         self._attempts = Attempts(reactor, self._destinations, log=self._log, ended=self._rounds.ended)
         self._operations = Operations(self, reactor, spool, self._notifier)
         self._started = False
+        #: Messages with ids up to this one may have been attempted without our knowing.
+        self._doubtful = ""
         #: Whether something may be due on disk that is not in the window.
         self._behind = False
         self._claiming = False
@@ -112,6 +115,7 @@ class Manager:
 
     def start(self) -> None:
         """Begin to claim and to deliver."""
+        self._doubt()
         self._started = True
         self._behind = True
         self._refill()
@@ -323,7 +327,12 @@ class Manager:
             return False
         now = self._reactor.seconds()
         due = [one for one in message.addressees if one.state == "queued" and one.due <= now]
-        return self._spread(Entry(message, False, cost_of(message)), due, now)
+        doubtful = identifier <= self._doubtful
+        return self._spread(Entry(message, False, cost_of(message), doubtful), due, now)
+
+    def _doubt(self) -> None:
+        """Have every message that there is looked for before it is delivered again."""
+        self._doubtful = self._spool.new_id()
 
     def _fall_behind(self) -> None:
         """Something is due on disk for which there is no room in the window now."""

@@ -34,6 +34,7 @@ class Rounds:
     :param log: where trouble is told.
     :param left: told of an entry whose round has ended, and is recorded.
     :param due: told when something is due that was put off.
+    :param unrecorded: told when there was an attempt of which nothing is on disk.
     :param admitted: told of notifications after their commit.
     :ivar records: records that the spool has not confirmed.
     :ivar schedule: when to try again; may be replaced at any time.
@@ -42,6 +43,7 @@ class Rounds:
 
     __slots__ = (
         "_admitted",
+        "_doubt",
         "_due",
         "_left",
         "_log",
@@ -62,6 +64,7 @@ class Rounds:
         log: Logger,
         left: Callable[[Entry], None],
         due: Callable[[float], None],
+        unrecorded: Callable[[], None],
         admitted: Callable[[Message], None],
     ) -> None:
         self._reactor = reactor
@@ -70,6 +73,7 @@ class Rounds:
         self._log = log
         self._left = left
         self._due = due
+        self._doubt = unrecorded
         self._admitted = admitted
         self.records = 0
         self.schedule = Schedule([60.0], 0.0, lambda: 0.5)
@@ -209,6 +213,7 @@ class Rounds:
     def _unrecorded(self, failure: Failure, entry: Entry) -> None:
         # On disk it stands as before, so it is tried again: twice rather than not at all.
         self._log.failure("An attempt of {id} was not recorded", failure, id=entry.message.id)
+        self._doubt()
         self._confirmed(entry)
         self._due(self._reactor.seconds() + _AFTER_TROUBLE)
 

@@ -70,6 +70,8 @@ class Entry:
 
     :ivar message: the message, with everybody who waits.
     :ivar fresh: whether it was admitted by this process, and this is its first round.
+    :ivar doubtful: whether there may have been an attempt of which nothing is on disk: by a
+        process that is gone, or one that could not be recorded.
     :ivar octets: memory it takes.
     :ivar jobs: jobs that have not ended.
     :ivar records: records that the spool has not confirmed.
@@ -78,11 +80,22 @@ class Entry:
     :ivar ended: fires when the round has ended, where somebody waits for that.
     """
 
-    __slots__ = ("ended", "fresh", "jobs", "message", "octets", "records", "reports", "waiting")
+    __slots__ = (
+        "doubtful",
+        "ended",
+        "fresh",
+        "jobs",
+        "message",
+        "octets",
+        "records",
+        "reports",
+        "waiting",
+    )
 
-    def __init__(self, message: Message, fresh: bool, octets: int) -> None:
+    def __init__(self, message: Message, fresh: bool, octets: int, doubtful: bool = False) -> None:
         self.message = message
         self.fresh = fresh
+        self.doubtful = doubtful
         self.octets = octets
         self.jobs = 0
         self.records = 0

@@ -52,6 +52,20 @@ class DeliveryTests(SynchronousTestCase):
         self.assertEqual({}, bench.spool.messages)
         self.assertTrue(bench.relay.deliveries[0].repeat)
 
+    def test_what_had_no_room_was_not_tried(self) -> None:
+        """It is read from the disk for its first attempt, which nobody can have made before."""
+        bench = Bench(window_messages=10)
+        bench.manager.start()
+        bench.relay.default = None
+        for _ in range(15):
+            bench.send("x@far.test")
+        bench.relay.default = OK
+        while bench.relay.waiting:
+            bench.relay.end()
+        bench.run(5)
+        self.assertTrue(any(bench.spool.claims))
+        self.assertEqual([False] * 15, [one.repeat for one in bench.relay.deliveries])
+
     def test_repeat(self) -> None:
         self.bench.relay.default = LATER
         self.bench.send("x@far.test")
