@@ -14,11 +14,13 @@ class Connections:
 
     :param limits: how many there may be; may be replaced at any time.
     :ivar total: sessions that count at present.
+    :ivar local: sessions of this machine, which have a count of their own.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.total = 0
+        self.local = 0
         self._clients: dict[str, int] = {}
 
     def enter(self, address: str, hostname: str) -> Reply | None:
@@ -43,6 +45,23 @@ class Connections:
             self._clients[key] = own + 1
         self.total += 1
         return None
+
+    def enter_local(self, hostname: str) -> Reply | None:
+        """Somebody on this machine has connected: nobody from elsewhere can shut them out, but
+        neither can they take all descriptors.
+
+        :return: ``None`` if they may stay, and :meth:`leave_local` must be called once.
+        """
+        limit = self.limits.connections_per_client
+        if self.local >= limit:
+            reply = REPLIES.reply("too-many-from-client", hostname=hostname, client="this machine")
+            return _because(reply, {"sessions": self.local, "limit": limit})
+        self.local += 1
+        return None
+
+    def leave_local(self) -> None:
+        """Somebody on this machine has gone."""
+        self.local -= 1
 
     def leave(self, address: str) -> None:
         """A client that was let in has gone."""

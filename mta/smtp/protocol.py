@@ -131,9 +131,13 @@ class SmtpProtocol(ESMTP):
             self._direct = True
             # Replies that wait for different answers must not wait for acknowledgements too.
             transport.setTcpNoDelay(True)
-        # Mail from this machine cannot be shut out by what comes from elsewhere.
-        if premises.connections is not None and terms.role != "local":
-            refusal = premises.connections.enter(client.address, terms.hostname)
+        counts = premises.connections
+        if counts is not None:
+            # Mail from this machine cannot be shut out by what comes from elsewhere.
+            if terms.role == "local":
+                refusal = counts.enter_local(terms.hostname)
+            else:
+                refusal = counts.enter(client.address, terms.hostname)
             if refusal is not None:
                 self._turn_away(refusal)
                 return
@@ -178,7 +182,10 @@ class SmtpProtocol(ESMTP):
         session.connection_lost()
         if self._counted and premises.connections is not None:
             self._counted = False
-            premises.connections.leave(session.client.address)
+            if session.terms.role == "local":
+                premises.connections.leave_local()
+            else:
+                premises.connections.leave(session.client.address)
         premises.sessions.discard(self)
         if premises.empty is not None and not premises.sessions:
             empty, premises.empty = premises.empty, None

@@ -301,17 +301,33 @@ class ConnectionTests(SynchronousTestCase):
         d.connect()
         self.assertEqual(9, d.events[-1].evidence["since_last_event"])
 
-    def test_local(self) -> None:
-        """Mail of this machine comes in always, and has no address."""
-        connections = Connections(limits(connections=1))
-        Dialogue(connections=connections)
+    def local(self, connections: Connections) -> Dialogue:
+        """A program on this machine."""
         d = Dialogue("local", connections=connections, connect=False)
         d.protocol = d.factory.buildProtocol(UNIXAddress(b"/run/x"))
         d.transport = StringTransport(hostAddress=UNIXAddress(b"/run/x"), peerAddress=UNIXAddress(None))
         d.protocol.makeConnection(d.transport)
+        return d
+
+    def test_local(self) -> None:
+        """Mail of this machine comes in whoever else is here, and has no address."""
+        connections = Connections(limits(connections=1))
+        Dialogue(connections=connections)
+        d = self.local(connections)
         self.assertEqual("220", d.heard()[:3])
         self.assertEqual("", d.protocol.session.client.address)
         d.hello("localhost").begin()
+
+    def test_too_many_local(self) -> None:
+        """But one program that goes wild does not take everybody's descriptors."""
+        connections = Connections(limits(connections_per_client=2))
+        first, second, third = (self.local(connections) for _ in range(3))
+        self.assertEqual(["220", "220", "421"], [d.heard()[:3] for d in (first, second, third)])
+        third.protocol.connectionLost()
+        first.protocol.connectionLost()
+        self.assertEqual(1, connections.local)
+        self.assertEqual("220", self.local(connections).heard()[:3])
+        self.assertEqual("220", Dialogue(connections=connections).greeting[:3])
 
 
 class DocumentationTests(SynchronousTestCase):
