@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import re
 import shutil
 import socket
@@ -198,9 +199,10 @@ def _report(plan: Plan, written: list[Path], file: Path, password: str, context:
     program = _called()
     config = "" if file.parent == Path.cwd() or str(file) == "/etc/mta/mta.toml" else f" --config {file}"
     commands = [
-        f"{program}{config} check",
-        f"twistd --nodaemon --pidfile= mta{config}",
+        *_service_user(plan, file),
         *([] if plan.user else [f"{program}{config} user add postmaster@{plan.domains[0]}"]),
+        f"{program}{config} check",
+        f"{program.removesuffix('mta')}twistd --nodaemon --pidfile={_dropping(plan)} mta{config}",
         f"{program}{config} test postmaster@{plan.domains[0]}",
     ]
     if out.as_json:
@@ -225,6 +227,23 @@ def _report(plan: Plan, written: list[Path], file: Path, password: str, context:
     out.line("\nThen:\n")
     for command in commands:
         out.line(f"    {command}")
+
+
+def _dropping(plan: Plan) -> str:
+    """What has twistd give up root once it has the low ports."""
+    return f" --uid {_USER} --gid {_USER}" if os.geteuid() == 0 and not plan.unprivileged else ""
+
+
+def _service_user(plan: Plan, file: Path) -> list[str]:
+    """A line that makes the server's user, where it is needed and missing."""
+    if not _dropping(plan):
+        return []
+    try:
+        pwd.getpwnam(_USER)
+    except KeyError:
+        made = f"useradd --system --user-group --home-dir /var/lib/mta --shell /usr/sbin/nologin {_USER}"
+        return [f"{made} && chown {_USER}:{_USER} {file.with_name('users')} && chgrp {_USER} {file}"]
+    return []
 
 
 def _called() -> str:

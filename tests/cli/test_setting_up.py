@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,46 @@ class InitTests(SettingUpCase):
         self.assertIn(("_dmarc.example.org.", "TXT"), records)
         self.assertIn("PTR", [kind for _, kind in records])
         self.assertTrue(any("twistd" in line for line in value["next"]))
+
+    def test_next_lines(self) -> None:
+        """An account before the start, and every program from where this one is, if no path leads there."""
+        program = self.place / "bin" / "mta"
+        self.patch(sys, "argv", [str(program)])
+        with mock.patch("mta.cli.init.shutil.which", return_value=None):
+            lines = self.init("--json").json["next"]
+        self.assertEqual(
+            ["user", "check", "--nodaemon", "test"],
+            [re.split(" --config \\S+ ?| ", line, maxsplit=1)[1].split()[0] for line in lines],
+        )
+        self.assertEqual([str(program)] * 2, [line.split()[0] for line in lines[:2]])
+        self.assertEqual(str(program.with_name("twistd")), lines[2].split()[0])
+        with mock.patch("mta.cli.init.shutil.which", return_value="/usr/bin/mta"):
+            lines = self.init("--json", "--force").json["next"]
+        self.assertEqual(["mta", "mta", "twistd", "mta"], [line.split()[0] for line in lines])
+
+    def test_drops_root(self) -> None:
+        """A server with low ports starts as root and goes on as a user of its own, which is made first."""
+        given = (
+            "--directory",
+            str(self.place),
+            "--hostname",
+            "mx.example.org",
+            "--non-interactive",
+            "--json",
+        )
+        self.patch(os, "geteuid", lambda: 0)
+        with mock.patch("mta.cli.init.shutil.chown"), mock.patch("mta.cli.init.pwd.getpwnam") as known:
+            lines = self.mta("init", *given).json["next"]
+            self.assertEqual([], [line for line in lines if "useradd" in line])
+            self.assertTrue(any("twistd --nodaemon --pidfile= --uid mta --gid mta mta" in x for x in lines))
+            known.side_effect = KeyError
+            lines = self.mta("init", *given, "--force").json["next"]
+        self.assertIn("useradd --system", lines[0])
+        self.assertIn(f"chown mta:mta {self.place / 'users'}", lines[0])
+        self.assertIn(f"chgrp mta {self.file}", lines[0])
+        self.assertTrue(any("--uid mta --gid mta mta" in line for line in lines))
+        # Low ports are not asked for: nobody has to be root.
+        self.assertFalse(any("--uid" in line for line in self.init("--json", "--force").json["next"]))
 
     def test_never_overwrites(self) -> None:
         self.init("--user", "ann")
