@@ -465,6 +465,10 @@ class SpoolFull(TemporarilyUnavailable):
     """There is no space left for the spool."""
 
 
+class Undecided(TemporarilyUnavailable):
+    """Nobody knows yet whether it was kept; its content file must stay."""
+
+
 @dataclass(slots=True)
 class Result:
     """What the manager wants recorded about one attempt.
@@ -485,10 +489,7 @@ class Result:
 
 
 class ISpool(Interface):
-    """Keeps messages and the journal; everything it answers is on disk.
-
-    All methods may be called from the reactor thread only and never block it.
-    """
+    """Keeps messages and the journal, without blocking; everything it answers is on disk."""
 
     def start() -> Awaitable[None]:
         """Open, migrate, recover: in constant time.
@@ -508,8 +509,7 @@ class ISpool(Interface):
     def admit(message: Message, events: Iterable[Event]) -> Awaitable[None]:
         """Keep a message; answers after the commit.
 
-        :raise SpoolFull: nothing was kept.
-        :raise TemporarilyUnavailable: nothing was kept.
+        :raise TemporarilyUnavailable: nothing was kept, unless it is :class:`Undecided`.
         """
 
     def record(result: Result) -> Awaitable[None]:
@@ -547,8 +547,7 @@ class ISpool(Interface):
 class IQueue(Interface):
     """What an operator may do with one shard's queue; ``mta.queue`` provides it.
 
-    Each act is an ``Operated`` event.  Messages are named by queue id; ids
-    that are not in the queue are passed over.  ``by`` is who did it.
+    Each act is an ``Operated`` event.  Ids not in the queue are passed over; ``by`` did it.
     """
 
     def hold(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:

@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from mta.intake.submission import missing_fields
 from mta.intake.trace import received_field
-from mta.interfaces import Facts, IIncoming, SpoolFull, TemporarilyUnavailable, settle
+from mta.interfaces import Facts, IIncoming, SpoolFull, TemporarilyUnavailable, Undecided, settle
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope
 from mta.model.event import Received
@@ -113,6 +113,8 @@ class Incoming:
         try:
             await reception.spool.admit(message, (event,))
         except TemporarilyUnavailable as trouble:
+            if isinstance(trouble, Undecided):
+                self._file = None  # Should the row be there after all, its content must be.
             self.abort()
             return self._trouble(trouble)
         self._file = None  # It is the spool's from here on.

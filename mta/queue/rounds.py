@@ -133,6 +133,7 @@ class Rounds:
 
         def failed(failure: Failure) -> None:
             self._log.failure("The end of message {id} was not recorded", failure, id=entry.message.id)
+            self._doubt()
 
         def confirmed(_: None) -> None:
             self._confirmed(entry)

@@ -201,12 +201,16 @@ def apply(connection: sqlite3.Connection, works: Iterable[Work], totals: Totals)
     return files
 
 
-def forget(connection: sqlite3.Connection, ids: Iterable[int], totals: Totals) -> None:
-    """Take messages out again that were never to be in, with their events."""
+def forget(connection: sqlite3.Connection, ids: Iterable[int], totals: Totals) -> list[str]:
+    """Take messages out again that were never to be in, with their events.
+
+    :return: the content files that nobody needs now.
+    """
     rows = [(number,) for number in ids]
-    _delete_messages(connection, rows, totals)
+    files = _delete_messages(connection, rows, totals)
     _DELETE_EVENTS.run(connection, rows)
     write_totals(connection, totals)
+    return files
 
 
 def _delete_messages(connection: sqlite3.Connection, ids: list[tuple[int]], totals: Totals) -> list[str]:

@@ -33,10 +33,12 @@ class Work:
     :ivar events: what sinks are told afterwards.
     :ivar octets: about how much it writes.
     :ivar error: why it was not kept; ``None`` if it was.
+    :ivar answered: whether that is decided, and told.
     """
 
     __slots__ = (
         "addressees",
+        "answered",
         "changed",
         "complete",
         "deferred",
@@ -61,6 +63,7 @@ class Work:
         self.events: list[Event] = []
         self.octets = EVENT_WEIGHT
         self.error: Exception | None = None
+        self.answered = False
 
     def add_message(self, message: Message) -> None:
         """Insert a message with its addressees.

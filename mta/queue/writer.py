@@ -21,7 +21,7 @@ from time import monotonic
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from mta.interfaces import SpoolFull, TemporarilyUnavailable
+from mta.interfaces import SpoolFull, TemporarilyUnavailable, Undecided
 from mta.model.event import Event, Server
 from mta.queue.housekeeping import IDLE, Housekeeping
 from mta.queue.schema import DATABASE, SchemaError
@@ -58,13 +58,14 @@ class Reschedule:
     :ivar error: why it was given up.
     """
 
-    __slots__ = ("count", "deferred", "due", "error")
+    __slots__ = ("answered", "count", "deferred", "due", "error")
 
     def __init__(self, due: float) -> None:
         self.due = due
         self.deferred: Deferred[int] = Deferred()
         self.count = 0
         self.error: Exception | None = None
+        self.answered = False
 
 
 class Writer:
@@ -170,7 +171,7 @@ class Writer:
             except Exception as error:
                 # Whatever it is, mail must go on.
                 self.log.failure("The spool's writer failed in a way that it should not")
-                self._enter_trouble(error, batch)
+                self._enter_trouble(error, [work for work in batch if not work.answered])
         self._finish()
 
     def _next_batch(self) -> tuple[list[Work], bool]:
@@ -221,7 +222,7 @@ class Writer:
         for chore in self._chores:
             chore.error = TemporarilyUnavailable("the server stops")
         if self._retained or self._chores:
-            self._answer([*self._retained, *self._chores], [])
+            self._tell([*self._retained, *self._chores], [])
         if self.trouble is None:
             with suppress(sqlite3.Error):
                 self._house.write_keys(self._open_connection(), self._totals)
@@ -250,6 +251,12 @@ class Writer:
             self._house.after_batch(self._open_connection(), self._totals)
         except (sqlite3.Error, OSError) as error:
             self._enter_trouble(error)
+
+    def _tell(self, works: Sequence[Work | Reschedule], files: list[str]) -> None:
+        """Answer for these; not to be touched any more, the reactor reads them."""
+        for work in works:
+            work.answered = True
+        self._answer(works, files)
 
     def _commit(self, works: Sequence[Work]) -> None:
         """Keep all of it in one transaction, and answer.
@@ -280,7 +287,7 @@ class Writer:
                     remember(number, keys)
         self._totals = totals
         self._patience = IDLE
-        self._answer(works, files)
+        self._tell(works, files)
 
     def _took_effect(self, serial: int, works: Sequence[Work]) -> bool:
         """Whether the transaction of this number is on disk although COMMIT failed."""
@@ -299,7 +306,7 @@ class Writer:
             "The spool cannot keep a piece of work: {error}", error=f"{type(error).__name__}: {error}"
         )
         work.error = TemporarilyUnavailable(f"it cannot be kept: {error}")
-        self._answer([work], [])
+        self._tell([work], [])
 
     def _reschedule(self) -> None:
         chore = self._chores[0]
@@ -314,21 +321,22 @@ class Writer:
         chore.count += count
         if not count:
             del self._chores[0]
-            self._answer([chore], [])
+            self._tell([chore], [])
 
     # --- in trouble ----------------------------------------------------------
 
     def _set_aside(self, works: Sequence[Work]) -> None:
         """Refuse what others still have, remember what only we have."""
+        undecided = set(map(id, self._unresolved[1])) if self._unresolved is not None else set()
         refused = []
         for work in works:
             if work.essential:
                 self._retained.append(work)
             else:
-                work.error = self.trouble
+                work.error = Undecided(str(self.trouble)) if id(work) in undecided else self.trouble
                 refused.append(work)
         if refused:
-            self._answer(refused, [])
+            self._tell(refused, [])
 
     def _enter_trouble(self, error: Exception, works: Sequence[Work] = ()) -> None:
         trouble = trouble_of(error, self._path)
@@ -386,12 +394,13 @@ class Writer:
         if self._totals.serial == serial:
             kept = [work for work in works if work.essential]
             refused = [row[0] for work in works if not work.essential for row in work.messages]
+            files: list[str] = []
             if refused:
                 # Their clients were told to come again.
                 totals = self._totals.copy()
                 connection.execute("BEGIN IMMEDIATE")
                 try:
-                    forget(connection, refused, totals)
+                    files = forget(connection, refused, totals)
                     connection.execute("COMMIT")
                 except BaseException:
                     _roll_back(connection)
@@ -399,7 +408,7 @@ class Writer:
                 self._totals = totals
             done = set(map(id, kept))
             self._retained = [work for work in self._retained if id(work) not in done]
-            self._answer(kept, [])
+            self._tell(kept, files)
         self._unresolved = None
 
     def _event(self, what: str, detail: str) -> Event:

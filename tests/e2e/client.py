@@ -89,17 +89,25 @@ class Load:
     :param threads: connections at the same time.
     :param name: stands in every id.
     :param large: of so many messages one is large; 0 for none.
+    :param pace: messages a second, of all threads together; 0 for as many as there may be.
     :ivar acknowledged: ids in messages that got their 250, with their recipient.
     :ivar sent: how many ids were tried.
     """
 
     def __init__(
-        self, port: int, recipients: list[str], threads: int = 8, name: str = "id", large: int = 0
+        self,
+        port: int,
+        recipients: list[str],
+        threads: int = 8,
+        name: str = "id",
+        large: int = 0,
+        pace: float = 0,
     ) -> None:
         self._port, self._recipients, self._name, self._large = port, recipients, name, large
         self.acknowledged: dict[str, str] = {}
         self.refused: list[bytes] = []
         self.sent = 0
+        self._pause = threads / pace if pace else 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
@@ -112,6 +120,8 @@ class Load:
                 with Speaker(self._port, 20) as speaker:
                     while not self._stop.is_set():
                         self._one(speaker)
+                        if self._pause:
+                            self._stop.wait(self._pause)
             except OSError:
                 # The server is gone for the moment; do not spin.
                 self._stop.wait(0.02)

@@ -1,4 +1,4 @@
-"""The same work again and again: memory and file descriptors do not grow.
+"""The same work again and again, at a pace that leaves no queue: memory and descriptors do not grow.
 
 ``MTA_SOAK`` is for how many seconds; ``make soak`` makes it 600.
 """
@@ -28,7 +28,7 @@ class SoakScenario(Scenario):
         )
         self.part(server).start()
         ways = ["anna@example.org", "ben@example.org", "far@remote.test"]
-        load = self.part(Load(server.ports["mx"], ways, threads=4))
+        load = self.part(Load(server.ports["mx"], ways, threads=4, pace=300))
         half = time.monotonic() + SECONDS / 2
         wait_for(lambda: time.monotonic() > half, "the clock stands", SECONDS + 10)
         memory, files = server.memory(), self._files(server)

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.intake.reception import MOST_ADDRESSEES, Reception
-from mta.interfaces import Facts, Route, RouteError, SpoolFull, TemporarilyUnavailable
+from mta.interfaces import Facts, Route, RouteError, SpoolFull, TemporarilyUnavailable, Undecided
 from mta.judge.pipeline import Pipeline
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope, Recipient
@@ -350,6 +350,12 @@ class ReceptionTests(SynchronousTestCase):
         reception = self.reception(SaysOf("message", tag), inline=10)
         self.assertRaises(self.failureException, self.send, reception, "ann@local.test")
         self.assertTrue(self.spool.files[0].aborted)
+
+    def test_a_file_stays_while_its_message_may_be_in_the_queue(self) -> None:
+        for trouble, aborted in [(TemporarilyUnavailable("EIO"), True), (Undecided("EIO"), False)]:
+            self.spool.trouble = trouble
+            (reply,) = self.send(self.reception(inline=10), "ann@local.test")
+            self.assertEqual((451, aborted), (reply.code, self.spool.files[-1].aborted))
 
     def test_connect_and_hello(self) -> None:
         defer = Verdict("defer", reason="later")

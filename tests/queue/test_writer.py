@@ -12,7 +12,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.interfaces import SpoolFull, TemporarilyUnavailable
+from mta.interfaces import SpoolFull, TemporarilyUnavailable, Undecided
 from mta.model.event import Server
 from mta.queue import schema
 from mta.queue import writer as writing
@@ -199,13 +199,22 @@ class TroubleTests(SpoolCase):
         await spool.admit(old, ())
         sink = Sink()
         spool.subscribe(sink)
+        name = spool.new_id()
+        file = spool.create_file(name)
+        file.write(b"x" * 70000)
+        content = await file.finish()
         self.faults.commit_takes_effect = True
         self.faults.fail = {"COMMIT": BROKEN, "SELECT": BROKEN}
         self.faults.opening = BROKEN
-        new = message(spool.new_id())
+        new = message(name, content=content)
         admitted = spool.admit(new, (received(new),))
+        spool.note([Server(at=NOW, what="x")])
+        await self.assertFailure(admitted, Undecided)
         recorded = spool.record(delivered(old))
-        await self.assertFailure(admitted, TemporarilyUnavailable)
+        self.assertTrue(file.path.exists())
+        # What comes from now on is not kept, that much is known.
+        late = await self.assertFailure(spool.admit(message(spool.new_id()), ()), TemporarilyUnavailable)
+        self.assertNotIsInstance(late, Undecided)
         self.faults.fail = {}
         self.faults.opening = None
         await recorded
@@ -215,8 +224,31 @@ class TroubleTests(SpoolCase):
         kinds = [kind for (kind,) in self.rows("SELECT kind FROM events ORDER BY id")]
         self.assertEqual(1, kinds.count("delivered"))
         self.assertEqual(0, kinds.count("received"))
+        self.assertEqual([(1,)], self.rows("SELECT count(*) FROM events WHERE payload LIKE '%\"x\"%'"))
         self.assertEqual(1, sink.kinds.count("delivered"))
-        await spool.admit(new, (received(new),))
+        again = message(spool.new_id())
+        await spool.admit(again, (received(again),))
+        await spool.stop()
+        self.assertFalse(file.path.exists())
+
+    async def test_fault_of_the_program_behind_the_commit(self) -> None:
+        """Whoever was answered is not answered again, and the others of the batch are."""
+        spool = await self.faulty()
+        first, second = (spool.admit(message(spool.new_id()), ()) for _ in range(2))
+        calls: list[int] = []
+
+        def broken(*_: object) -> None:
+            calls.append(1)
+            if len(calls) == 1:
+                raise ZeroDivisionError
+
+        self.patch(spool._writer._house, "after_batch", broken)
+        await gatherResults([first, second])
+        while spool._writer.trouble is None:
+            await deferLater(reactor, 0.001)
+        await self.well(spool)
+        await spool.admit(message(spool.new_id()), ())
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
 
     async def test_bad_work_in_trouble(self) -> None:
         """A record that can never be kept does not keep the others from being kept."""
