@@ -61,9 +61,12 @@ class LdapSearches:
         if "@" not in name and settings.domain:
             name = f"{name}@{settings.domain}"
         if settings.bind_dn_template:
+            if "@" not in name:
+                # Bound without a search, it would be an account that no address belongs to.
+                raise UnknownAccount("ldap: the name has no @, and no domain is set to complete it")
             if not self._pool.bind(fill(settings.bind_dn_template, name, "dn"), password):
                 raise UnauthorizedLogin("ldap: invalid credentials")
-            return str(parse_address(name)).lower() if "@" in name else name.lower()
+            return str(parse_address(name)).lower()
         found = self._one(settings.login_filter or settings.filter, name, [settings.mail])
         if found is None:
             bare = "" if "@" in name else "; the name has no @, and no domain is set to complete it"

@@ -17,7 +17,8 @@ def names(text: str) -> list[str]:
 
 
 def _name(line: str) -> str:
-    return "" if line.lstrip().startswith("#") else line.strip().partition(":")[0]
+    name, colon, _ = line.strip().partition(":")
+    return name if colon and not name.startswith("#") else ""
 
 
 def added(text: str, name: str, stored: str) -> str:

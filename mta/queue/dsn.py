@@ -36,6 +36,8 @@ _AFTER_EXPIRY = (
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\Z")
 #: Where in ``mx.example.org [192.0.2.1]`` the name ends.
 _HOST_END = re.compile(r"[\s(]|(?<=.)\[")
+#: Octets behind which a line is folded that is too long (RFC 5321, 4.5.3.1.6: 998 and CRLF).
+_LONG = re.compile(rb"([^\r\n]{896,900})(?=[^\r\n\x80-\xbf][^\r\n]{98})")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 _MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,250}>\Z")
 
@@ -122,6 +124,11 @@ def compose(notice: Notice) -> bytes:
     )
 
 
+def has_long_lines(data: bytes) -> bool:
+    """Whether a line is longer than every server takes (RFC 5321, 4.5.3.1.6)."""
+    return re.search(rb"[^\r\n]{999}", data) is not None
+
+
 def _ended(part: bytes) -> bytes:
     return part if part.endswith(b"\r\n") else part + b"\r\n"
 
@@ -180,6 +187,8 @@ def _returned(notice: Notice, international: bool) -> tuple[bytes, bytes]:
     # BINARYMIME may hold anything; a notification is a text, and bare line ends in it could be
     # taken for its end by a server on the way (SMTP smuggling).
     header = _BARE.sub(b" ", header_section(original[:HEADER]))
+    # Some servers take longer lines than others; no bounce is to be refused for them.
+    header = _LONG.sub(rb"\1\r\n ", header)
     if header.isascii():
         kind = "message/global-headers" if international else "text/rfc822-headers"
         return header, _head(kind, "7bit")

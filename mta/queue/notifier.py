@@ -19,7 +19,7 @@ from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Discarded, Event, Notified, Received
 from mta.model.header import header_section
 from mta.model.message import Addressee, Content, InlineContent, Message
-from mta.queue.dsn import HEADER, Notice, compose
+from mta.queue.dsn import HEADER, Notice, compose, has_long_lines
 from mta.queue.rerouting import REROUTE
 from mta.queue.settlement import Report, wants_failure
 
@@ -249,7 +249,7 @@ class Notifier:
                 # The message fails anyway; what is known of it is told without it.
                 self.log.failure("The content of {id} cannot be read for a notification", id=message.id)
                 return message.trace, False
-        if wanted and b"\0" not in data:
+        if wanted and b"\0" not in data and not has_long_lines(data):
             return message.trace + data, True
         return message.trace + header_section(data[:HEADER]), False
 

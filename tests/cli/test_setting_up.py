@@ -207,6 +207,10 @@ class UserTests(SettingUpCase):
         self.user("remove", "ann@example.org")
         self.assertEqual([], self.user("list", "--json").json)
 
+    def test_only_accounts_are_listed(self) -> None:
+        self.users.write_text("# people\n\nann@example.org:{PLAIN}secret\nnonsense\n")
+        self.assertEqual(["ann@example.org"], self.user("list", "--json").json)
+
     def test_generated(self) -> None:
         """Shown once, kept as a hash."""
         value = self.user("add", "ann@example.org", "--json").json

@@ -60,6 +60,9 @@ class LdapScenario(TestCase):
         self.assertEqual(await self.log_in(ldap, "anna@example.org", "anna-secret"), "anna@example.org")
         with self.assertRaises(UnauthorizedLogin):
             await self.log_in(ldap, "anna,ou=people@example.org", "anna-secret")
+        # Without a domain it would be an account that no address belongs to.
+        with self.assertRaisesRegex(UnauthorizedLogin, "no domain is set"):
+            await self.log_in(ldap, "anna", "anna-secret")
 
     async def test_ldaps(self) -> None:
         ldap = self.identity(uri=self.slapd.tls_uri, start_tls=False)

@@ -266,6 +266,15 @@ class HostileTests(SynchronousTestCase):
             self.assertEqual(3, len(list(parsed(data).iter_parts())))
             self.assertNotIn(b"\r\nX: y", data.partition(b"\r\n\r\n")[2].partition(b"rfc822-headers")[0])
 
+    def test_long_lines(self) -> None:
+        """A server that took the message's lines may give them to one that would not."""
+        for value in (b"x" * 5000, b"word " * 1000, "ä".encode() * 3000):
+            original = b"Subject: " + value + b"\r\nMessage-ID: <m1@home.test>\r\n\r\n"
+            data = compose(notice(original=original, whole=False))
+            self.assertLessEqual(max(map(len, data.split(b"\r\n"))), 998)
+            header = list(parsed(data).iter_parts())[2].get_content()
+            self.assertIn("m1@home.test", header)
+
     def test_bare_line_ends(self) -> None:
         """What BINARYMIME may hold cannot end a notification on its way."""
         original = b"Subject: a\n.\nMAIL FROM:<x>\r.\r\nX: b\r.\n\r\n\r\n"

@@ -197,6 +197,10 @@ class ReturnedTests(SynchronousTestCase):
         self.assertNotIn(b"Hello", self.returned("FULL", CONTENT, body="BINARYMIME"))
         self.assertNotIn(b"Hello", self.returned("FULL", CONTENT + b"\0"))
 
+    def test_long_lines(self) -> None:
+        self.assertIn(b"Hello", self.returned("FULL", CONTENT + b"x" * 998))
+        self.assertNotIn(b"Hello", self.returned("FULL", CONTENT + b"x" * 999))
+
     def test_eight_bit(self) -> None:
         self.assertIn("grün".encode(), self.returned("FULL", CONTENT + "grün".encode()))
 
