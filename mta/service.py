@@ -2,8 +2,7 @@
 
 :func:`make` gives twistd its service: a :class:`~mta.worker.Worker`, or with
 ``workers = N`` a :class:`~mta.supervisor.Supervisor` that starts N of them.
-:func:`check` and :func:`examine` join the same parts without a server, for
-``mta check`` and ``mta test``.
+:mod:`mta.examination` joins the same parts without a server.
 """
 
 from __future__ import annotations
@@ -12,29 +11,26 @@ import os
 import secrets
 import signal
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from twisted.application.service import IService, MultiService
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.python.threadpool import ThreadPool
 
 from mta.api.control import ControlApi
 from mta.api.health import health_site
-from mta.certificate import CertificateError, ServerContext, self_signed
+from mta.certificate import CertificateError
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
+from mta.environment import ROLES, Environment, endpoints, server_certificate
+from mta.examination import problems_of, rehearse_with
 from mta.first_run import announcement, first_account, welcome
 from mta.identity.passwd import add_user
 from mta.identity.secret import load_secret
 from mta.intake.reception import Reception
-from mta.intake.rehearsal import rehearse
-from mta.interfaces import ISpool, PluginContext, TemporarilyUnavailable
+from mta.interfaces import TemporarilyUnavailable
 from mta.journal.log import LogSink
 from mta.journal.reader import JournalReader
 from mta.listener import Listener
@@ -45,9 +41,6 @@ from mta.plugins import Kinds
 from mta.queue.manager import Manager
 from mta.queue.reader import QueueReader
 from mta.queue.spool import Spool
-from mta.route.exchangers import Exchangers
-from mta.route.own_addresses import OwnAddresses
-from mta.route.resolver import Resolver
 from mta.smtp.connections import Connections
 from mta.smtp.factory import SmtpFactory
 from mta.supervisor import Leash, Supervisor
@@ -55,7 +48,6 @@ from mta.worker import UnixSocket, Worker
 
 _log = Logger()
 
-ROLES = ("mx", "submission", "submissions", "lmtp")
 #: Settings that are read once, when the server starts.
 _FIXED = ("hostname", "state", "workers", "listen", "dns", "journal", "log")
 
@@ -107,7 +99,7 @@ def make(
     problems = [problem for problem in problems_of(loaded, checkers) if problem.severity == "error"]
     if problems:
         raise ConfigurationError(problems)
-    listeners = [Listener(reactor, role, description) for role, description in _endpoints(loaded)]
+    listeners = [Listener(reactor, role, description) for role, description in endpoints(loaded)]
     return Supervisor(reactor, workers, listeners, arguments, relay_log)
 
 
@@ -160,90 +152,10 @@ def _prepare(loaded: Loaded) -> None:
         raise ConfigurationError([Problem(loaded.file, line, "state", what, remedy)]) from None
 
 
-def _state_problems(loaded: Loaded) -> list[Problem]:
-    """Whether the state directory is one, or could be made."""
-    place = next(path for path in (loaded.state, *loaded.state.parents) if path.exists())
-    if not place.is_dir():
-        remedy = "set a directory"
-        return [loaded.problem(("state",), f"{place} is no directory", remedy)]
-    if os.geteuid() == 0 and not os.access(place, os.W_OK):
-        # Only root can tell for the user of the server.
-        return [loaded.problem(("state",), f"{place} cannot be written", "is it mounted read-only?")]
-    return []
-
-
 def _own(state: Path, owner: tuple[int, int] | None) -> None:
     """Give what was made here as root to the user that the server will run as."""
     if owner is not None and os.geteuid() == 0:
         give_away(state, owner)
-
-
-def _endpoints(loaded: Loaded) -> list[tuple[str, str]]:
-    """(role, endpoint) of each network listener."""
-    listen = loaded.settings.listen
-    return [(role, item) for role in (*ROLES, "http") for item in getattr(listen, role)]
-
-
-def _certificate(loaded: Loaded, now: float) -> ServerContext:
-    """Our certificate, self-signed if there is none.
-
-    :raise ConfigurationError: if it cannot be used.
-    """
-    tls = loaded.settings.tls
-    try:
-        if tls.certificate:
-            certificate, key = loaded.resolve(tls.certificate), loaded.resolve(tls.key)
-        else:
-            certificate, key = self_signed(loaded.state / "tls", loaded.settings.hostname, now)
-        return ServerContext(certificate, key, tls.minimum)
-    except CertificateError as error:
-        raise ConfigurationError([_tls_problem(loaded, str(error))]) from None
-    except OSError as error:
-        raise ConfigurationError([_tls_problem(loaded, f"{error.filename}: {error.strerror}")]) from None
-
-
-def _tls_problem(loaded: Loaded, what: str) -> Problem:
-    what, _, key = what.partition("; set tls.")
-    remedy = f"name the right file in {key}" if key else "check its permissions"
-    return loaded.problem(("tls", key) if key else ("tls",), what, remedy)
-
-
-class Environment:
-    """What parts need of the process: threads, DNS, and the context for plugins.
-
-    :param reactor: the reactor.
-    :param loaded: the configuration.
-    :raise ConfigurationError: if the servers of the DNS are none.
-    """
-
-    def __init__(self, reactor: Any, loaded: Loaded) -> None:
-        settings = loaded.settings
-        self.threads = ThreadPool(1, 8, "mta")
-        self.run_in_thread: Callable[..., Any] = lambda function, *args: deferToThreadPool(
-            reactor, self.threads, function, *args
-        )
-        self.own_addresses = OwnAddresses()
-        try:
-            self.resolver = Resolver(reactor, settings.dns.servers, settings.dns.timeout)
-        except ValueError as error:
-            what = str(error).removeprefix("dns.servers: ")
-            raise ConfigurationError([loaded.problem(("dns", "servers"), what)]) from None
-        self.exchangers = Exchangers(
-            self.resolver,
-            hostname=settings.hostname,
-            port=settings.relay.port,
-            own_addresses=self.own_addresses,
-            ipv6=settings.relay.ipv6,
-        )
-        self.context = PluginContext(
-            reactor=reactor,
-            state=str(loaded.state),
-            base=str(loaded.base),
-            hostname=settings.hostname,
-            resolver=self.resolver,
-            run_in_thread=self.run_in_thread,
-            exchangers=self.exchangers,
-        )
 
 
 class Server:
@@ -280,7 +192,7 @@ class Server:
         self.parts = parts = assemble(
             loaded, self._kinds, environment.context, self._secret, environment.own_addresses, checkers
         )
-        self._tls = _certificate(loaded, reactor.seconds())
+        self._tls = server_certificate(loaded, reactor.seconds())
         run = loaded.state / "run"
         directory = loaded.state / "spool" / str(shard)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -371,7 +283,7 @@ class Server:
     def _listeners(self, inherit: Sequence[tuple[str, str, int]]) -> list[tuple[Listener, Any]]:
         adopted = {(role, description): descriptor for role, description, descriptor in inherit}
         listeners = []
-        for role, description in _endpoints(self._loaded):
+        for role, description in endpoints(self._loaded):
             descriptor = adopted.get((role, description))
             factory: Any
             if role == "http":
@@ -458,7 +370,7 @@ class Server:
 
     async def rehearse(self, address: str, sender: str = "", client_ip: str = "", helo: str = "") -> Any:
         """What would become of a message: see :func:`~mta.intake.rehearsal.rehearse`."""
-        return await _rehearse(
+        return await rehearse_with(
             self.parts, self._environment, self.reception, address, sender, client_ip, helo
         )
 
@@ -484,111 +396,3 @@ class Server:
         # twistd has no exit status for a service that fails after it was started.
         self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 69)
         self._reactor.callWhenRunning(self._reactor.stop)
-
-
-def check(path: Path | None, state: str | None = None) -> list[Problem]:
-    """Everything that is wrong with a configuration and the files that it names.
-
-    :param path: the file; ``None`` looks in the usual places.
-    :param state: the state directory, instead of the configuration's.
-    """
-    try:
-        return problems_of(load(path, state))
-    except ConfigurationError as error:
-        return error.problems
-
-
-def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
-    """As :func:`check`, for a configuration that was read.
-
-    :param checkers: further credentials checkers, of ``--auth``.
-    """
-    from twisted.internet import reactor
-
-    problems = [*loaded.problems, *_state_problems(loaded)]
-    try:
-        environment = Environment(reactor, loaded)
-        assemble(
-            _without_users(loaded),
-            Kinds(),
-            environment.context,
-            bytes(32),
-            environment.own_addresses,
-            checkers,
-        )
-    except ConfigurationError as error:
-        problems += error.problems
-    if loaded.settings.tls.certificate:
-        try:
-            context = _certificate(loaded, time.time())
-        except ConfigurationError as error:
-            problems += error.problems
-        else:
-            days = (context.expires - time.time()) / 86400
-            if days < 14:
-                what = (
-                    f"the certificate expires in {days:.0f} days"
-                    if days > 0
-                    else "the certificate has expired"
-                )
-                place = loaded.locations.line(("tls",))
-                problems.append(
-                    Problem(
-                        loaded.file, place, "tls.certificate", what, "renew it, then `mta reload`", "warning"
-                    )
-                )
-    for role, description in _endpoints(loaded):
-        trouble = Listener(reactor, role, description).trouble()
-        if trouble:
-            line = loaded.locations.line(("listen", role))
-            problems.append(Problem(loaded.file, line, f"listen.{role}", trouble))
-    return sorted(problems, key=lambda problem: problem.line)
-
-
-async def _rehearse(
-    parts: Parts, environment: Environment, reception: Reception, *what: str
-) -> dict[str, Any]:
-    async def trace(address: str) -> list[str]:
-        steps, _ = await parts.router.trace(address)
-        return steps
-
-    return await rehearse(reception, environment.exchangers, trace, *what)
-
-
-def _without_users(loaded: Loaded) -> Loaded:
-    """The configuration without the users file of an embedded server that was never started."""
-    if not loaded.embedded or (loaded.state / "users").exists():
-        return loaded
-    return replace(loaded, settings=loaded.settings.model_copy(update={"identity": []}))
-
-
-async def examine(
-    loaded: Loaded, address: str, sender: str = "", client_ip: str = "", helo: str = ""
-) -> dict[str, Any]:
-    """What would become of a message, without a running server.
-
-    :raise ConfigurationError: if the configuration cannot be used.
-    """
-    from twisted.internet import reactor
-
-    environment = Environment(reactor, loaded)
-    parts = assemble(
-        _without_users(loaded), Kinds(), environment.context, bytes(32), environment.own_addresses
-    )
-    reception = Reception(
-        reactor=reactor,
-        hostname=loaded.settings.hostname,
-        spool=cast(ISpool, None),  # nothing is admitted
-        router=parts.router,
-        pipeline=parts.pipeline,
-        relay_from=loaded.settings.access.relay_from,
-    )
-    environment.threads.start()
-    try:
-        for plugin in parts.plugins:
-            await plugin.start()
-        return await _rehearse(parts, environment, reception, address, sender, client_ip, helo)
-    finally:
-        for plugin in parts.plugins:
-            await plugin.stop()
-        environment.threads.stop()

@@ -11,8 +11,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.loading import load
+from mta.examination import check
 from mta.queue.schema import DATABASE, open_writer
-from mta.service import check, make, workers_needed
+from mta.service import make, workers_needed
 from mta.tap import Options, makeService
 
 

@@ -203,7 +203,7 @@ def _queue_reader(directory: Path) -> Any:
 
 
 def _check(path: Path | None, state: str | None = None) -> list[Any]:
-    from mta.service import check
+    from mta.examination import check
 
     return check(path, state)
 
@@ -212,7 +212,7 @@ def _examine(loaded: Any, address: str, sender: str, client_ip: str, helo: str) 
     from twisted.internet import reactor
     from twisted.internet.defer import Deferred
 
-    from mta.service import examine
+    from mta.examination import examine
 
     loop: Any = reactor
     results: list[Any] = []

@@ -1,0 +1,88 @@
+"""What the parts of a configuration need of the process: threads, DNS, addresses to listen at, TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+from mta.certificate import CertificateError, ServerContext, self_signed
+from mta.config.loading import Loaded
+from mta.config.problem import ConfigurationError, Problem
+from mta.interfaces import PluginContext
+from mta.route.exchangers import Exchangers
+from mta.route.own_addresses import OwnAddresses
+from mta.route.resolver import Resolver
+
+#: Roles of listeners that speak SMTP or LMTP.
+ROLES = ("mx", "submission", "submissions", "lmtp")
+
+
+class Environment:
+    """What parts need of the process: threads, DNS, and the context for plugins.
+
+    :param reactor: the reactor.
+    :param loaded: the configuration.
+    :raise ConfigurationError: if the servers of the DNS are none.
+    """
+
+    def __init__(self, reactor: Any, loaded: Loaded) -> None:
+        settings = loaded.settings
+        self.threads = ThreadPool(1, 8, "mta")
+        self.run_in_thread: Callable[..., Any] = lambda function, *args: deferToThreadPool(
+            reactor, self.threads, function, *args
+        )
+        self.own_addresses = OwnAddresses()
+        try:
+            self.resolver = Resolver(reactor, settings.dns.servers, settings.dns.timeout)
+        except ValueError as error:
+            what = str(error).removeprefix("dns.servers: ")
+            raise ConfigurationError([loaded.problem(("dns", "servers"), what)]) from None
+        self.exchangers = Exchangers(
+            self.resolver,
+            hostname=settings.hostname,
+            port=settings.relay.port,
+            own_addresses=self.own_addresses,
+            ipv6=settings.relay.ipv6,
+        )
+        self.context = PluginContext(
+            reactor=reactor,
+            state=str(loaded.state),
+            base=str(loaded.base),
+            hostname=settings.hostname,
+            resolver=self.resolver,
+            run_in_thread=self.run_in_thread,
+            exchangers=self.exchangers,
+        )
+
+
+def endpoints(loaded: Loaded) -> list[tuple[str, str]]:
+    """(role, endpoint) of each network listener."""
+    listen = loaded.settings.listen
+    return [(role, item) for role in (*ROLES, "http") for item in getattr(listen, role)]
+
+
+def server_certificate(loaded: Loaded, now: float) -> ServerContext:
+    """Our certificate, self-signed if there is none.
+
+    :raise ConfigurationError: if it cannot be used.
+    """
+    tls = loaded.settings.tls
+    try:
+        if tls.certificate:
+            certificate, key = loaded.resolve(tls.certificate), loaded.resolve(tls.key)
+        else:
+            certificate, key = self_signed(loaded.state / "tls", loaded.settings.hostname, now)
+        return ServerContext(certificate, key, tls.minimum)
+    except CertificateError as error:
+        raise ConfigurationError([_tls_problem(loaded, str(error))]) from None
+    except OSError as error:
+        raise ConfigurationError([_tls_problem(loaded, f"{error.filename}: {error.strerror}")]) from None
+
+
+def _tls_problem(loaded: Loaded, what: str) -> Problem:
+    what, _, key = what.partition("; set tls.")
+    remedy = f"name the right file in {key}" if key else "check its permissions"
+    return loaded.problem(("tls", key) if key else ("tls",), what, remedy)

@@ -1,0 +1,145 @@
+"""What is wrong with a configuration, and what it would do with a message: no server needed.
+
+For ``mta check`` and ``mta test``, and for a supervisor before it starts workers.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from mta.config.loading import Loaded, load
+from mta.config.problem import ConfigurationError, Problem
+from mta.environment import Environment, endpoints, server_certificate
+from mta.intake.reception import Reception
+from mta.intake.rehearsal import rehearse
+from mta.interfaces import ISpool
+from mta.listener import Listener
+from mta.parts import Parts, assemble
+from mta.plugins import Kinds
+
+
+def check(path: Path | None, state: str | None = None) -> list[Problem]:
+    """Everything that is wrong with a configuration and the files that it names.
+
+    :param path: the file; ``None`` looks in the usual places.
+    :param state: the state directory, instead of the configuration's.
+    """
+    try:
+        return problems_of(load(path, state))
+    except ConfigurationError as error:
+        return error.problems
+
+
+def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
+    """As :func:`check`, for a configuration that was read.
+
+    :param checkers: further credentials checkers, of ``--auth``.
+    """
+    from twisted.internet import reactor
+
+    problems = [*loaded.problems, *_state_problems(loaded)]
+    try:
+        environment = Environment(reactor, loaded)
+        assemble(
+            _without_users(loaded),
+            Kinds(),
+            environment.context,
+            bytes(32),
+            environment.own_addresses,
+            checkers,
+        )
+    except ConfigurationError as error:
+        problems += error.problems
+    if loaded.settings.tls.certificate:
+        try:
+            context = server_certificate(loaded, time.time())
+        except ConfigurationError as error:
+            problems += error.problems
+        else:
+            days = (context.expires - time.time()) / 86400
+            if days < 14:
+                what = (
+                    f"the certificate expires in {days:.0f} days"
+                    if days > 0
+                    else "the certificate has expired"
+                )
+                place = loaded.locations.line(("tls",))
+                problems.append(
+                    Problem(
+                        loaded.file, place, "tls.certificate", what, "renew it, then `mta reload`", "warning"
+                    )
+                )
+    for role, description in endpoints(loaded):
+        trouble = Listener(reactor, role, description).trouble()
+        if trouble:
+            line = loaded.locations.line(("listen", role))
+            problems.append(Problem(loaded.file, line, f"listen.{role}", trouble))
+    return sorted(problems, key=lambda problem: problem.line)
+
+
+async def rehearse_with(
+    parts: Parts, environment: Environment, reception: Reception, *what: str
+) -> dict[str, Any]:
+    """What would become of a message: see :func:`~mta.intake.rehearsal.rehearse`."""
+
+    async def trace(address: str) -> list[str]:
+        steps, _ = await parts.router.trace(address)
+        return steps
+
+    return await rehearse(reception, environment.exchangers, trace, *what)
+
+
+def _without_users(loaded: Loaded) -> Loaded:
+    """The configuration without the users file of an embedded server that was never started."""
+    if not loaded.embedded or (loaded.state / "users").exists():
+        return loaded
+    return replace(loaded, settings=loaded.settings.model_copy(update={"identity": []}))
+
+
+async def examine(
+    loaded: Loaded, address: str, sender: str = "", client_ip: str = "", helo: str = ""
+) -> dict[str, Any]:
+    """What would become of a message, without a running server.
+
+    :raise ConfigurationError: if the configuration cannot be used.
+    """
+    from twisted.internet import reactor
+
+    environment = Environment(reactor, loaded)
+    parts = assemble(
+        _without_users(loaded), Kinds(), environment.context, bytes(32), environment.own_addresses
+    )
+    reception = Reception(
+        reactor=reactor,
+        hostname=loaded.settings.hostname,
+        spool=cast(ISpool, None),  # nothing is admitted
+        router=parts.router,
+        pipeline=parts.pipeline,
+        relay_from=loaded.settings.access.relay_from,
+    )
+    environment.threads.start()
+    try:
+        for plugin in parts.plugins:
+            await plugin.start()
+        return await rehearse_with(parts, environment, reception, address, sender, client_ip, helo)
+    finally:
+        for plugin in parts.plugins:
+            await plugin.stop()
+        environment.threads.stop()
+
+
+def _state_problems(loaded: Loaded) -> list[Problem]:
+    """Whether the state directory is one, or could be made."""
+    place = next(path for path in (loaded.state, *loaded.state.parents) if path.exists())
+    if not place.is_dir():
+        remedy = "set a directory"
+        return [loaded.problem(("state",), f"{place} is no directory", remedy)]
+    if os.geteuid() == 0 and not os.access(place, os.W_OK):
+        # Only root can tell for the user of the server.
+        return [loaded.problem(("state",), f"{place} cannot be written", "is it mounted read-only?")]
+    return []
