@@ -7,6 +7,7 @@ start.  Its password is shown once and kept only as a hash.
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,21 +41,37 @@ def announcement(password: str) -> str:
     return f"\n  The account {ACCOUNT} was made, with the password {password} (shown only now).\n"
 
 
-def welcome(password: str | None, submission: str, maildir: Path, mta: str) -> str:
+def command(program: Path, file: Path | None, here: Path) -> str:
+    """How the ``mta`` command is called in the directory ``here``.
+
+    :param file: the configuration, if there is one.
+    """
+    words = [_from(here, program), *(("--config", _from(here, file)) if file else ())]
+    return shlex.join(words)
+
+
+def _from(here: Path, path: Path) -> str:
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def welcome(password: str | None, submission: str, maildir: Path, mta: str, place: Path) -> str:
     """What is printed when an embedded server is ready.
 
     :param password: of the first account, if it was made just now.
     :param submission: ``host:port`` of the submission listener.
     :param maildir: where the first account's mail arrives.
     :param mta: how the ``mta`` command is called from here.
+    :param place: here; another terminal may be elsewhere, and the command looks for
+        the configuration and the state in the directory where it is called.
     """
     secret = password or "PASSWORD"
+    enter = f"cd {shlex.quote(str(place))} &&"
     account = "" if password else f" Account {ACCOUNT}, with the password that was shown when it was made."
     return (
         f"\n  The server is ready.{account}\n\n"
         f"  Send a first message:\n"
-        f"    MTA_PASSWORD={secret} {mta} send --smtp {submission} --user {ACCOUNT} "
+        f"    {enter} MTA_PASSWORD={secret} {mta} send --smtp {submission} --user {ACCOUNT} "
         f'--to {ACCOUNT} --subject "Hello" --body "It works."\n'
         f"  See it arrive:\n"
-        f"    {mta} trace {ACCOUNT} && cat {maildir}/new/*\n"
+        f"    {enter} {mta} trace {ACCOUNT} && cat {shlex.quote(_from(place, maildir))}/new/*\n"
     )

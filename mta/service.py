@@ -26,7 +26,7 @@ from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
 from mta.environment import ROLES, Environment, endpoints, server_certificate
 from mta.examination import problems_of, rehearse_with
-from mta.first_run import announcement, first_account, welcome
+from mta.first_run import announcement, command, first_account, welcome
 from mta.identity.passwd import add_user
 from mta.identity.secret import load_secret
 from mta.intake.reception import Reception
@@ -384,9 +384,9 @@ class Server:
         if self._loaded.embedded and listen.submission and self._first:
             host = listen.submission[0].split(":")
             maildir = self._loaded.state / "mail" / "localhost" / "user"
-            program = Path(sys.executable).with_name("mta")
-            command = os.path.relpath(program) if program.is_relative_to(Path.cwd()) else str(program)
-            text = welcome(self._password, f"127.0.0.1:{host[1]}", maildir, command)
+            here = Path.cwd()
+            mta = command(Path(sys.executable).with_name("mta"), self._loaded.path, here)
+            text = welcome(self._password, f"127.0.0.1:{host[1]}", maildir, mta, here)
             # twistd turns sys.stdout into log lines.
             print(text, file=sys.__stdout__, flush=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.first_run import ACCOUNT, announcement, first_account, new_password, welcome
+from mta.first_run import ACCOUNT, announcement, command, first_account, new_password, welcome
 from mta.identity.entry import parse_passwd
 from mta.identity.passwd import add_user
 
@@ -33,8 +33,11 @@ class FirstRunTests(SynchronousTestCase):
             self.assertEqual(password, shlex.quote(password))
 
     def test_lines_can_be_pasted(self) -> None:
-        text = welcome("pw", "127.0.0.1:2587", Path("/srv/mail"), ".venv/bin/mta")
-        self.assertIn("MTA_PASSWORD=pw .venv/bin/mta send --smtp 127.0.0.1:2587", text)
-        self.assertIn("mta trace user@localhost", text)
-        self.assertNotIn("pw", welcome(None, "h:1", Path("/m"), "mta"))
+        text = welcome("pw", "127.0.0.1:2587", Path("/srv/a b/var/mail"), ".venv/bin/mta", Path("/srv/a b"))
+        self.assertIn("    cd '/srv/a b' && MTA_PASSWORD=pw .venv/bin/mta send --smtp 127.0.0.1:2587", text)
+        self.assertIn("    cd '/srv/a b' && .venv/bin/mta trace user@localhost && cat var/mail/new/*", text)
+        here = Path("/srv/mta")
+        self.assertEqual(".venv/bin/mta", command(here / ".venv/bin/mta", None, here))
+        self.assertEqual("/opt/mta --config 'a b.toml'", command(Path("/opt/mta"), here / "a b.toml", here))
+        self.assertNotIn("pw", welcome(None, "h:1", Path("/m"), "mta", Path("/")))
         self.assertIn("password pw (shown only now)", announcement("pw"))

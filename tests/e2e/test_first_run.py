@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 
 from tests.e2e.process import Process
@@ -21,8 +22,8 @@ class FirstRunScenario(Scenario):
         program("ip")
 
     def start(self, *arguments: str) -> Process:
-        twistd = f"'{BIN / 'twistd'}' --nodaemon --pidfile= mta"
-        command = [program("unshare"), "--net", "sh", "-c", f"ip link set lo up && exec {twistd}", *arguments]
+        twistd = shlex.join([str(BIN / "twistd"), "--nodaemon", "--pidfile=", "mta", *arguments])
+        command = [program("unshare"), "--net", "sh", "-c", f"ip link set lo up && exec {twistd}"]
         process: Process = self.part(Process(command, cwd=self.place))
         process.wait_line("See it arrive:", 60)
         # The line behind it is the one to paste.
@@ -35,10 +36,10 @@ class FirstRunScenario(Scenario):
         return [line.strip() for line in process.lines if line.startswith("    ") and line.strip()]
 
     def shell(self, process: Process, line: str) -> subprocess.CompletedProcess[str]:
-        """Paste a line into a shell beside the server."""
+        """Paste a line into another terminal, which need not be in the server's directory."""
         return subprocess.run(
             [*self.enter, str(process.pid), "sh", "-c", line],
-            cwd=self.place,
+            cwd="/",
             capture_output=True,
             text=True,
             timeout=60,
@@ -63,6 +64,18 @@ class FirstRunScenario(Scenario):
         self.assertIn("user@localhost:{ARGON2ID}", users)
         self.assertIn(process.stop(), (0, -15))
 
+    def test_file_with_another_name(self) -> None:
+        """The lines name a configuration that the commands do not find by themselves."""
+        (self.place / "a b.toml").write_text('state = "elsewhere"\n')
+        process = self.start("--config", "a b.toml")
+        send, see = self.pasted(process)
+        self.assertEqual(0, self.shell(process, send).returncode)
+        new = self.place / "elsewhere" / "mail" / "localhost" / "user" / "new"
+        wait_for(lambda: new.is_dir() and list(new.iterdir()), "the message does not arrive")
+        done = self.shell(process, see)
+        self.assertEqual(0, done.returncode, done)
+        self.assertIn("It works.", done.stdout)
+
     def test_second_run(self) -> None:
         """It starts again on what is there, shows no password, and has lost nothing."""
         first = self.start()
@@ -83,7 +96,7 @@ class FirstRunScenario(Scenario):
         self.assertEqual(os.EX_NOPERM, done.returncode, done)
         self.assertIn("535 5.7.8", done.stderr)
         self.assertIn("remedy", done.stderr)
-        told = self.shell(process, see.partition(" && ")[0] + " --rejected").stdout
+        told = self.shell(process, see.rpartition(" && ")[0] + " --rejected").stdout
         self.assertEqual(1, told.count("wrong password"), told)
 
     def test_two_workers(self) -> None:
