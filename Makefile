@@ -17,7 +17,9 @@ $(STAMP): setup.cfg constraints.txt tools/set-up.sh
 
 set-up: $(STAMP)
 
+# An empty mta.toml here is an embedded server too, and keeps away from this machine's own.
 run: $(STAMP)
+	@[ -e mta.toml ] || [ ! -e /etc/mta/mta.toml ] || touch mta.toml
 	@exec .venv/bin/twistd --nodaemon --pidfile= mta
 
 test-parts: $(STAMP)

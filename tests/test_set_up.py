@@ -65,6 +65,16 @@ class SetUpTests(SynchronousTestCase):
         self.assertNotIn("policy-rc.d", done.stderr)
         self.assertFalse(self.done.exists())
 
+    def test_run_beside_a_server(self) -> None:
+        """Where /etc/mta/mta.toml is, ``make run`` still starts an embedded server, not that one."""
+        script(self.place / ".venv" / "bin" / "twistd", "ls mta.toml")
+        (self.place / ".venv" / ".set-up").write_text("")
+        makefile = self.place / "Makefile"
+        makefile.write_text(makefile.read_text().replace("/etc/mta/mta.toml", str(self.place / "setup.cfg")))
+        done = self.run_it("make", "run")
+        self.assertEqual((0, "mta.toml\n"), (done.returncode, done.stdout), done)
+        self.assertEqual("", (self.place / "mta.toml").read_text())
+
     def test_closing_line_without_set_up(self) -> None:
         """Whoever reads the last line of standard output finds a failure."""
         self.no_python()

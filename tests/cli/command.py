@@ -47,6 +47,8 @@ def call(*arguments: str, stdin: str = "", tty: bool = False) -> Result:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         mock.patch("sys.stdin", source),
+        # This machine may run a server of its own.
+        mock.patch("mta.config.loading.DEFAULT_FILES", ("mta.toml",)),
     ):
         status = main(list(arguments))
     return Result(status, out.getvalue(), err.getvalue())
