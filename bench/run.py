@@ -24,6 +24,7 @@ from rich.table import Table
 from twisted.trial.unittest import SkipTest
 
 from bench import workload
+from bench.disk import FreshDisk
 from bench.ours import Ours
 from bench.postfix import Tuned
 from bench.processes import cpu, memory
@@ -92,6 +93,7 @@ class Bench:
         self.console = Console()
         self.results: list[dict[str, Any]] = []
         self._number = 0
+        self._disk: FreshDisk | None = None
 
     def subjects(self) -> list[Callable[[Path, int], Subject]]:
         """What makes each server."""
@@ -108,6 +110,24 @@ class Bench:
         ours.start()
         return ours
 
+    def _fresh(self) -> Path:
+        """Where the next server has its files: an empty disk, if this machine lets us have one."""
+        where = self.place / "disk"
+        where.mkdir(exist_ok=True)
+        try:
+            if self._disk is not None:
+                self._disk.renew()
+            elif self._number == 1 or not self._number:
+                self._disk = FreshDisk(self.place / "disk.img", where)
+        except OSError as trouble:
+            self.console.print(f"[yellow]on the disk of this machine, with what was removed there: {trouble}")
+        return where
+
+    def close(self) -> None:
+        """Give the disk back."""
+        if self._disk is not None:
+            self._disk.close()
+
     def run(self) -> None:
         """Every workload, round by round, on each server in turn."""
         chosen = {
@@ -121,13 +141,13 @@ class Bench:
                     self._one(number, name, work, make)
         if not self.options.profile and any(word in "start" for word in self.options.only or ["start"]):
             count = int(100_000 * min(1.0, self.options.scale))
-            figures = start_up(self.place / "start", count)
+            figures = start_up(self._fresh() / "start", count)
             self._keep(0, f"start with {count:,} deferred", "mta", figures)
 
     def _one(self, number: int, name: str, work: Work, make: Callable[[Path, int], Subject]) -> None:
         """One workload on one fresh server."""
         self._number += 1
-        base, sink = self.place / str(self._number), free_port()
+        base, sink = self._fresh() / str(self._number), free_port()
         try:
             subject = make(base, sink)
         except SkipTest as reason:
@@ -144,7 +164,6 @@ class Bench:
             subject.stop()
             if self.options.profile and isinstance(subject, Ours):
                 self._profile(name, self.place / f"profile-{self._number}")
-            shutil.rmtree(base, ignore_errors=True)
 
     def _profile(self, name: str, file: Path) -> None:
         if file.exists():
@@ -230,6 +249,7 @@ def main() -> int:
     except KeyboardInterrupt:
         bench.console.print("[yellow]interrupted; what there is so far:")
     finally:
+        bench.close()
         shutil.rmtree(place, ignore_errors=True)
     bench.console.print(bench.table())
     bench.console.print(f"All figures: {os.path.relpath(bench.save())}")
