@@ -15,10 +15,16 @@ from twisted.cred.checkers import ICredentialsChecker as ICredentialsChecker
 from zope.interface import Attribute, Interface
 
 from mta.model.address import Address
+from mta.model.delivery import Delivery as Delivery
+from mta.model.delivery import Exchanger as Exchanger
+from mta.model.delivery import Result as Result
+from mta.model.delivery import Route as Route
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event
-from mta.model.message import Addressee, Content, Message
+from mta.model.message import Content, Message
 from mta.model.outcome import Outcome
+from mta.model.people import Alias as Alias
+from mta.model.people import Mailbox as Mailbox
 from mta.model.reply import Reply
 from mta.model.verdict import Stage, Verdict
 
@@ -109,41 +115,6 @@ class IReloadable(Interface):
 
 
 # --- people ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Mailbox:
-    """An address whose mail is kept here.
-
-    :ivar address: canonical address of the mailbox (an alternate address leads here).
-    :ivar maildir: path, absolute or with ``{state}``, ``{domain}``, ``{local}``;
-        ``""`` to use the domain's template.
-    :ivar quota: octets; 0 for none.
-    :ivar forwards: further addresses that get a copy.
-    :ivar keep: whether a copy is kept when there are forwards.
-    :ivar senders: further addresses that the account may send as; ``@domain``
-        allows a whole domain.
-    """
-
-    address: str
-    maildir: str = ""
-    quota: int = 0
-    forwards: tuple[str, ...] = ()
-    keep: bool = True
-    senders: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Alias:
-    """An address that stands for others; a list is an alias with an owner.
-
-    :ivar targets: canonical addresses.
-    :ivar owner: where bounces of a list go; ``""`` leaves the reverse-path.
-    """
-
-    address: str
-    targets: tuple[str, ...]
-    owner: str = ""
 
 
 class IDirectory(Interface):
@@ -339,21 +310,6 @@ class IIncoming(Interface):
 # --- routing and delivering --------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One way for one recipient (see :class:`~mta.model.message.Addressee`).
-
-    :ivar sender: reverse-path for this copy, where a list has an owner; ``None``
-        to keep the message's.
-    """
-
-    address: str
-    transport: str
-    next_hop: str
-    options: dict[str, Any] = field(default_factory=dict)
-    sender: str | None = None
-
-
 class IRouter(Interface):
     """Finds the way for a recipient."""
 
@@ -370,23 +326,6 @@ class IRouter(Interface):
         """Whether this router takes mail for the domain from anybody."""
 
 
-@dataclass(slots=True)
-class Delivery:
-    """One attempt: one message, and those of its recipients that go one way.
-
-    :ivar message: whole message; its ``addressees`` may include others.
-    :ivar addressees: whom this attempt is for; same transport and next hop.
-    :ivar sender: the reverse-path to use.
-    :ivar repeat: whether an earlier attempt may have got through without our
-        knowing (after a crash); a transport that can should look before it acts.
-    """
-
-    message: Message
-    addressees: list[Addressee]
-    sender: str
-    repeat: bool = False
-
-
 class ITransport(Interface):
     """Takes messages on their last step from here."""
 
@@ -401,22 +340,6 @@ class ITransport(Interface):
 
     def concurrency(next_hop: str) -> int:
         """How many deliveries to one next hop may be under way at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exchanger:
-    """One host that takes mail for a next hop.
-
-    :ivar name: its name, for TLS and for replies; the address where there is no name.
-    :ivar addresses: its IP addresses, in the order in which to try them.
-    :ivar port: the port.
-    :ivar preference: of its MX record; 0 where there is none.
-    """
-
-    name: str
-    addresses: tuple[str, ...]
-    port: int = 25
-    preference: int = 0
 
 
 class IExchangers(Interface):
@@ -467,25 +390,6 @@ class SpoolFull(TemporarilyUnavailable):
 
 class Undecided(TemporarilyUnavailable):
     """Nobody knows yet whether it was kept; its content file must stay."""
-
-
-@dataclass(slots=True)
-class Result:
-    """What the manager wants recorded about one attempt.
-
-    :ivar message: queue id.
-    :ivar changed: addressees with their new ``state``, ``due``, ``attempts``,
-        ``warned`` and ``last_reply``; those ended leave the queue.
-    :ivar complete: whether nobody waits any more, so that the message goes.
-    :ivar events: to be written in the same transaction.
-    :ivar admit: notifications to be queued in the same transaction.
-    """
-
-    message: str
-    changed: list[Addressee]
-    complete: bool
-    events: list[Event]
-    admit: list[Message] = field(default_factory=list)
 
 
 class ISpool(Interface):
