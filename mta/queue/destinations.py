@@ -21,6 +21,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from mta.model.outcome import Outcome, Postponed, RemoteReply
+from mta.queue.lanes import Lanes
 from mta.queue.window import Job, Window
 
 #: Seconds within which a fast destination empties its line.
@@ -52,8 +53,7 @@ def is_unreachable(outcomes: Sequence[Outcome]) -> bool:
 class Destination:
     """One next hop of one transport.
 
-    :ivar queue: jobs that wait, the oldest first.
-    :ivar octets: memory of what waits.
+    :ivar queue: jobs that wait.
     :ivar running: deliveries under way.
     :ivar limit: how many there may be just now.
     :ivar ready: whether it stands in the ring of those that could start one.
@@ -72,7 +72,6 @@ class Destination:
         "limit",
         "name",
         "next_hop",
-        "octets",
         "queue",
         "ready",
         "reply",
@@ -86,8 +85,7 @@ class Destination:
     def __init__(self, name: str, next_hop: str, transport: Any) -> None:
         self.name = name
         self.next_hop = next_hop
-        self.queue: deque[Job] = deque()
-        self.octets = 0
+        self.queue = Lanes()
         self.running = 0
         self.ready = False
         self.resume = 0.0
@@ -133,27 +131,11 @@ class Destination:
 
     def put(self, job: Job) -> None:
         """Let a job wait."""
-        self.queue.append(job)
-        self.octets += job.octets
+        self.queue.put(job)
 
     def take(self) -> Job:
         """The job whose turn it is."""
-        job = self.queue.popleft()
-        self.octets -= job.octets
-        return job
-
-    def drop_last(self) -> None:
-        """Take the youngest job out of the line."""
-        self.octets -= self.queue.pop().octets
-
-    def withdraw(self, job: Job) -> bool:
-        """Take a job out of the line; ``False`` if it does not wait any more."""
-        try:
-            self.queue.remove(job)
-        except ValueError:
-            return False
-        self.octets -= job.octets
-        return True
+        return self.queue.take()
 
     # --- its pace ------------------------------------------------------------
 
@@ -185,7 +167,7 @@ class Destination:
         queue = self.queue
         if not queue:
             return True
-        if len(queue) < window.free_messages and self.octets + octets <= window.free_octets:
+        if len(queue) < window.free_messages and queue.octets + octets <= window.free_octets:
             return True
         return self.is_fast(now)
 

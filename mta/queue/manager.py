@@ -266,11 +266,11 @@ class Manager:
         window = self._window
         for destination in self._destinations:
             while destination.queue and not destination.has_share(window, 0, now):
-                entry = destination.queue[-1].entry
+                entry = destination.queue.last.entry
                 if entry.jobs > 1 or entry.records or entry.reports or entry.ended:
                     break
                 # Not by way of _leave, which would claim it again before this has ended.
-                destination.drop_last()
+                destination.queue.drop_last()
                 window.remove(entry)
                 if self._claiming:
                     self._left.add(entry.message.id)
@@ -373,7 +373,7 @@ class Manager:
             return None
         for destination in dict.fromkeys(self._waits_for(entry)):
             for job in [job for job in destination.queue if job.entry is entry]:
-                destination.withdraw(job)
+                destination.queue.withdraw(job)
                 entry.jobs -= 1
         if not entry.jobs and not entry.records:
             self._leave(entry)
