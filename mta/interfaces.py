@@ -342,6 +342,13 @@ class ITransport(Interface):
         """How many deliveries to one next hop may be under way at once."""
 
 
+class ISites(Interface):
+    """Optional, for a transport: tell which next hops are one site, and share limit and verdict."""
+
+    def site(next_hop: str) -> Answer[Sequence[str]]:
+        """Names of the hosts behind it; none if it is a site by itself."""
+
+
 class IExchangers(Interface):
     """Finds the hosts behind a next hop (RFC 5321, 5.1)."""
 

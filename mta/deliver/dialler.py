@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 
 from mta.deliver.connection_pool import Unreachable
 from mta.deliver.relay_tls import RelayTls
-from mta.interfaces import Exchanger, IExchangers, RouteError, TemporarilyUnavailable
+from mta.interfaces import Answer, Exchanger, IExchangers, RouteError, TemporarilyUnavailable
 from mta.model.outcome import RemoteReply
 from mta.smtp.client_auth import Credentials
 from mta.smtp.client_event import Trouble
@@ -139,6 +139,24 @@ class Dialler:
         worst = min(troubles, key=lambda trouble: _TELLING.index(trouble.kind))
         refused = sum(trouble.kind == "reply" and trouble.reply.code >= 500 for trouble in troubles)
         raise Unreachable(worst.reply, refused == len(troubles) and refused >= hosts and not configured)
+
+    def site(self, next_hop: str) -> Answer[Sequence[str]]:
+        """Names of the hosts behind a domain; none for a next hop that is a host itself.
+
+        Answers at once where they were found a moment ago.
+        """
+        if not next_hop or next_hop.startswith(("unix:", "[")) or _names_port(next_hop):
+            return ()
+        known = self._hosts.get(next_hop)
+        if known is not None and self._reactor.seconds() < known[0]:
+            return tuple(host.name for host in known[1])
+        return () if _literal(next_hop) is not None else self._names(next_hop)
+
+    async def _names(self, next_hop: str) -> Sequence[str]:
+        try:
+            return tuple(host.name for host in await self._find(next_hop, False))
+        except Unreachable:
+            return ()  # The attempt says why.
 
     # --- where to -----------------------------------------------------------------
 

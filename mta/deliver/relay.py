@@ -15,7 +15,17 @@ from mta.config.settings import Relay
 from mta.deliver.connection_pool import ConnectionPool
 from mta.deliver.dialler import Dialler, DialSettings
 from mta.deliver.relay_tls import RelayTls
-from mta.interfaces import Delivery, IExchangers, IKind, IReloadable, IService, ITransport, PluginContext
+from mta.interfaces import (
+    Answer,
+    Delivery,
+    IExchangers,
+    IKind,
+    IReloadable,
+    IService,
+    ISites,
+    ITransport,
+    PluginContext,
+)
 from mta.model.outcome import Outcome
 from mta.smtp.client_auth import Credentials
 from mta.smtp.client_protocol import ClientProtocol, Patience
@@ -91,7 +101,7 @@ class Pools:
         await DeferredList([pool.stop() for pool in self._pools.values()])
 
 
-@implementer(ITransport, IService, IReloadable)
+@implementer(ITransport, IService, IReloadable, ISites)
 class RelayTransport:
     """Relays to whoever takes mail for a next hop (see :mod:`mta.deliver.dialler`).
 
@@ -152,6 +162,12 @@ class RelayTransport:
     def concurrency(self, next_hop: str) -> int:
         """Two for each connection: one on it, and one whose envelope goes behind its data."""
         return self._settings.connections * 2
+
+    def site(self, next_hop: str) -> Answer[Sequence[str]]:
+        """See ``ISites``: the hosts of a domain; the smarthost is a site by itself."""
+        if not next_hop or next_hop == self._settings.smarthost:
+            return ()
+        return self._dialler.site(next_hop)
 
     def counts(self) -> dict[str, tuple[int, int, int]]:
         """For each next hop: connections open, connections idle, messages waiting."""

@@ -13,7 +13,8 @@ from mta.interfaces import Delivery
 from mta.model.catalogue import REPLIES
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
 from mta.model.reply import Reply
-from mta.queue.destinations import Destinations, is_unreachable
+from mta.queue.destination import Destination, is_unreachable
+from mta.queue.destinations import Destinations
 from mta.queue.window import Job
 
 #: Deliveries begun in one turn of the reactor, so that it gets around to the network.
@@ -40,6 +41,7 @@ class Attempts:
     """
 
     __slots__ = (
+        "_alarms",
         "_destinations",
         "_ended",
         "_log",
@@ -68,6 +70,8 @@ class Attempts:
         self._pumping = False
         self._turn: Any = None
         self._watch: Any = None
+        # Destinations that wait for their rates.
+        self._alarms: set[Destination] = set()
         self.parallel = 1
         self.first_pause = 60.0
         self.running: set[Job] = set()
@@ -76,6 +80,10 @@ class Attempts:
     def stop(self) -> None:
         """Begin nothing more."""
         self.is_stopped = True
+        for destination in self._alarms:
+            destination.alarm.cancel()
+            destination.alarm = None
+        self._alarms.clear()
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -97,6 +105,7 @@ class Attempts:
         if (
             destination.queue
             or destination.running >= destination.limit
+            or destination.is_metered
             or len(self.running) >= self.parallel
             or self._pumping
             or self.is_stopped
@@ -134,6 +143,8 @@ class Attempts:
                 destination = ready.popleft()
                 destination.ready = False
                 if destination.queue and destination.running < destination.limit:
+                    if destination.is_metered and self._waits(destination):
+                        continue
                     budget -= 1
                     self._begin(destination.take())
                     destinations.make_ready(destination)
@@ -142,12 +153,30 @@ class Attempts:
         if ready and not budget:
             self._turn = self._reactor.callLater(0.0, self.pump)
 
+    def _waits(self, destination: Destination) -> bool:
+        """Whether a rate lets nothing begin just now; then it will be ready when one does."""
+        now = self._reactor.seconds()
+        wait = destination.wait(now)
+        if wait <= 0.0:
+            destination.passed(now, destination.queue.peek())
+            return False
+        destination.alarm = self._reactor.callLater(wait, self._rings, destination)
+        self._alarms.add(destination)
+        return True
+
+    def _rings(self, destination: Destination) -> None:
+        destination.alarm = None
+        self._alarms.discard(destination)
+        self._destinations.make_ready(destination)
+        self.turn()
+
     # --- one attempt -----------------------------------------------------------
 
     def _begin(self, job: Job) -> None:
         destination = job.destination
         now = self._reactor.seconds()
         destination.began(now)
+        self._destinations.doubt(destination, now)
         job.began = now
         self.running.add(job)
         transport = destination.transport
@@ -223,6 +252,7 @@ class Attempts:
         self.running.discard(job)
         job.attempt = None
         destination.ended(now)
+        destination.heard(outcomes)
         self._ended(job, outcomes, now)
         destinations = self._destinations
         if destination.queue:

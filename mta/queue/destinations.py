@@ -1,233 +1,59 @@
-"""Where messages of the window wait for their turn: one line for each next hop.
+"""Where messages of the window wait for their turn: one line for each site.
 
-A destination starts as many deliveries at once as its transport allows.  Three
-rules keep one that is slow or dead from being everybody's trouble:
+A site is all next hops that lead to the same hosts, where the transport can tell; else a
+next hop by itself.  Until it is known which site a next hop is, its jobs wait in a line of
+their own that begins nothing; then that becomes the site's, or joins it.
+
+A site starts as many deliveries at once as its transport allows and its replies advise.
+Three rules keep one that is slow or dead from being everybody's trouble:
 
 - It may fill the free room of the window by half at the most, a second slow one by
   half of what is then left, and so on: some room is free always.  One that is known
   to be fast may fill all of it, since it empties it within ``PATIENCE``.
 - What is due on disk beyond that share is put off to when its turn may come, going
-  by the pace of the destination, so that what is due behind it is reached.
+  by the pace of the site, so that what is due behind it is reached.
 - After some failures to connect, one after the other, nothing is tried for a while;
-  then one delivery tries whether the destination is there again.
+  then one delivery tries whether the site is there again.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from mta.model.outcome import Outcome, Postponed, RemoteReply
-from mta.queue.lanes import Lanes
-from mta.queue.window import Job, Window
+from mta.interfaces import Answer
+from mta.queue.destination import Destination
 
-#: Seconds within which a fast destination empties its line.
-PATIENCE = 10.0
-#: Seconds by which a message is put off because of its destination's pace, at the most.
-HORIZON = 1800.0
-#: Failures to connect after which a destination is taken to be down.
-FAILURES = 3
-#: Seconds for which nothing is tried then, at the most; it begins with the first retry delay.
-LONGEST_PAUSE = 900.0
 #: Destinations remembered without anything to do.
 _IDLE = 2048
-
-#: No connection, and no answer of the DNS: these are not about one message.
-_UNREACHABLE = frozenset({"4.4.1", "4.4.3"})
-
-
-def is_unreachable(outcomes: Sequence[Outcome]) -> bool:
-    """Whether the attempt did not come as far as to talk about the message."""
-    for outcome in outcomes:
-        if not isinstance(outcome, Postponed):
-            return False
-        reply = outcome.reply
-        if reply.enhanced not in _UNREACHABLE or (reply.host and reply.command != "connect"):
-            return False
-    return bool(outcomes)
-
-
-class Destination:
-    """One next hop of one transport.
-
-    :ivar queue: jobs that wait.
-    :ivar running: deliveries under way.
-    :ivar limit: how many there may be just now.
-    :ivar ready: whether it stands in the ring of those that could start one.
-    :ivar resume: until when nothing is tried, in seconds since 1970; 0 if it is not down.
-    :ivar reply: what the last failure to connect said.
-    :param transport: provides ``ITransport``; ``None`` if the name is not configured.
-    """
-
-    __slots__ = (
-        "_failures",
-        "_full",
-        "_horizon",
-        "_interval",
-        "_pause",
-        "_progress",
-        "limit",
-        "name",
-        "next_hop",
-        "queue",
-        "ready",
-        "reply",
-        "resume",
-        "running",
-        "transport",
-    )
-
-    log = Logger()
-
-    def __init__(self, name: str, next_hop: str, transport: Any) -> None:
-        self.name = name
-        self.next_hop = next_hop
-        self.queue = Lanes()
-        self.running = 0
-        self.ready = False
-        self.resume = 0.0
-        self.reply: RemoteReply | None = None
-        self._failures = 0
-        self._pause = 0.0
-        self._horizon = 0.0
-        self._interval = -1.0
-        self._progress = 0.0
-        self.adopt(transport)
-
-    def adopt(self, transport: Any) -> None:
-        """Use this transport from now on."""
-        self.transport = transport
-        self._full = 1
-        if transport is not None:
-            try:
-                self._full = max(1, transport.concurrency(self.next_hop))
-            except Exception:
-                self.log.failure(
-                    "The transport {transport} does not say its concurrency", transport=self.name
-                )
-        self.limit = self._full if self._failures < FAILURES else 1
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits and nothing is under way."""
-        return not self.queue and not self.running
-
-    def status(self) -> dict[str, Any]:
-        """For an operator, JSON values."""
-        return {
-            "transport": self.name,
-            "next_hop": self.next_hop,
-            "waiting": len(self.queue),
-            "in_flight": self.running,
-            "in_flight_limit": self.limit,
-            "rests_until": self.resume or None,
-            "last_trouble": "" if self.reply is None else str(self.reply),
-        }
-
-    # --- the line ------------------------------------------------------------
-
-    def put(self, job: Job) -> None:
-        """Let a job wait."""
-        self.queue.put(job)
-
-    def take(self) -> Job:
-        """The job whose turn it is."""
-        return self.queue.take()
-
-    # --- its pace ------------------------------------------------------------
-
-    def began(self, now: float) -> None:
-        """A delivery has begun."""
-        if not self.running:
-            self._progress = now
-        self.running += 1
-
-    def ended(self, now: float) -> None:
-        """A delivery has ended, however."""
-        self.running -= 1
-        if self.queue:
-            sample = now - self._progress
-            known = self._interval
-            self._interval = sample if known < 0.0 else known + (sample - known) * 0.1
-        elif self._interval < 0.0:
-            self._interval = (now - self._progress) / self._full
-        self._progress = now
-
-    def is_fast(self, now: float) -> bool:
-        """Whether what waits is gone within ``PATIENCE``, as far as can be known."""
-        if self.running and now - self._progress > PATIENCE:
-            return False
-        return 0.0 <= self._interval * len(self.queue) <= PATIENCE
-
-    def has_share(self, window: Window, octets: int, now: float) -> bool:
-        """Whether one more job may come into the window."""
-        queue = self.queue
-        if not queue:
-            return True
-        if len(queue) < window.free_messages and queue.octets + octets <= window.free_octets:
-            return True
-        return self.is_fast(now)
-
-    def slot(self, now: float, random: Callable[[], float]) -> float:
-        """When a message that finds no room may have its turn."""
-        step = max(self._interval, 0.01)
-        if self.running:
-            step = max(step, (now - self._progress) / self._full)
-        # Of whose pace nothing is known yet, it will be known soon.
-        known = self._interval >= 0.0 or (self.running and now - self._progress > 1.0)
-        self._horizon = max(self._horizon, now + (PATIENCE if known else 1.0)) + step
-        if self._horizon > now + HORIZON:
-            self._horizon = now + HORIZON
-            return now + HORIZON * (0.5 + 0.5 * random())
-        return self._horizon
-
-    # --- whether it is there -------------------------------------------------
-
-    @property
-    def is_suspect(self) -> bool:
-        """Whether the last attempt did not reach it."""
-        return self._failures > 0
-
-    def reached(self) -> None:
-        """It is there, or an operator wants to know whether it is."""
-        self._failures = 0
-        self._pause = 0.0
-        self.resume = 0.0
-        self.limit = self._full
-
-    def missed(self, now: float, reply: RemoteReply, first: float) -> None:
-        """It could not be reached.
-
-        :param reply: how so.
-        :param first: seconds of the first pause.
-        """
-        self._failures += 1
-        self.reply = reply
-        if self._failures >= FAILURES and now >= self.resume:
-            self._pause = min(self._pause * 2.0 or first, LONGEST_PAUSE)
-            self.resume = now + self._pause
-            self.limit = 1
+#: Seconds after which it is asked again which site a next hop is.
+_KNOWN = 600.0
 
 
 class Destinations:
     """All of them, and the ring of those that could start a delivery.
 
     :param transports: by name.
+    :ivar resolved: told of a destination of which it has become known which site it is.
     """
 
-    __slots__ = ("_all", "_sweep", "ready", "transports")
+    log = Logger()
 
     def __init__(self, transports: dict[str, Any]) -> None:
         self.transports = transports
         self.ready: deque[Destination] = deque()
+        self.resolved: Callable[[Destination], None] = self.make_ready
         self._all: dict[tuple[str, str], Destination] = {}
+        self._sites: dict[tuple[str, str], Destination] = {}
         self._sweep = 2 * _IDLE
 
     def __iter__(self) -> Iterator[Destination]:
-        return iter(self._all.values())
+        return iter(dict.fromkeys([*self._all.values(), *self._sites.values()]))
 
     def __len__(self) -> int:
         return len(self._all)
@@ -243,6 +69,7 @@ class Destinations:
                 self._forget_idle()
             found = Destination(name, next_hop, self.transports.get(name))
             self._all[name, next_hop] = found
+            found = self._resolve(found)
         return found
 
     def peek(self, name: str, next_hop: str) -> Destination | None:
@@ -252,18 +79,94 @@ class Destinations:
     def replace(self, transports: dict[str, Any]) -> None:
         """Use these from now on; what is under way ends where it began."""
         self.transports = transports
-        for destination in self._all.values():
+        for destination in self:
             destination.adopt(transports.get(destination.name))
 
     def make_ready(self, destination: Destination) -> None:
         """Put it into the ring, if it could start a delivery."""
-        if not destination.ready and destination.queue and destination.running < destination.limit:
+        if (
+            not destination.ready
+            and destination.queue
+            and destination.running < destination.limit
+            and destination.alarm is None
+        ):
             destination.ready = True
             self.ready.append(destination)
 
-    def _forget_idle(self) -> None:
-        idle = [key for key, destination in self._all.items() if destination.is_idle]
-        # The oldest go; the younger half keeps what is known about it.
-        for key in idle[: max(len(idle) - _IDLE // 2, 0)]:
+    def doubt(self, destination: Destination, now: float) -> None:
+        """Ask again, for what comes from now on, which site its next hops are, if that was long ago."""
+        if not destination.site or now < destination.known_until:
+            return
+        first = not destination.known_until
+        destination.known_until = now + _KNOWN
+        if first:
+            return
+        for key in [key for key, found in self._all.items() if found is destination]:
             del self._all[key]
+
+    # --- which site ----------------------------------------------------------
+
+    def _resolve(self, destination: Destination) -> Destination:
+        """Find out which site it is; answers with that, or with itself as long as nobody knows."""
+        ask = getattr(destination.transport, "site", None)
+        if ask is None:
+            return destination
+        try:
+            answer: Answer[Sequence[str]] = ask(destination.next_hop)
+        except Exception:
+            self._wonder(destination)
+            return destination
+        if not isinstance(answer, Awaitable):
+            return self._found(destination, answer)
+        destination.await_site()
+        asked: Deferred[Any] = Deferred.fromCoroutine(_awaited(answer))
+        asked.addErrback(self._unknown, destination)
+        asked.addCallback(self._found_later, destination)
+        return destination
+
+    def _unknown(self, failure: Failure, destination: Destination) -> Sequence[str]:
+        self._wonder(destination, failure)
+        return ()
+
+    def _found_later(self, hosts: Sequence[str], destination: Destination) -> None:
+        self.resolved(self._found(destination, hosts))
+
+    def _wonder(self, destination: Destination, failure: Failure | None = None) -> None:
+        self.log.failure(
+            "The transport {transport} does not say which site {next_hop} is",
+            failure,
+            transport=destination.name,
+            next_hop=destination.next_hop,
+        )
+
+    def _found(self, destination: Destination, hosts: Sequence[str]) -> Destination:
+        """Its hosts are known: it is the first of its site, or joins the one that is there."""
+        site = ", ".join(sorted(set(hosts)))
+        if not site:
+            destination.resolve("")
+            return destination
+        key = destination.name, site
+        first = self._sites.get(key)
+        if first is None or first is destination:
+            self._sites[key] = destination
+            destination.resolve(site)
+            return destination
+        self._all[destination.name, destination.next_hop] = first
+        for job in list(destination.queue):
+            destination.queue.withdraw(job)
+            job.destination = first
+            first.put(job)
+        return first
+
+    def _forget_idle(self) -> None:
+        idle = [destination for destination in self if destination.is_idle]
+        # The oldest go; the younger half keeps what is known about it.
+        gone = set(idle[: max(len(idle) - _IDLE // 2, 0)])
+        for known in (self._all, self._sites):
+            for key in [key for key, destination in known.items() if destination in gone]:
+                del known[key]
         self._sweep = max(2 * _IDLE, 2 * len(self._all))
+
+
+async def _awaited(answer: Awaitable[Sequence[str]]) -> Sequence[str]:
+    return await answer

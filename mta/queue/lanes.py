@@ -46,13 +46,15 @@ class Lanes:
     :ivar octets: memory of what waits.
     """
 
-    __slots__ = ("_classes", "_count", "_credit", "octets")
+    __slots__ = ("_classes", "_count", "_credit", "_next", "octets")
 
     def __init__(self) -> None:
         # By class: lanes in the order of their turns; the key is (flow, next hop).
         self._classes: tuple[dict[tuple[str, str], deque[Job]], ...] = ({}, {}, {})
         self._credit = [0, 0, 0]
         self._count = 0
+        # The class whose turn it is, once that was asked; -1: not yet.
+        self._next = -1
         self.octets = 0
 
     def __len__(self) -> int:
@@ -75,12 +77,20 @@ class Lanes:
         self._count += 1
         self.octets += job.octets
 
+    def peek(self) -> Job:
+        """The job whose turn it is; it stays.
+
+        :raise IndexError: if none waits.
+        """
+        return next(iter(self._classes[self._turn()].values()))[0]
+
     def take(self) -> Job:
         """The job whose turn it is.
 
         :raise IndexError: if none waits.
         """
         lanes = self._classes[self._turn()]
+        self._next = -1
         key = next(iter(lanes))
         lane = lanes.pop(key)
         job = lane.popleft()
@@ -134,6 +144,12 @@ class Lanes:
 
     def _turn(self) -> int:
         """Which class is next: smooth weighted turns among those that have something."""
+        if self._next >= 0 and self._classes[self._next]:
+            return self._next
+        self._next = self._choose()
+        return self._next
+
+    def _choose(self) -> int:
         filled = [number for number, lanes in enumerate(self._classes) if lanes]
         if len(filled) == 1:
             return filled[0]

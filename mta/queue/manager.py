@@ -24,7 +24,8 @@ from mta.config.settings import Queue
 from mta.interfaces import Answer, IQueue, ISpool, Route
 from mta.model.message import Addressee, Message
 from mta.queue.attempts import Attempts
-from mta.queue.destinations import Destination, Destinations
+from mta.queue.destination import Destination
+from mta.queue.destinations import Destinations
 from mta.queue.notifier import Notifier
 from mta.queue.operations import Operations
 from mta.queue.rerouting import REROUTE, Rerouting
@@ -98,6 +99,7 @@ class Manager:
             admitted=self.admitted,
         )
         self._attempts = Attempts(reactor, self._destinations, log=self._log, ended=self._rounds.ended)
+        self._destinations.resolved = self._resolved
         self._operations = Operations(self, reactor, spool, self._notifier)
         self._started = False
         #: Messages with ids up to this one may have been attempted without our knowing.
@@ -209,7 +211,14 @@ class Manager:
             return
         window.add(entry)
         entry.jobs = 1
-        self._attempts.put(Job(entry, destination, addressees, sender, octets))
+        job = Job(entry, destination, addressees, sender, octets)
+        entry.parts = (job,)
+        self._attempts.put(job)
+
+    def _resolved(self, destination: Destination) -> None:
+        """It is known which site a destination is, so that what waits for it may begin."""
+        self._destinations.make_ready(destination)
+        self._attempts.turn()
 
     def _spread(self, entry: Entry, addressees: list[Addressee], now: float) -> bool:
         """Begin a round; those whose destination has no room wait on disk.
@@ -237,6 +246,7 @@ class Manager:
         window.add(entry)
         # All before any ends: the round ends with the last of them.
         entry.jobs = len(jobs)
+        entry.parts = jobs
         if over:
             self._put_off(entry, over, now)
         put = self._attempts.put if entry.fresh else self._attempts.line_up
@@ -371,9 +381,8 @@ class Manager:
         entry = self._window.entries.get(identifier)
         if entry is None:
             return None
-        for destination in dict.fromkeys(self._waits_for(entry)):
-            for job in [job for job in destination.queue if job.entry is entry]:
-                destination.queue.withdraw(job)
+        for job in entry.parts:
+            if job.destination.queue.withdraw(job):
                 entry.jobs -= 1
         if not entry.jobs and not entry.records:
             self._leave(entry)
@@ -383,10 +392,6 @@ class Manager:
             entry.ended = Deferred()
         entry.ended.addCallback(ended.callback)
         return ended
-
-    def _waits_for(self, entry: Entry) -> list[Destination]:
-        found = (self._destinations.peek(one.transport, one.next_hop) for one in entry.message.addressees)
-        return [destination for destination in found if destination is not None]
 
     def probe(self, addressees: Sequence[Addressee] | None) -> None:
         """Try destinations that rest, of these or of everybody."""

@@ -8,7 +8,7 @@ too: to forget an entry loses nothing but the work of reading it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from mta.model.message import Addressee, InlineContent, Message
 
 if TYPE_CHECKING:
-    from mta.queue.destinations import Destination
+    from mta.queue.destination import Destination
     from mta.queue.settlement import Report
 
 #: Recipients in one delivery at the most (RFC 5321, 4.5.3.1.8 lets a server refuse more).
@@ -73,7 +73,8 @@ class Entry:
     :ivar doubtful: whether there may have been an attempt of which nothing is on disk: by a
         process that is gone, or one that could not be recorded.
     :ivar octets: memory it takes.
-    :ivar jobs: jobs that have not ended.
+    :ivar jobs: how many jobs have not ended.
+    :ivar parts: all jobs of the round.
     :ivar records: records that the spool has not confirmed.
     :ivar waiting: addressees that have not ended, those not due included.
     :ivar reports: what the sender is to be told when the round ends.
@@ -87,6 +88,7 @@ class Entry:
         "jobs",
         "message",
         "octets",
+        "parts",
         "records",
         "reports",
         "waiting",
@@ -98,6 +100,7 @@ class Entry:
         self.doubtful = doubtful
         self.octets = octets
         self.jobs = 0
+        self.parts: Sequence[Job] = ()
         self.records = 0
         self.waiting = len(message.addressees)
         self.reports: list[Report] | None = None

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 from mta.config.settings import Relay
 from mta.deliver.relay import RELAY, RelayTransport
 from mta.deliver.relay_tls import RelayTls
-from mta.interfaces import Delivery, Exchanger, PluginContext, RouteError, TemporarilyUnavailable
+from mta.interfaces import Delivery, Exchanger, PluginContext, RouteError, TemporarilyUnavailable, settle
 from mta.model.catalogue import REPLIES
 from mta.model.message import FileContent
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed
@@ -90,6 +90,18 @@ class RelayCase(TestCase):
 
 class DeliveryTests(RelayCase):
     """What the queue's manager sees."""
+
+    async def test_site(self) -> None:
+        """Domains with the same hosts are one site; a host that is named is one by itself."""
+        self.table["a.test"] = [Exchanger("mx1.big.test", ("127.0.0.1",)), Exchanger("mx2.big.test", ())]
+        self.table["gone.test"] = RouteError(REPLIES.reply("no-such-domain", domain="gone.test"))
+        relay = self.relay(smarthost="out.test")
+        self.assertEqual(("mx1.big.test", "mx2.big.test"), await settle(relay.site("a.test")))
+        # Known now, so that nobody has to wait for it.
+        self.assertEqual(("mx1.big.test", "mx2.big.test"), relay.site("a.test"))
+        self.assertEqual((), await settle(relay.site("gone.test")))
+        for alone in ("", "out.test", "192.0.2.1", "[192.0.2.1]:25", "mx.far.test:2525"):
+            self.assertEqual((), relay.site(alone), alone)
 
     async def test_delivered(self) -> None:
         servers = Servers()

@@ -1,0 +1,278 @@
+"""One site's line of jobs, its pace, and whether it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.logger import Logger
+
+from mta.model.outcome import Delivered, Outcome, Postponed, RemoteReply
+from mta.queue.lanes import Lanes
+from mta.queue.meter import Meter
+from mta.queue.pace import Pace, objects
+from mta.queue.window import Job, Window
+
+#: Seconds within which a fast destination empties its line.
+PATIENCE = 10.0
+#: Seconds by which a message is put off because of its destination's pace, at the most.
+HORIZON = 1800.0
+#: Failures to connect after which a destination is taken to be down.
+FAILURES = 3
+#: Seconds for which nothing is tried then, at the most; it begins with the first retry delay.
+LONGEST_PAUSE = 900.0
+
+#: No connection, and no answer of the DNS: these are not about one message.
+_UNREACHABLE = frozenset({"4.4.1", "4.4.3"})
+
+
+def is_unreachable(outcomes: Sequence[Outcome]) -> bool:
+    """Whether the attempt did not come as far as to talk about the message."""
+    for outcome in outcomes:
+        if not isinstance(outcome, Postponed):
+            return False
+        reply = outcome.reply
+        if reply.enhanced not in _UNREACHABLE or (reply.host and reply.command != "connect"):
+            return False
+    return bool(outcomes)
+
+
+class Destination:
+    """One site of one transport: a next hop, or all that lead to the same hosts.
+
+    :ivar queue: jobs that wait.
+    :ivar running: deliveries under way.
+    :ivar limit: how many there may be just now.
+    :ivar site: the hosts behind it, in words; ``""`` until somebody has found out.
+    :ivar known_until: when that is to be asked again, in seconds since 1970.
+    :ivar is_resolved: whether it is known which site it is; until then nothing begins.
+    :ivar alarm: a timer that makes it ready again; ``None`` if it waits for none.
+    :ivar messages: rates that each delivery counts for.
+    :ivar recipients: rates that each recipient counts for.
+    :ivar ready: whether it stands in the ring of those that could start one.
+    :ivar resume: until when nothing is tried, in seconds since 1970; 0 if it is not down.
+    :ivar reply: what the last failure to connect said.
+    :param transport: provides ``ITransport``; ``None`` if the name is not configured.
+    """
+
+    __slots__ = (
+        "_failures",
+        "_full",
+        "_horizon",
+        "_interval",
+        "_pace",
+        "_pause",
+        "_progress",
+        "alarm",
+        "is_resolved",
+        "known_until",
+        "limit",
+        "messages",
+        "name",
+        "next_hop",
+        "queue",
+        "ready",
+        "recipients",
+        "reply",
+        "resume",
+        "running",
+        "site",
+        "transport",
+    )
+
+    log = Logger()
+
+    def __init__(self, name: str, next_hop: str, transport: Any) -> None:
+        self.name = name
+        self.next_hop = next_hop
+        self.queue = Lanes()
+        self.running = 0
+        self.ready = False
+        self.resume = 0.0
+        self.reply: RemoteReply | None = None
+        self.site = ""
+        self.known_until = 0.0
+        self.is_resolved = True
+        self.alarm: Any = None
+        self.messages: list[Meter] = []
+        self.recipients: list[Meter] = []
+        self._pace = Pace(1)
+        self._failures = 0
+        self._pause = 0.0
+        self._horizon = 0.0
+        self._interval = -1.0
+        self._progress = 0.0
+        self.limit = 0
+        self.adopt(transport)
+        self._pace = Pace(self._full)
+        self._set_limit()
+
+    def adopt(self, transport: Any) -> None:
+        """Use this transport from now on."""
+        self.transport = transport
+        self._full = 1
+        if transport is not None:
+            try:
+                self._full = max(1, transport.concurrency(self.next_hop))
+            except Exception:
+                self.log.failure(
+                    "The transport {transport} does not say its concurrency", transport=self.name
+                )
+        self._pace.bound(self._full)
+        self._set_limit()
+
+    def resolve(self, site: str) -> None:
+        """It is known now which site this is.
+
+        :param site: its hosts, in words; ``""`` if the next hop is one by itself.
+        """
+        self.site = site
+        self.is_resolved = True
+        self._set_limit()
+
+    def await_site(self) -> None:
+        """Begin nothing until :meth:`resolve`."""
+        self.is_resolved = False
+        self._set_limit()
+
+    def _set_limit(self) -> None:
+        if not self.is_resolved:
+            self.limit = 0
+        elif self._failures >= FAILURES:
+            self.limit = 1
+        else:
+            self.limit = self._pace.limit
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not self.queue and not self.running
+
+    def status(self) -> dict[str, Any]:
+        """For an operator, JSON values."""
+        return {
+            "transport": self.name,
+            "next_hop": self.next_hop,
+            "site": self.site,
+            "waiting": len(self.queue),
+            "in_flight": self.running,
+            "in_flight_limit": self.limit,
+            "rests_until": self.resume or None,
+            "last_trouble": "" if self.reply is None else str(self.reply),
+        }
+
+    # --- the line ------------------------------------------------------------
+
+    def put(self, job: Job) -> None:
+        """Let a job wait."""
+        self.queue.put(job)
+
+    def take(self) -> Job:
+        """The job whose turn it is."""
+        return self.queue.take()
+
+    # --- its rates -----------------------------------------------------------
+
+    @property
+    def is_metered(self) -> bool:
+        """Whether a rate is set."""
+        return bool(self.messages or self.recipients)
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next job may begin; 0 if it may now, as far as rates go."""
+        longest = max((meter.wait(now) for meter in self.messages), default=0.0)
+        if self.recipients:
+            count = len(self.queue.peek().addressees)
+            longest = max(longest, *(meter.wait(now, count) for meter in self.recipients))
+        return longest
+
+    def passed(self, now: float, job: Job) -> None:
+        """A job begins, and counts."""
+        for meter in self.messages:
+            meter.passed(now)
+        for meter in self.recipients:
+            meter.passed(now, len(job.addressees))
+
+    # --- its pace ------------------------------------------------------------
+
+    def began(self, now: float) -> None:
+        """A delivery has begun."""
+        if not self.running:
+            self._progress = now
+        self.running += 1
+
+    def ended(self, now: float) -> None:
+        """A delivery has ended, however."""
+        self.running -= 1
+        if self.queue:
+            sample = now - self._progress
+            known = self._interval
+            self._interval = sample if known < 0.0 else known + (sample - known) * 0.1
+        elif self._interval < 0.0:
+            self._interval = (now - self._progress) / self._full
+        self._progress = now
+
+    def is_fast(self, now: float) -> bool:
+        """Whether what waits is gone within ``PATIENCE``, as far as can be known."""
+        if self.running and now - self._progress > PATIENCE:
+            return False
+        return 0.0 <= self._interval * len(self.queue) <= PATIENCE
+
+    def has_share(self, window: Window, octets: int, now: float) -> bool:
+        """Whether one more job may come into the window."""
+        queue = self.queue
+        if not queue:
+            return True
+        if len(queue) < window.free_messages and queue.octets + octets <= window.free_octets:
+            return True
+        return self.is_fast(now)
+
+    def slot(self, now: float, random: Callable[[], float]) -> float:
+        """When a message that finds no room may have its turn."""
+        step = max(self._interval, 0.01)
+        if self.running:
+            step = max(step, (now - self._progress) / self._full)
+        # Of whose pace nothing is known yet, it will be known soon.
+        known = self._interval >= 0.0 or (self.running and now - self._progress > 1.0)
+        self._horizon = max(self._horizon, now + (PATIENCE if known else 1.0)) + step
+        if self._horizon > now + HORIZON:
+            self._horizon = now + HORIZON
+            return now + HORIZON * (0.5 + 0.5 * random())
+        return self._horizon
+
+    # --- whether it is there -------------------------------------------------
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the last attempt did not reach it."""
+        return self._failures > 0
+
+    def reached(self) -> None:
+        """It is there, or an operator wants to know whether it is."""
+        self._failures = 0
+        self._pause = 0.0
+        self.resume = 0.0
+        self._set_limit()
+
+    def missed(self, now: float, reply: RemoteReply, first: float) -> None:
+        """It could not be reached.
+
+        :param reply: how so.
+        :param first: seconds of the first pause.
+        """
+        self._failures += 1
+        self.reply = reply
+        if self._failures >= FAILURES and now >= self.resume:
+            self._pause = min(self._pause * 2.0 or first, LONGEST_PAUSE)
+            self.resume = now + self._pause
+            self._set_limit()
+
+    def heard(self, outcomes: Sequence[Outcome]) -> None:
+        """What it said to a delivery, which is not counted as running any more: faster, or slower."""
+        if any(map(objects, outcomes)):
+            self._pace.objected(self.running)
+        elif any(isinstance(outcome, Delivered) for outcome in outcomes):
+            self._pace.succeeded()
+        else:
+            return
+        self._set_limit()

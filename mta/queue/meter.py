@@ -1,0 +1,37 @@
+"""How many in how much time: a rate that is never exceeded, in whatever window one looks; pure."""
+
+from __future__ import annotations
+
+
+class Meter:
+    """Lets at most ``count`` pass in any ``seconds``.
+
+    What passes is spread over the time, but for a burst of about one second's worth: the
+    generic cell rate algorithm of ATM networks, with the interval stretched so that burst and
+    steady flow together stay within the count.
+
+    :param count: at least 1.
+    :param seconds: the window.
+    """
+
+    __slots__ = ("_due", "_interval", "_tolerance", "count", "seconds")
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self.count = count
+        self.seconds = seconds
+        burst = min(count, max(1, int(count / seconds)))
+        self._interval = seconds / (count - burst + 1)
+        self._tolerance = (burst - 1) * self._interval
+        self._due = 0.0
+
+    def wait(self, now: float, cost: int = 1) -> float:
+        """Seconds until so many may pass; 0 if they may now.
+
+        More at once than a burst has wait until they would have passed one by one.
+        """
+        ready = self._due - self._tolerance + (min(cost, self.count) - 1) * self._interval
+        return max(0.0, ready - now)
+
+    def passed(self, now: float, cost: int = 1) -> None:
+        """So many have passed."""
+        self._due = max(self._due, now) + cost * self._interval

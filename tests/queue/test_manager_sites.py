@@ -1,0 +1,161 @@
+"""Destinations by site: one limit for all domains of one provider, its rates, and what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.trial.unittest import SynchronousTestCase
+
+from mta.model.event import DeliveredTo
+from mta.model.outcome import Postponed, RemoteReply
+from mta.queue.meter import Meter
+from tests.queue.fakes import DOWN, OK, Bench, Scripted
+
+BUSY = Postponed(RemoteReply(421, "4.3.2", "too busy", "mx.far.test [192.0.2.1]", "MAIL FROM"))
+
+
+class Grouping(Scripted):
+    """A transport that knows the hosts behind next hops."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.sites: dict[str, Any] = {}
+        self.asked: list[str] = []
+
+    def site(self, next_hop: str) -> Any:
+        self.asked.append(next_hop)
+        found = self.sites.get(next_hop, ())
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class SiteTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.bench = Bench()
+        self.relay = Grouping(default=None)
+        self.bench.manager.replace(self.bench.settings, {"relay": self.relay})
+        self.bench.manager.start()
+        for name in ("a.test", "b.test", "c.test"):
+            self.relay.sites[name] = ("mx2.big.test", "mx1.big.test")
+
+    def destinations(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.bench.manager.status()["destinations"]
+        return found
+
+    def test_one_limit_for_all_domains_of_a_site(self) -> None:
+        for name in ("a.test", "b.test", "c.test"):
+            for _ in range(4):
+                self.bench.send(f"x@{name}")
+        self.assertEqual(5, len(self.relay.deliveries))
+        (site,) = self.destinations()
+        self.assertEqual("mx1.big.test, mx2.big.test", site["site"])
+        self.assertEqual((5, 7), (site["in_flight"], site["waiting"]))
+        self.bench.send("x@other.test")
+        self.assertEqual(6, len(self.relay.deliveries))
+
+    def test_known_later(self) -> None:
+        """Nothing begins until it is known, and then the limit is everybody's."""
+        waits: dict[str, Deferred[tuple[str, ...]]] = {}
+        for name in ("a.test", "b.test"):
+            self.relay.sites[name] = waits[name] = Deferred()
+        for name in ("a.test", "b.test"):
+            for _ in range(4):
+                self.bench.send(f"x@{name}")
+        self.assertEqual([], self.relay.deliveries)
+        waits["a.test"].callback(("mx.big.test",))
+        self.assertEqual(4, len(self.relay.deliveries))
+        waits["b.test"].callback(("mx.big.test",))
+        self.assertEqual(5, len(self.relay.deliveries))
+        self.relay.default = OK
+        while self.relay.waiting:
+            self.relay.end()
+        self.assertEqual(8, len(self.bench.spool.of(DeliveredTo)))
+        self.assertEqual(["a.test", "b.test"], self.relay.asked)
+
+    def test_held_while_nobody_knows(self) -> None:
+        """An operation finds what waits, whatever line it stands in by then."""
+        later: Deferred[tuple[str, ...]] = Deferred()
+        self.relay.sites["b.test"] = later
+        message = self.bench.send("x@b.test")
+        self.bench.send("x@a.test")
+        later.callback(("mx1.big.test", "mx2.big.test"))
+        waiting = [self.bench.send("x@b.test") for _ in range(9)]
+        done = Deferred.fromCoroutine(self.bench.manager.hold([waiting[-1].id], "me"))
+        self.assertEqual(1, self.successResultOf(done))
+        self.assertIn(message.id, [one.message.id for one in self.relay.deliveries])
+        self.assertNotIn(waiting[-1].id, [one.message.id for one in self.relay.deliveries])
+
+    def test_nobody_can_tell(self) -> None:
+        """Then it is a site by itself, and the attempt says what is wrong."""
+        self.relay.default = OK
+        for answer in (ValueError("x"), fail(OSError("DNS"))):
+            self.relay.sites["b.test"] = answer
+            self.bench.send("x@b.test")
+            self.flushLoggedErrors(ValueError, OSError)
+            self.bench.manager._destinations._all.clear()
+        self.assertEqual(2, len(self.relay.deliveries))
+
+    def test_a_site_may_change(self) -> None:
+        """After ten minutes it is asked again; what is under way ends where it began."""
+        self.bench.send("x@a.test")
+        self.relay.sites["a.test"] = ("mx.new.test",)
+        self.relay.default = OK
+        self.bench.run(601)
+        self.bench.send("x@b.test")
+        self.bench.send("x@a.test")
+        self.assertEqual(["a.test", "b.test", "a.test"], self.relay.asked)
+        self.relay.end()
+        self.assertEqual(3, len(self.bench.spool.of(DeliveredTo)))
+
+    def test_verdict_is_shared(self) -> None:
+        """A site that cannot be reached is not tried by each of its domains."""
+        self.relay.default = DOWN
+        for number in range(9):
+            self.bench.send(f"x@{'abc'[number % 3]}.test")
+        self.assertEqual(3, len(self.relay.deliveries))
+        (site,) = self.destinations()
+        self.assertEqual(1, site["in_flight_limit"])
+
+    def test_asked_to_slow_down(self) -> None:
+        """Half as many at once; and more again when it takes them."""
+        self.relay.sites["x.test"] = ("mx.x.test",)
+        for _ in range(12):
+            self.bench.send("x@x.test")
+        self.relay.end(BUSY)
+        (site,) = self.destinations()
+        self.assertEqual((2, 4), (site["in_flight_limit"], site["in_flight"]))
+        for _ in range(4):
+            self.relay.end()
+        (site,) = self.destinations()
+        self.assertEqual((3, 3), (site["in_flight_limit"], site["in_flight"]))
+
+    def test_rate(self) -> None:
+        """Two a second, and not more for the recipients of one."""
+        self.relay.default = OK
+        destination = self.bench.manager._destinations.get("relay", "x.test")
+        destination.messages = [Meter(2, 1.0)]
+        destination.recipients = [Meter(180, 60.0)]
+        for _ in range(6):
+            self.bench.send("x@x.test")
+        counts = []
+        for _ in range(4):
+            counts.append(len(self.relay.deliveries))
+            self.bench.run(1.0, 0.05)
+        self.assertEqual([2, 3, 4, 5], counts)
+        self.bench.send(*(f"u{number}@x.test" for number in range(100)))
+        self.bench.run(1.0, 0.05)
+        self.assertEqual(6, len(self.relay.deliveries))
+        self.bench.run(120.0)
+        self.assertEqual(106, len(self.bench.spool.of(DeliveredTo)))
+
+    def test_stop_waits_for_no_rate(self) -> None:
+        destination = self.bench.manager._destinations.get("relay", "x.test")
+        destination.messages = [Meter(1, 3600.0)]
+        for _ in range(3):
+            self.bench.send("x@x.test")
+        self.relay.end()
+        stopped = Deferred.fromCoroutine(self.bench.manager.stop(1.0))
+        self.successResultOf(stopped)
+        self.assertEqual([], self.bench.clock.getDelayedCalls())
