@@ -132,13 +132,15 @@ def assemble(
             except ConfigurationError as error:
                 builder.problems += error.problems
     ways = {plugin.name: plugin.instance for plugin in transports}
-    problems = builder.problems + _unknown_transports(loaded, set(ways))
+    # One with a mistake in its settings is known all the same.
+    known = set(ways) | {table.name or table.kind for table in settings.transport}
+    problems = builder.problems + _unknown_transports(loaded, known)
     aliases = _aliases(loaded, context, transports, problems)
     if problems:
         raise ConfigurationError(sorted(problems, key=lambda problem: problem.line))
     people = [plugin.instance for plugin in identities] + list(checkers)
-    known = [person for person in people if IDirectory.providedBy(person)]
-    directories = Directories(known, _separators(loaded))
+    knowing = [person for person in people if IDirectory.providedBy(person)]
+    directories = Directories(knowing, _separators(loaded))
     able = [person for person in people if ICredentialsChecker.providedBy(person)]
     ours: list[Any] = [plugin.instance for plugin in routers]
     try:

@@ -54,7 +54,8 @@ def _problem(model: type[BaseModel], error: Any, file: str, locations: Locations
     if error["type"] == "missing":
         return Problem(file, line, key, "this key is missing", f"add {last} = ...")
     what, remedy = _expected(error, last, value)
-    if isinstance(value, str | int | float | bool) and repr(value) not in what:
+    secret = error["type"] == "secret"
+    if isinstance(value, str | int | float | bool) and repr(value) not in what and not secret:
         what = f"{what} (it is {_toml(value)})"
     return Problem(file, line, key, what, remedy)
 

@@ -1,4 +1,4 @@
-"""The last step from here: Maildir, relay, LMTP, pipe.
+"""The last step from here: Maildir, relay, LMTP, pipe, webhook.
 
 Each module holds one transport (:class:`~mta.interfaces.ITransport`) and its
 kind.  The queue's manager hands over a :class:`~mta.interfaces.Delivery`, one
@@ -11,7 +11,10 @@ Over the network: :mod:`~mta.deliver.relay` takes a connection from the
 :mod:`~mta.deliver.dialler` asks ``IExchangers`` for the hosts and opens one.  It
 speaks through :mod:`mta.smtp.client_protocol`, and TLS is judged by
 :mod:`~mta.deliver.relay_tls`.  :mod:`~mta.deliver.lmtp` is the same way to one
-fixed server.
+fixed server.  :mod:`~mta.deliver.webhook` posts to an application over HTTP
+(:mod:`~mta.deliver.webhook_post`): :mod:`~mta.deliver.webhook_body` is what,
+:mod:`~mta.deliver.webhook_signature` proves from whom, and
+:mod:`~mta.deliver.webhook_answer` says what the answer means.
 
 On this machine: :mod:`~mta.deliver.maildir` writes a batch of messages into
 Maildirs in a thread (:mod:`~mta.deliver.maildir_store`), and

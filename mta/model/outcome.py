@@ -43,9 +43,14 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """Not now; try again."""
+    """Not now; try again.
+
+    :ivar after: seconds for which the other side asks not to be tried again; 0 if it
+        does not say.
+    """
 
     reply: RemoteReply
+    after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

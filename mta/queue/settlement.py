@@ -164,6 +164,8 @@ def _postpone(
         return
     if due < resume:
         due = min(resume + schedule.spread(_SPREAD), message.expires)
+    if outcome.after:
+        due = min(max(due, now + outcome.after), message.expires)
     addressee.due = due
     settled.changed.append(addressee)
     settled.events.append(_deferred_event(message, addressee, reply, now))

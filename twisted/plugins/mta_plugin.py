@@ -7,6 +7,7 @@ from mta.deliver.lmtp import LMTP as lmtp_transport
 from mta.deliver.maildir import MAILDIR as maildir_transport
 from mta.deliver.pipe import PIPE as pipe_transport
 from mta.deliver.relay import RELAY as relay_transport
+from mta.deliver.webhook import WEBHOOK as webhook_transport
 from mta.identity.file import FILE as file_identity
 from mta.identity.ldap import LDAP as ldap_identity
 
@@ -26,4 +27,5 @@ __all__ = [
     "pipe_transport",
     "relay_transport",
     "service",
+    "webhook_transport",
 ]
