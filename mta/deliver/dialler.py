@@ -2,7 +2,8 @@
 
 A host that does not answer, or turns us away in its greeting or at EHLO, is
 followed by the next.  An address that could not be reached a moment ago is
-tried after the others.  With ``relay.tls = "opportunistic"`` a host whose
+tried after the others, and IPv6 after IPv4 where this machine has none that
+works (:mod:`~mta.deliver.families`).  With ``relay.tls = "opportunistic"`` a host whose
 handshake fails gets a second connection in clear text.
 
 If nobody takes us, the most telling answer counts: what a server said before
@@ -26,6 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mta.deliver.connection_pool import Unreachable
+from mta.deliver.families import Families
 from mta.deliver.relay_tls import RelayTls
 from mta.interfaces import Answer, Exchanger, IExchangers, RouteError, TemporarilyUnavailable
 from mta.model.outcome import RemoteReply
@@ -99,6 +101,7 @@ class Dialler:
         self._run = run_in_thread
         self._hosts: dict[str, tuple[float, Sequence[Exchanger]]] = {}
         self._shunned: dict[tuple[str, int], float] = {}
+        self._families = Families()
 
     async def dial(
         self, next_hop: str, credentials: Credentials | None = None, configured: bool = False
@@ -204,8 +207,12 @@ class Dialler:
                 if (six and not settings.ipv6) or (ours is not None and six != ours):
                     continue
                 ways.append((host.name, address, port))
+        now = self._reactor.seconds()
+        if self._families.avoid(now):
+            # Within a host only: which host comes first is its owner's decision.
+            first = {name: number for number, (name, _, _) in reversed(list(enumerate(ways)))}
+            ways.sort(key=lambda way: (first[way[0]], ":" in way[1]))
         if self._shunned:
-            now = self._reactor.seconds()
             # Sorting is stable: among equals the order of preference stays.
             ways.sort(key=lambda way: self._shunned.get((way[1], way[2]), 0.0) > now)
         return ways[:ADDRESSES]
@@ -253,9 +260,14 @@ class Dialler:
             connector = self._reactor.connectUNIX(address, factory, settings.connect_timeout)
         opened = client.opened
         try:
-            return await opened
+            found = await opened
+            self._families.reached(address)
+            return found
         except Unready as unready:
-            if unready.trouble.kind == "connect":
+            if unready.trouble.kind != "connect":
+                self._families.reached(address)
+            else:
+                self._families.failed(address, factory.problem, self._reactor.seconds())
                 if len(self._shunned) >= _REMEMBERED:
                     self._shunned.clear()
                 self._shunned[address, port] = self._reactor.seconds() + SHUN_TIME
@@ -267,11 +279,15 @@ class Dialler:
 
 
 class _OneClient(ClientFactory):
-    """Connects one protocol, or tells it why not."""
+    """Connects one protocol, or tells it why not.
+
+    :ivar problem: then, the system's number of it, if it has one.
+    """
 
     noisy = False
 
     def __init__(self, client: ClientProtocol, label: str) -> None:
+        self.problem: int | None = None
         self._client = client
         self._label = label
 
@@ -279,6 +295,7 @@ class _OneClient(ClientFactory):
         return self._client
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        self.problem = getattr(reason.value, "osError", None)
         opened: Deferred[ClientProtocol] = self._client.opened
         if not opened.called:
             reply = own_reply("connect-failed", "connect", host=self._label, problem=_words(reason))

@@ -13,6 +13,10 @@ finds a live server quickly, then one for what is left of the time.  NOERROR
 and NXDOMAIN are answers.  SERVFAIL, REFUSED, silence and rubbish are not: the
 next server is asked, and if none answers that is remembered for a few seconds
 (RFC 9520), so that a dead domain with a thousand recipients costs one wait.
+
+While nobody answers, what was known before goes on (RFC 8767): what is there, such
+as the MX records of a domain, never that something is not.  What is asked for often
+is asked for anew just before its time is over, so that nobody waits for it.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -47,6 +51,8 @@ class Resolver:
     :param servers: ``address`` or ``address:port``; empty for those of
         /etc/resolv.conf, which is read again when it changes.
     :param timeout: seconds for a question, over all servers.
+    :param stale: seconds for which an answer may be used after its TTL while no server
+        answers; 0: not at all.
     :param exchange: carries questions; for tests.
     :param files: /etc/resolv.conf and /etc/hosts.
     :param size: answers remembered at the most.
@@ -57,6 +63,10 @@ class Resolver:
     concurrency = 200
     #: Seconds for which a question that nobody answered is not asked again.
     failure_ttl = 5.0
+    #: Seconds after which a stale answer is better than waiting (RFC 8767, 5).
+    stale_after = 1.8
+    #: Seconds for which nobody is asked anew while a stale answer is used (RFC 8767, 5).
+    recheck = 30.0
     #: Seconds for which a silent server is asked last.
     penalty = 30.0
     #: Seconds between looks at the machine's files.
@@ -68,6 +78,7 @@ class Resolver:
         servers: Sequence[str] = (),
         timeout: float = 10.0,
         *,
+        stale: float = 0.0,
         exchange: Any = None,
         files: SystemFiles | None = None,
         size: int = 10_000,
@@ -79,7 +90,9 @@ class Resolver:
         self._files = files or SystemFiles()
         self._names = self._files.read()
         self._looked = reactor.seconds()
-        self._cache: TtlCache[Records | str] = TtlCache(size)
+        self._stale = stale
+        self._cache: TtlCache[Records] = TtlCache(size)
+        self._failures: TtlCache[str] = TtlCache(size)
         self._flights: dict[tuple[str, str], list[Deferred[Records]]] = {}
         self._free = DeferredSemaphore(self.concurrency)
         self._penalties: dict[Server, float] = {}
@@ -142,6 +155,7 @@ class Resolver:
     async def reload(self) -> None:
         """Forget everything, and read the machine's files again."""
         self._cache.clear()
+        self._failures.clear()
         self._penalties.clear()
         self._looked = float("-inf")
         self._look()
@@ -173,39 +187,82 @@ class Resolver:
 
     async def _one(self, name: str, kind: str) -> Records:
         """From what is remembered, from a question under way, or from the servers."""
-        key = (name, kind)
-        kept = self._cache.get(key, self._reactor.seconds())
-        if isinstance(kept, Records):
-            return kept
+        key, now = (name, kind), self._reactor.seconds()
+        kept = self._cache.get(key, now)
         if kept is not None:
-            raise TemporarilyUnavailable(kept)
-        flight = self._flights.get(key)
-        if flight is not None:
+            # If that failed a moment ago, it has time until the end.
+            failed = self._failures.get(key, now) is not None
+            if self._cache.is_worn(key, now) and key not in self._flights and not failed:
+                self._begin_flight(key)
+            return kept
+        stale = self._cache.stale(key, now)
+        failure = self._failures.get(key, now)
+        if failure is not None:
+            if stale is not None:
+                return stale
+            raise TemporarilyUnavailable(failure)
+        if key not in self._flights:
             waiting: Deferred[Records] = Deferred()
-            flight.append(waiting)
+            self._begin_flight(key, waiting)
+        else:
+            waiting = Deferred()
+            self._flights[key].append(waiting)
+        return await waiting if stale is None else await self._or_stale(waiting, stale)
+
+    async def _or_stale(self, waiting: Deferred[Records], stale: Records) -> Records:
+        """What comes soon, or else what was known before (RFC 8767, 5); the question goes on."""
+        timer = self._reactor.callLater(self.stale_after, waiting.cancel)
+        try:
             return await waiting
-        others: list[Deferred[Records]] = []
-        self._flights[key] = others
+        except TemporarilyUnavailable:
+            return stale
+        except CancelledError:
+            if timer.active():
+                raise
+            return stale
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    def _begin_flight(self, key: tuple[str, str], *waiting: Deferred[Records]) -> None:
+        self._flights[key] = list(waiting)
+        Deferred.fromCoroutine(self._fly(key))
+
+    async def _fly(self, key: tuple[str, str]) -> None:
+        """Ask the servers, keep what they say, and tell whoever waits.  Never raises.
+
+        It goes on when nobody waits any more: what comes is kept for the next.
+        """
         try:
             await self._free.acquire()
             try:
-                records = await self._from_servers(name, kind)
+                records = await self._from_servers(*key)
             finally:
                 self._free.release()
-        except BaseException as error:
-            # Whoever waits beside us must not wait for ever, whatever happened.
-            self._flights.pop(key, None)
+        except Exception as error:
+            # Whoever waits must not wait for ever, whatever happened.
+            waiting = self._flights.pop(key)
+            now = self._reactor.seconds()
             if isinstance(error, TemporarilyUnavailable):
-                self._cache.put(key, str(error), self._reactor.seconds(), self.failure_ttl)
-            for waiting in others:
-                waiting.errback(TemporarilyUnavailable(str(error)))
-            raise
-        del self._flights[key]
-        ttl = records.ttl if records.values or records.alias else min(records.ttl, _NEGATIVE)
-        self._cache.put(key, records, self._reactor.seconds(), ttl)
-        for waiting in others:
-            waiting.callback(records)
-        return records
+                known = self._cache.stale(key, now) is not None
+                if known and self._cache.get(key, now) is None:
+                    _log.info("{trouble}; what it said before is used", trouble=str(error))
+                self._failures.put(key, str(error), now, self.recheck if known else self.failure_ttl)
+                text = str(error)
+            else:
+                _log.failure("asking for {key} failed", key=key)
+                text = f"{key[0]} {key[1]}: trouble on our side"
+            for deferred in waiting:
+                deferred.errback(TemporarilyUnavailable(text))
+            return
+        now = self._reactor.seconds()
+        if records.values or records.alias:
+            self._cache.put(key, records, now, records.ttl, self._stale)
+        else:
+            # That there is nothing is believed for its time and no longer: mail is returned for it.
+            self._cache.put(key, records, now, min(records.ttl, _NEGATIVE))
+        for deferred in self._flights.pop(key):
+            deferred.callback(records)
 
     async def _from_servers(self, name: str, kind: str) -> Records:
         self._look()

@@ -363,6 +363,20 @@ class HostTests(RelayCase):
         ways = transport._dialler._ways("far.test", self.table["far.test"])
         self.assertEqual(["mx2.far.test", "mx1.far.test"], [way[0] for way in ways])
 
+    async def test_no_way_over_ipv6(self) -> None:
+        """Then a host is tried over IPv4 first; which host comes first stays."""
+        dialler = self.relay()._dialler
+        hosts = [
+            Exchanger("mx1.far.test", ("2001:db8::1", "192.0.2.1", "2001:db8::2")),
+            Exchanger("mx2.far.test", ("2001:db8::3", "192.0.2.3")),
+        ]
+        found = [way[1] for way in dialler._ways("far.test", hosts)]
+        self.assertEqual(["2001:db8::1", "192.0.2.1", "2001:db8::2", "2001:db8::3", "192.0.2.3"], found)
+        for number in range(3):
+            dialler._families.failed(f"2001:db8::{number}", None, reactor.seconds())
+        found = [way[1] for way in dialler._ways("far.test", hosts)]
+        self.assertEqual(["192.0.2.1", "2001:db8::1", "2001:db8::2", "192.0.2.3", "2001:db8::3"], found)
+
     async def test_port(self) -> None:
         """relay.port holds where the next hop names none."""
         ways = self.relay(port=2525)._dialler._ways

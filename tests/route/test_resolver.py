@@ -411,9 +411,142 @@ class CacheTests(ResolverCase):
             raise ZeroDivisionError
 
         self.network.says[A] = say
-        self.failureResultOf(self.ask("mx", "far.test"), ZeroDivisionError)
+        self.fails("mx", "far.test", TemporarilyUnavailable)
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
         self.network.says[A] = records("far.test. 60 IN MX 1 mx.test.")
         self.assertEqual([(1, "mx.test")], list(self.told("mx", "far.test")))
+
+
+class StaleTests(ResolverCase):
+    """What is used while nobody answers (RFC 8767)."""
+
+    BAD = staticmethod(records(code="SERVFAIL"))
+    KNOWN: ClassVar = [(1, "mx.test")]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.resolver = self.make(stale=3600.0)
+        self.network.says[A] = records("far.test. 60 IN MX 1 mx.test.")
+        self.told("mx", "far.test")
+        self.clock.advance(60)
+        self.network.asked.clear()
+
+    def test_all_fail(self) -> None:
+        """What was known goes on, and the servers are left alone for half a minute."""
+        self.network.says = {A: self.BAD, B: self.BAD}
+        for _ in range(3):
+            self.assertEqual(self.KNOWN, list(self.told("mx", "far.test")))
+        self.assertEqual(2, len(self.network.asked))
+        self.clock.advance(30)
+        self.assertEqual(self.KNOWN, list(self.told("mx", "far.test")))
+        self.assertEqual(4, len(self.network.asked))
+
+    def test_not_for_ever(self) -> None:
+        self.network.says = {A: self.BAD, B: self.BAD}
+        self.clock.advance(3599)
+        self.assertEqual(self.KNOWN, list(self.told("mx", "far.test")))
+        self.clock.advance(30)
+        self.fails("mx", "far.test", TemporarilyUnavailable)
+
+    def test_silence(self) -> None:
+        """Nobody waits for the whole timeout for what was known; what comes late is kept."""
+        self.network.says = {}
+        asked = self.ask("mx", "far.test")
+        self.clock.advance(1.7)
+        self.assertNoResult(asked)
+        self.clock.advance(0.1)
+        self.assertEqual(self.KNOWN, list(self.successResultOf(asked)))
+        self.network.says[B] = records("far.test. 60 IN MX 2 new.test.")
+        self.clock.pump([0.5] * 8)
+        self.assertEqual([(2, "new.test")], list(self.told("mx", "far.test")))
+
+    def test_who_gives_up_ends_nothing(self) -> None:
+        """One of two who wait is cancelled; the other gets its answer."""
+        self.network.says = {}
+        one, two = self.ask("mx", "far.test"), self.ask("mx", "far.test")
+        one.cancel()
+        self.failureResultOf(one)
+        self.clock.advance(1.8)
+        self.assertEqual(self.KNOWN, list(self.successResultOf(two)))
+        self.clock.pump([0.5] * 20)
+
+    def test_an_answer_counts(self) -> None:
+        """That it is gone is an answer; trouble after it brings nothing back."""
+        for gone in (records(code="NXDOMAIN", minimum=10), records(minimum=10), records(code="NXDOMAIN")):
+            self.resolver = self.make(stale=3600.0)
+            self.network.says = {A: records("far.test. 60 IN MX 1 mx.test.")}
+            self.told("mx", "far.test")
+            self.clock.advance(60)
+            self.network.says = {A: gone}
+            self.ask("mx", "far.test").addErrback(lambda failure: failure.trap(NoSuchDomain))
+            self.clock.advance(10)
+            self.network.says = {A: self.BAD, B: self.BAD}
+            self.fails("mx", "far.test", TemporarilyUnavailable)
+
+    def test_absence_is_never_stale(self) -> None:
+        """Nobody's mail is returned because a domain once was not there."""
+        for code in ("NXDOMAIN", "NOERROR"):
+            self.network.says = {A: records(code=code, minimum=10)}
+            self.ask("mx", f"{code}.test").addErrback(lambda failure: failure.trap(NoSuchDomain))
+            self.clock.advance(10)
+            self.network.says = {A: self.BAD, B: self.BAD}
+            self.fails("mx", f"{code}.test", TemporarilyUnavailable)
+
+    def test_addresses(self) -> None:
+        self.network.says = {A: records("mx.test. 60 IN A 192.0.2.7")}
+        self.told("addresses", "mx.test")
+        self.clock.advance(60)
+        self.network.says = {A: self.BAD, B: self.BAD}
+        # The absence of IPv6 is not known any more; the IPv4 address is.
+        self.assertEqual(["192.0.2.7"], list(self.told("addresses", "mx.test")))
+
+    def test_not_unless_wanted(self) -> None:
+        self.resolver = self.make()
+        self.told("mx", "far.test")
+        self.clock.advance(60)
+        self.network.says = {A: self.BAD, B: self.BAD}
+        self.fails("mx", "far.test", TemporarilyUnavailable)
+
+
+class PrefetchTests(ResolverCase):
+    """What is asked for often is asked for anew before its time is over."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.network.says[A] = records("far.test. 100 IN MX 1 mx.test.")
+        self.told("mx", "far.test")
+
+    def test_popular(self) -> None:
+        for _ in range(3):
+            self.told("mx", "far.test")
+        self.clock.advance(89)
+        self.told("mx", "far.test")
+        self.assertEqual(1, len(self.network.asked))
+        self.clock.advance(2)
+        self.network.says = {}
+        self.assertEqual([(1, "mx.test")], list(self.told("mx", "far.test")))
+        self.told("mx", "far.test")
+        self.assertEqual(2, len(self.network.asked))
+        self.network.says[B] = records("far.test. 100 IN MX 2 new.test.")
+        self.clock.advance(1)
+        self.assertEqual([(2, "new.test")], list(self.told("mx", "far.test")))
+        self.assertEqual(3, len(self.network.asked))
+
+    def test_not_popular(self) -> None:
+        self.clock.advance(91)
+        self.told("mx", "far.test")
+        self.assertEqual(1, len(self.network.asked))
+
+    def test_fails(self) -> None:
+        """Trouble on the way is nobody's; at the end of its time it is asked for again."""
+        for _ in range(3):
+            self.told("mx", "far.test")
+        self.clock.advance(91)
+        bad = records(code="SERVFAIL")
+        self.network.says = {A: bad, B: bad}
+        for _ in range(3):
+            self.assertEqual([(1, "mx.test")], list(self.told("mx", "far.test")))
+        self.assertEqual(3, len(self.network.asked))
 
 
 class TtlCacheTests(SynchronousTestCase):
@@ -430,6 +563,16 @@ class TtlCacheTests(SynchronousTestCase):
         self.assertIsNone(cache.get("long", 100))
         self.assertIsNone(cache.get("never", 0))
         self.assertEqual(0, len(cache))
+
+    def test_stale(self) -> None:
+        cache: TtlCache[str] = TtlCache(10)
+        cache.put("a", "x", 0, 5, stale=10)
+        self.assertEqual(["x", "x"], [cache.get("a", 4), cache.stale("a", 4)])
+        self.assertEqual([None, "x"], [cache.get("a", 5), cache.stale("a", 14.9)])
+        self.assertEqual([None, 0], [cache.stale("a", 15), len(cache)])
+        cache.put("a", "x", 0, 5, stale=10)
+        cache.put("a", "y", 1, 0, stale=10)
+        self.assertIsNone(cache.stale("a", 1))
 
     def test_size(self) -> None:
         """Those asked for longest ago go first."""
