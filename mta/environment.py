@@ -15,6 +15,7 @@ from mta.interfaces import PluginContext
 from mta.route.exchangers import Exchangers
 from mta.route.own_addresses import OwnAddresses
 from mta.route.resolver import Resolver
+from mta.route.shaping import Shaping
 
 #: Roles of listeners that speak SMTP or LMTP.
 ROLES = ("mx", "submission", "submissions", "lmtp")
@@ -47,6 +48,7 @@ class Environment:
             own_addresses=self.own_addresses,
             ipv6=settings.relay.ipv6,
         )
+        self.shaping = Shaping(settings.shape, settings.workers)
         self.context = PluginContext(
             reactor=reactor,
             state=str(loaded.state),
@@ -55,6 +57,7 @@ class Environment:
             resolver=self.resolver,
             run_in_thread=self.run_in_thread,
             exchangers=self.exchangers,
+            shaping=self.shaping,
         )
 
 

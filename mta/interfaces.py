@@ -21,6 +21,7 @@ from mta.model.delivery import Result as Result
 from mta.model.delivery import Route as Route
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event
+from mta.model.limits import Gate, Limits
 from mta.model.message import Content, Message
 from mta.model.outcome import Outcome
 from mta.model.people import Alias as Alias
@@ -71,6 +72,7 @@ class PluginContext:
     :ivar resolver: asks the DNS.
     :ivar run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
     :ivar exchangers: finds hosts for a next hop (:class:`IExchangers`).
+    :ivar shaping: what destinations are given at the most (:class:`IShaping`).
     """
 
     reactor: Any
@@ -80,6 +82,7 @@ class PluginContext:
     resolver: Any
     run_in_thread: Callable[..., Awaitable[Any]]
     exchangers: Any = None
+    shaping: Any = None
 
 
 class IKind(Interface):
@@ -340,6 +343,22 @@ class ITransport(Interface):
 
     def concurrency(next_hop: str) -> int:
         """How many deliveries to one next hop may be under way at once."""
+
+
+class IShaping(Interface):
+    """Knows what destinations are given at the most; ``mta.route`` provides it."""
+
+    def limits(transport: str, next_hop: str, hosts: Sequence[str]) -> Limits:
+        """The limits of a site.
+
+        :param hosts: names of its hosts, where they are known.
+        """
+
+    def gates(transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[Gate]:
+        """The rates that messages of one tenant to one next hop share with others."""
+
+    def has_gates(transport: str) -> bool:
+        """Whether there are any for a transport."""
 
 
 class ISites(Interface):

@@ -213,6 +213,7 @@ class Server:
             settings.queue,
             hostname=settings.hostname,
             route=lambda address: self.parts.router.route(address),
+            shaping=environment.shaping,
             run_in_thread=environment.run_in_thread,
         )
         self.reception = Reception(
@@ -342,6 +343,7 @@ class Server:
             expire=new.queue.expire,
             bounce_expire=new.queue.bounce_expire,
         )
+        self._environment.shaping.use(new.shape)
         self.manager.replace(new.queue, parts.transports)
         self._connections.limits = new.limits
         for role, factory in self.factories.items():

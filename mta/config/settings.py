@@ -12,7 +12,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -38,6 +38,18 @@ def parse_size(value: Any) -> Any:
     return value
 
 
+def parse_rate(value: Any) -> Any:
+    """``"10/s"``, ``"500/10m"``, ``"1000/h"``: so many in so many seconds."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+)\s*/\s*(\d*\s*[smhdw])", value.strip().lower())
+        if match and int(match[1]):
+            span = match[2] if match[2][0].isdigit() else f"1{match[2]}"
+            seconds = parse_duration(span)
+            if seconds:
+                return int(match[1]), seconds
+    raise ValueError('a rate is a number, a slash and a time, such as "10/s", "100/m" or "5000/12h"')
+
+
 def parse_mode(value: Any) -> Any:
     """Permissions: ``0o640``, or ``"640"`` and ``"0640"``, which are octal as everywhere else."""
     number = value
@@ -59,6 +71,7 @@ def _parse_network(value: Any) -> Any:
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
+Rate = Annotated[tuple[int, float], BeforeValidator(parse_rate)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
 Mode = Annotated[int, BeforeValidator(parse_mode)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
@@ -171,6 +184,35 @@ class Relay(Table):
             raise ValueError('it is an IP address of this machine, such as "192.0.2.1"') from None
 
 
+class Shape(Table):
+    """What some destinations are given at the most; see :mod:`mta.route.shaping`.
+
+    ``*`` in a pattern stands for anything.
+    """
+
+    domain: list[str] = []
+    mx: list[str] = []
+    tenant: list[str] = []
+    transport: list[str] = ["relay"]
+    connections: int = Field(0, ge=0)
+    messages_per_connection: int = Field(0, ge=0)
+    messages: list[Rate] = []
+    recipients: list[Rate] = []
+
+    @field_validator("domain", "mx", mode="after")
+    @classmethod
+    def _lower(cls, value: list[str]) -> list[str]:
+        return [item.lower().rstrip(".") for item in value]
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Shape:
+        if not (self.connections or self.messages_per_connection or self.messages or self.recipients):
+            raise ValueError(
+                "it sets nothing: give connections, messages_per_connection, messages, recipients"
+            )
+        return self
+
+
 class Dns(Table):
     """Which servers to ask; empty: those of /etc/resolv.conf."""
 
@@ -219,6 +261,7 @@ class Settings(Table):
     limits: Limits = Limits()  # type: ignore[call-arg]
     domains: dict[str, Domain] = {}
     relay: Relay = Relay()  # type: ignore[call-arg]
+    shape: list[Shape] = []
     dns: Dns = Dns()
     queue: Queue = Queue()  # type: ignore[call-arg]
     journal: Journal = Journal()

@@ -111,8 +111,7 @@ class LmtpTransport:
         self._pools = Pools(
             reactor,
             dial,
-            connections=settings.connections,
-            messages=settings.messages_per_connection,
+            bounds=lambda next_hop: (settings.connections, settings.messages_per_connection),
             idle=settings.idle,
         )
 

@@ -22,10 +22,12 @@ from mta.interfaces import (
     IKind,
     IReloadable,
     IService,
+    IShaping,
     ISites,
     ITransport,
     PluginContext,
 )
+from mta.model.limits import NO_LIMITS
 from mta.model.outcome import Outcome
 from mta.smtp.client_auth import Credentials
 from mta.smtp.client_protocol import ClientProtocol, Patience
@@ -38,13 +40,13 @@ RECIPIENTS = 100
 
 
 class Pools:
-    """A connection pool for each next hop.
+    """A connection pool for each site: a next hop, or all that lead to the same hosts.
 
     :param reactor: gives the time.
     :param dial: opens a connection to a next hop.
-    :param connections: how many may be open to one next hop.
-    :param messages: how many messages one connection takes.
+    :param bounds: how many connections may be open for a next hop, and how many messages one takes.
     :param idle: seconds for which an idle connection is kept.
+    :param site: names the site of a next hop; by default each is one by itself.
     """
 
     def __init__(
@@ -52,23 +54,24 @@ class Pools:
         reactor: Any,
         dial: Callable[[str], Awaitable[ClientProtocol]],
         *,
-        connections: int,
-        messages: int,
+        bounds: Callable[[str], tuple[int, int]],
         idle: float,
+        site: Callable[[str], str] = str,
     ) -> None:
         self._reactor = reactor
         self._dial = dial
-        self._connections = connections
-        self._messages = messages
+        self._bounds = bounds
         self._idle = idle
+        self._site = site
         self._pools: dict[str, ConnectionPool] = {}
         self._forget_at = _POOLS
 
     def deliver(self, delivery: Delivery, next_hop: str) -> Deferred[Sequence[Outcome]]:
         """Send a message to a next hop."""
-        pool = self._pools.get(next_hop)
+        site = self._site(next_hop)
+        pool = self._pools.get(site)
         if pool is None:
-            pool = self._make(next_hop)
+            pool = self._make(site, next_hop)
         message, addressees, sender = delivery.message, delivery.addressees, delivery.sender
         if len(addressees) <= RECIPIENTS:
             return pool.deliver(Transaction(message, addressees, sender))
@@ -78,17 +81,18 @@ class Pools:
         ]
         return gatherResults(parts).addCallback(lambda found: [outcome for part in found for outcome in part])
 
-    def _make(self, next_hop: str) -> ConnectionPool:
+    def _make(self, site: str, next_hop: str) -> ConnectionPool:
         if len(self._pools) >= self._forget_at:
             self._pools = {name: pool for name, pool in self._pools.items() if not pool.unused}
             self._forget_at = max(_POOLS, 2 * len(self._pools))
-        pool = self._pools[next_hop] = ConnectionPool(
+        connections, messages = self._bounds(next_hop)
+        pool = self._pools[site] = ConnectionPool(
             reactor=self._reactor,
             dial=lambda: self._dial(next_hop),
-            connections=self._connections,
-            messages=self._messages,
+            connections=connections,
+            messages=messages,
             idle=self._idle,
-            name=next_hop,
+            name=site,
         )
         return pool
 
@@ -114,6 +118,7 @@ class RelayTransport:
     :param run_in_thread: see :class:`~mta.interfaces.PluginContext`.
     :param base: directory to which ``password_file`` and ``authorities`` are relative.
     :param tls: makes TLS, in place of one that trusts ``settings.authorities``.
+    :param shaping: what hosts are given at the most, besides ``settings``.
     :raise ValueError: if the password or the authorities cannot be read.
     """
 
@@ -128,8 +133,12 @@ class RelayTransport:
         run_in_thread: Callable[..., Awaitable[Any]],
         base: str = ".",
         tls: RelayTls | None = None,
+        shaping: IShaping | None = None,
     ) -> None:
         self._settings = settings
+        self._shaping = shaping
+        # Hosts of next hops, as far as they were asked for: connections to the same are shared.
+        self._hosts: dict[str, Sequence[str]] = {}
         self._base = base
         self._credentials = self._read_credentials()
         self._dialler = Dialler(
@@ -150,9 +159,9 @@ class RelayTransport:
         self._pools = Pools(
             reactor,
             self._dial,
-            connections=settings.connections,
-            messages=settings.messages_per_connection,
+            bounds=self._bounds,
             idle=settings.idle,
+            site=lambda next_hop: ", ".join(self._hosts.get(next_hop, ())) or next_hop,
         )
 
     def deliver(self, delivery: Delivery) -> Deferred[Sequence[Outcome]]:
@@ -167,7 +176,30 @@ class RelayTransport:
         """See ``ISites``: the hosts of a domain; the smarthost is a site by itself."""
         if not next_hop or next_hop == self._settings.smarthost:
             return ()
-        return self._dialler.site(next_hop)
+        found = self._dialler.site(next_hop)
+        if isinstance(found, Awaitable):
+            return Deferred.fromCoroutine(self._asked(next_hop, found))
+        return self._remember(next_hop, found)
+
+    async def _asked(self, next_hop: str, answer: Awaitable[Sequence[str]]) -> Sequence[str]:
+        return self._remember(next_hop, await answer)
+
+    def _remember(self, next_hop: str, hosts: Sequence[str]) -> Sequence[str]:
+        if len(self._hosts) >= _POOLS:
+            self._hosts.clear()
+        if hosts:
+            self._hosts[next_hop] = sorted(set(hosts))
+        return hosts
+
+    def _bounds(self, next_hop: str) -> tuple[int, int]:
+        settings = self._settings
+        limits = NO_LIMITS
+        if self._shaping is not None:
+            limits = self._shaping.limits("relay", next_hop, self._hosts.get(next_hop, ()))
+        return (
+            min(limits.connections or settings.connections, settings.connections),
+            limits.messages_per_connection or settings.messages_per_connection,
+        )
 
     def counts(self) -> dict[str, tuple[int, int, int]]:
         """For each next hop: connections open, connections idle, messages waiting."""
@@ -238,6 +270,7 @@ class RelayKind:
             context.hostname,
             context.run_in_thread,
             context.base,
+            shaping=context.shaping,
         )
 
 

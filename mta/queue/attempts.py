@@ -80,10 +80,8 @@ class Attempts:
     def stop(self) -> None:
         """Begin nothing more."""
         self.is_stopped = True
-        for destination in self._alarms:
-            destination.alarm.cancel()
-            destination.alarm = None
-        self._alarms.clear()
+        for destination in list(self._alarms):
+            self._silence(destination)
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -118,8 +116,21 @@ class Attempts:
 
     def line_up(self, job: Job) -> None:
         """Let a job wait for its turn; :meth:`pump` is to follow."""
-        job.destination.put(job)
-        self._destinations.make_ready(job.destination)
+        destination = job.destination
+        destination.put(job)
+        waits = destination.alarm is not None and destination.gates is not None
+        if waits and destination.wait_of(job, self._reactor.seconds()) <= 0.0:
+            # What waits for its rate does not hold up what has another.
+            self._silence(destination)
+        self._destinations.make_ready(destination)
+
+    def reconsider(self) -> None:
+        """Limits may be others now: begin what they let begin."""
+        for destination in list(self._alarms):
+            self._silence(destination)
+        for destination in self._destinations:
+            self._destinations.make_ready(destination)
+        self.pump()
 
     def turn(self) -> None:
         """Begin what can be begun, unless a turn of the reactor is awaited for that."""
@@ -146,7 +157,10 @@ class Attempts:
                     if destination.is_metered and self._waits(destination):
                         continue
                     budget -= 1
-                    self._begin(destination.take())
+                    job = destination.take()
+                    if destination.is_metered:
+                        destination.passed(self._reactor.seconds(), job)
+                    self._begin(job)
                     destinations.make_ready(destination)
         finally:
             self._pumping = False
@@ -158,11 +172,15 @@ class Attempts:
         now = self._reactor.seconds()
         wait = destination.wait(now)
         if wait <= 0.0:
-            destination.passed(now, destination.queue.peek())
             return False
         destination.alarm = self._reactor.callLater(wait, self._rings, destination)
         self._alarms.add(destination)
         return True
+
+    def _silence(self, destination: Destination) -> None:
+        destination.alarm.cancel()
+        destination.alarm = None
+        self._alarms.discard(destination)
 
     def _rings(self, destination: Destination) -> None:
         destination.alarm = None

@@ -7,9 +7,10 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from mta.model.limits import Limits, Rate
 from mta.model.outcome import Delivered, Outcome, Postponed, RemoteReply
 from mta.queue.lanes import Lanes
-from mta.queue.meter import Meter
+from mta.queue.meter import Rates
 from mta.queue.pace import Pace, objects
 from mta.queue.window import Job, Window
 
@@ -43,12 +44,13 @@ class Destination:
     :ivar queue: jobs that wait.
     :ivar running: deliveries under way.
     :ivar limit: how many there may be just now.
-    :ivar site: the hosts behind it, in words; ``""`` until somebody has found out.
+    :ivar hosts: names of the hosts behind it; none until somebody has found out.
+    :ivar site: the same in words.
     :ivar known_until: when that is to be asked again, in seconds since 1970.
     :ivar is_resolved: whether it is known which site it is; until then nothing begins.
     :ivar alarm: a timer that makes it ready again; ``None`` if it waits for none.
-    :ivar messages: rates that each delivery counts for.
-    :ivar recipients: rates that each recipient counts for.
+    :ivar rates: that all of its deliveries count for.
+    :ivar gates: finds the rates that a job shares with those at other sites; ``None``: none does.
     :ivar ready: whether it stands in the ring of those that could start one.
     :ivar resume: until when nothing is tried, in seconds since 1970; 0 if it is not down.
     :ivar reply: what the last failure to connect said.
@@ -56,6 +58,7 @@ class Destination:
     """
 
     __slots__ = (
+        "_connections",
         "_failures",
         "_full",
         "_horizon",
@@ -63,16 +66,18 @@ class Destination:
         "_pace",
         "_pause",
         "_progress",
+        "_rates",
         "alarm",
+        "gates",
+        "hosts",
         "is_resolved",
         "known_until",
         "limit",
-        "messages",
         "name",
         "next_hop",
         "queue",
+        "rates",
         "ready",
-        "recipients",
         "reply",
         "resume",
         "running",
@@ -91,11 +96,14 @@ class Destination:
         self.resume = 0.0
         self.reply: RemoteReply | None = None
         self.site = ""
+        self.hosts: Sequence[str] = ()
+        self._connections = 0
+        self._rates: tuple[tuple[Rate, ...], tuple[Rate, ...]] = ((), ())
         self.known_until = 0.0
         self.is_resolved = True
         self.alarm: Any = None
-        self.messages: list[Meter] = []
-        self.recipients: list[Meter] = []
+        self.rates = Rates()
+        self.gates: Callable[[Job], Sequence[Rates]] | None = None
         self._pace = Pace(1)
         self._failures = 0
         self._pause = 0.0
@@ -118,17 +126,38 @@ class Destination:
                 self.log.failure(
                     "The transport {transport} does not say its concurrency", transport=self.name
                 )
+        if self._connections:
+            self._full = min(self._full, self._connections)
         self._pace.bound(self._full)
         self._set_limit()
 
-    def resolve(self, site: str) -> None:
+    def resolve(self, hosts: Sequence[str]) -> None:
         """It is known now which site this is.
 
-        :param site: its hosts, in words; ``""`` if the next hop is one by itself.
+        :param hosts: its hosts, in order; none if the next hop is a site by itself.
         """
-        self.site = site
+        self.hosts = hosts
+        self.site = ", ".join(hosts)
         self.is_resolved = True
         self._set_limit()
+
+    def shape(self, limits: Limits) -> None:
+        """Set what it is given at the most; a domain that joins a site can only lower its connections."""
+        connections = limits.connections
+        if connections and (not self._connections or connections < self._connections):
+            self._connections = connections
+            self._full = min(self._full, connections)
+            self._pace.bound(self._full)
+            self._set_limit()
+        rates = limits.messages, limits.recipients
+        if rates != self._rates:
+            self._rates = rates
+            self.rates = Rates(*rates)
+
+    def unshape(self) -> None:
+        """Forget the connections of a configuration that was; :meth:`shape` follows."""
+        self._connections = 0
+        self.adopt(self.transport)
 
     def await_site(self) -> None:
         """Begin nothing until :meth:`resolve`."""
@@ -176,22 +205,25 @@ class Destination:
     @property
     def is_metered(self) -> bool:
         """Whether a rate is set."""
-        return bool(self.messages or self.recipients)
+        return self.gates is not None or bool(self.rates)
 
     def wait(self, now: float) -> float:
-        """Seconds until the next job may begin; 0 if it may now, as far as rates go."""
-        longest = max((meter.wait(now) for meter in self.messages), default=0.0)
-        if self.recipients:
-            count = len(self.queue.peek().addressees)
-            longest = max(longest, *(meter.wait(now, count) for meter in self.recipients))
-        return longest
+        """Seconds until a job may begin, as far as rates go; 0 if one may now, and has the turn."""
+        if self.gates is None and not self.rates.recipients:
+            return self.rates.wait(now, 0)
+        return self.queue.choose(lambda job: self.wait_of(job, now))
+
+    def wait_of(self, job: Job, now: float) -> float:
+        """The same for one job."""
+        return max(rates.wait(now, len(job.addressees)) for rates in self._of(job))
 
     def passed(self, now: float, job: Job) -> None:
         """A job begins, and counts."""
-        for meter in self.messages:
-            meter.passed(now)
-        for meter in self.recipients:
-            meter.passed(now, len(job.addressees))
+        for rates in self._of(job):
+            rates.passed(now, len(job.addressees))
+
+    def _of(self, job: Job) -> Sequence[Rates]:
+        return (self.rates,) if self.gates is None else (self.rates, *self.gates(job))
 
     # --- its pace ------------------------------------------------------------
 

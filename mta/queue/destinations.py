@@ -25,9 +25,31 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from mta.interfaces import Answer
+from mta.interfaces import Answer, IShaping
+from mta.model.limits import NO_LIMITS, Gate, Limits
 from mta.queue.destination import Destination
+from mta.queue.meter import Rates
+from mta.queue.window import Job
+
+
+@implementer(IShaping)
+class Unshaped:
+    """Sets no limits besides those of the transports."""
+
+    def limits(self, transport: str, next_hop: str, hosts: Sequence[str]) -> Limits:
+        """See :class:`~mta.interfaces.IShaping`."""
+        return NO_LIMITS
+
+    def gates(self, transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[Gate]:
+        """See :class:`~mta.interfaces.IShaping`."""
+        return ()
+
+    def has_gates(self, transport: str) -> bool:
+        """See :class:`~mta.interfaces.IShaping`."""
+        return False
+
 
 #: Destinations remembered without anything to do.
 _IDLE = 2048
@@ -39,17 +61,20 @@ class Destinations:
     """All of them, and the ring of those that could start a delivery.
 
     :param transports: by name.
+    :param shaping: knows what they are given at the most; ``None``: what transports allow.
     :ivar resolved: told of a destination of which it has become known which site it is.
     """
 
     log = Logger()
 
-    def __init__(self, transports: dict[str, Any]) -> None:
+    def __init__(self, transports: dict[str, Any], shaping: IShaping | None = None) -> None:
         self.transports = transports
         self.ready: deque[Destination] = deque()
         self.resolved: Callable[[Destination], None] = self.make_ready
         self._all: dict[tuple[str, str], Destination] = {}
-        self._sites: dict[tuple[str, str], Destination] = {}
+        self._sites: dict[tuple[str, tuple[str, ...]], Destination] = {}
+        self._shaping = shaping or Unshaped()
+        self._gates: dict[tuple[str, ...], Rates] = {}
         self._sweep = 2 * _IDLE
 
     def __iter__(self) -> Iterator[Destination]:
@@ -68,6 +93,8 @@ class Destinations:
             if len(self._all) >= self._sweep:
                 self._forget_idle()
             found = Destination(name, next_hop, self.transports.get(name))
+            if self._shaping.has_gates(name):
+                found.gates = self._rates
             self._all[name, next_hop] = found
             found = self._resolve(found)
         return found
@@ -77,10 +104,15 @@ class Destinations:
         return self._all.get((name, next_hop))
 
     def replace(self, transports: dict[str, Any]) -> None:
-        """Use these from now on; what is under way ends where it began."""
+        """Use these from now on, and what shaping says now; what is under way ends where it began."""
         self.transports = transports
+        self._gates.clear()
         for destination in self:
             destination.adopt(transports.get(destination.name))
+            destination.unshape()
+            destination.shape(self._shaping.limits(destination.name, destination.next_hop, destination.hosts))
+            gated = self._shaping.has_gates(destination.name)
+            destination.gates = self._rates if gated else None
 
     def make_ready(self, destination: Destination) -> None:
         """Put it into the ring, if it could start a delivery."""
@@ -110,12 +142,12 @@ class Destinations:
         """Find out which site it is; answers with that, or with itself as long as nobody knows."""
         ask = getattr(destination.transport, "site", None)
         if ask is None:
-            return destination
+            return self._found(destination, ())
         try:
             answer: Answer[Sequence[str]] = ask(destination.next_hop)
         except Exception:
             self._wonder(destination)
-            return destination
+            return self._found(destination, ())
         if not isinstance(answer, Awaitable):
             return self._found(destination, answer)
         destination.await_site()
@@ -141,15 +173,14 @@ class Destinations:
 
     def _found(self, destination: Destination, hosts: Sequence[str]) -> Destination:
         """Its hosts are known: it is the first of its site, or joins the one that is there."""
-        site = ", ".join(sorted(set(hosts)))
-        if not site:
-            destination.resolve("")
-            return destination
-        key = destination.name, site
-        first = self._sites.get(key)
+        hosts = sorted(set(hosts))
+        key = destination.name, tuple(hosts)
+        first = self._sites.get(key) if hosts else None
+        (first or destination).shape(self._shaping.limits(destination.name, destination.next_hop, hosts))
         if first is None or first is destination:
-            self._sites[key] = destination
-            destination.resolve(site)
+            if hosts:
+                self._sites[key] = destination
+            destination.resolve(hosts)
             return destination
         self._all[destination.name, destination.next_hop] = first
         for job in list(destination.queue):
@@ -158,13 +189,25 @@ class Destinations:
             first.put(job)
         return first
 
+    def _rates(self, job: Job) -> list[Rates]:
+        """The rates that a job shares with others by its domain or tenant."""
+        destination = job.destination
+        next_hop = job.addressees[0].next_hop
+        tenant = str(job.entry.message.attributes.get("tenant", ""))
+        found = []
+        for gate in self._shaping.gates(destination.name, next_hop, destination.hosts, tenant):
+            rates = self._gates.get(gate.key)
+            if rates is None:
+                rates = self._gates[gate.key] = Rates(gate.messages, gate.recipients)
+            found.append(rates)
+        return found
+
     def _forget_idle(self) -> None:
         idle = [destination for destination in self if destination.is_idle]
         # The oldest go; the younger half keeps what is known about it.
         gone = set(idle[: max(len(idle) - _IDLE // 2, 0)])
-        for known in (self._all, self._sites):
-            for key in [key for key, destination in known.items() if destination in gone]:
-                del known[key]
+        self._all = {key: found for key, found in self._all.items() if found not in gone}
+        self._sites = {key: found for key, found in self._sites.items() if found not in gone}
         self._sweep = max(2 * _IDLE, 2 * len(self._all))
 
 

@@ -11,7 +11,7 @@ as often as low, as long as each has something: nobody starves, whatever the oth
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from mta.model.message import Message
@@ -46,7 +46,7 @@ class Lanes:
     :ivar octets: memory of what waits.
     """
 
-    __slots__ = ("_classes", "_count", "_credit", "_next", "octets")
+    __slots__ = ("_classes", "_count", "_credit", "_lane", "_next", "octets")
 
     def __init__(self) -> None:
         # By class: lanes in the order of their turns; the key is (flow, next hop).
@@ -55,6 +55,8 @@ class Lanes:
         self._count = 0
         # The class whose turn it is, once that was asked; -1: not yet.
         self._next = -1
+        # And the lane of that class, where it is not the first.
+        self._lane: tuple[str, str] | None = None
         self.octets = 0
 
     def __len__(self) -> int:
@@ -82,7 +84,25 @@ class Lanes:
 
         :raise IndexError: if none waits.
         """
-        return next(iter(self._classes[self._turn()].values()))[0]
+        lanes = self._classes[self._turn()]
+        return lanes[self._key(lanes)][0]
+
+    def choose(self, wait: Callable[[Job], float]) -> float:
+        """Give the turn to the first that need not wait for a rate, passing over those that must.
+
+        :param wait: seconds for which a job must wait.
+        :return: 0, or seconds until the first of them may.
+        """
+        shortest = float("inf")
+        first = self._turn()
+        for number in (first, *(other for other in range(len(WEIGHTS)) if other != first)):
+            for key, lane in self._classes[number].items():
+                seconds = wait(lane[0])
+                if seconds <= 0.0:
+                    self._next, self._lane = number, key
+                    return 0.0
+                shortest = min(shortest, seconds)
+        return shortest
 
     def take(self) -> Job:
         """The job whose turn it is.
@@ -90,8 +110,8 @@ class Lanes:
         :raise IndexError: if none waits.
         """
         lanes = self._classes[self._turn()]
-        self._next = -1
-        key = next(iter(lanes))
+        key = self._key(lanes)
+        self._next, self._lane = -1, None
         lane = lanes.pop(key)
         job = lane.popleft()
         if lane:
@@ -144,12 +164,15 @@ class Lanes:
 
     def _turn(self) -> int:
         """Which class is next: smooth weighted turns among those that have something."""
-        if self._next >= 0 and self._classes[self._next]:
-            return self._next
-        self._next = self._choose()
+        if self._next < 0 or not self._classes[self._next]:
+            self._next, self._lane = self._class(), None
         return self._next
 
-    def _choose(self) -> int:
+    def _key(self, lanes: dict[tuple[str, str], deque[Job]]) -> tuple[str, str]:
+        lane = self._lane
+        return lane if lane is not None and lane in lanes else next(iter(lanes))
+
+    def _class(self) -> int:
         filled = [number for number, lanes in enumerate(self._classes) if lanes]
         if len(filled) == 1:
             return filled[0]

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mta.config.settings import Queue
-from mta.interfaces import Answer, IQueue, ISpool, Route
+from mta.interfaces import Answer, IQueue, IShaping, ISpool, Route
 from mta.model.message import Addressee, Message
 from mta.queue.attempts import Attempts
 from mta.queue.destination import Destination
@@ -55,6 +55,7 @@ class Manager:
     :param settings: the ``[queue]`` table.
     :param hostname: our name, for notifications.
     :param route: finds routes for notifications, as a router does.
+    :param shaping: what destinations are given at the most; ``None``: what transports allow.
     :param log: where trouble is told.
     :param run_in_thread: ``(callable, *args) -> Deferred``, for reading content from
         files; the reactor's own pool by default.
@@ -70,6 +71,7 @@ class Manager:
         *,
         hostname: str,
         route: Callable[[str], Answer[Sequence[Route] | None]],
+        shaping: IShaping | None = None,
         log: Logger | None = None,
         run_in_thread: Callable[..., Awaitable[Any]] | None = None,
         uniform: Callable[[], float] = random.random,
@@ -80,7 +82,7 @@ class Manager:
         self._log = log or Logger()
         self._uniform = uniform
         self._window = Window(settings.window_messages, settings.window_octets)
-        self._destinations = Destinations(self._with_rerouting(transports))
+        self._destinations = Destinations(self._with_rerouting(transports), shaping)
         self._notifier = Notifier(
             hostname=hostname,
             new_id=spool.new_id,
@@ -144,9 +146,7 @@ class Manager:
         """Go by these from now on; what is under way ends as it began."""
         self._go_by(settings)
         self._destinations.replace(self._with_rerouting(transports))
-        for destination in self._destinations:
-            self._destinations.make_ready(destination)
-        self._attempts.pump()
+        self._attempts.reconsider()
         self._refill()
 
     def _go_by(self, settings: Queue) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from mta.model.limits import Rate
+
 
 class Meter:
     """Lets at most ``count`` pass in any ``seconds``.
@@ -35,3 +39,37 @@ class Meter:
     def passed(self, now: float, cost: int = 1) -> None:
         """So many have passed."""
         self._due = max(self._due, now) + cost * self._interval
+
+
+class Rates:
+    """Several meters that all hold, for messages and for recipients.
+
+    :param messages: rates that each message counts for.
+    :param recipients: rates that each recipient counts for.
+    :ivar recipients: their meters.
+    """
+
+    __slots__ = ("_messages", "recipients")
+
+    def __init__(self, messages: Iterable[Rate] = (), recipients: Iterable[Rate] = ()) -> None:
+        self._messages = [Meter(*rate) for rate in messages]
+        self.recipients = [Meter(*rate) for rate in recipients]
+
+    def __bool__(self) -> bool:
+        return bool(self._messages or self.recipients)
+
+    def wait(self, now: float, recipients: int) -> float:
+        """Seconds until a message to so many may pass; 0 if it may now."""
+        longest = 0.0
+        for meter in self._messages:
+            longest = max(longest, meter.wait(now))
+        for meter in self.recipients:
+            longest = max(longest, meter.wait(now, recipients))
+        return longest
+
+    def passed(self, now: float, recipients: int) -> None:
+        """A message to so many passes."""
+        for meter in self._messages:
+            meter.passed(now)
+        for meter in self.recipients:
+            meter.passed(now, recipients)

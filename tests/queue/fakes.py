@@ -187,7 +187,13 @@ def table_route(table: dict[str, Any]) -> Callable[[str], Any]:
 class Bench:
     """A manager among fakes, and the means to make messages."""
 
-    def __init__(self, route: dict[str, Any] | None = None, latency: float = 0.0, **settings: Any) -> None:
+    def __init__(
+        self,
+        route: dict[str, Any] | None = None,
+        latency: float = 0.0,
+        shaping: Any = None,
+        **settings: Any,
+    ) -> None:
         self.clock = Clock()
         self.clock.advance(NOW)
         self.spool = MemorySpool(self.clock, latency)
@@ -202,6 +208,7 @@ class Bench:
             self.settings,
             hostname="mx.home.test",
             route=table_route(self.routes),
+            shaping=shaping,
             run_in_thread=lambda function, *arguments: succeed(function(*arguments)),
             uniform=lambda: 0.5,
         )

@@ -7,9 +7,11 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.config.settings import Shape
 from mta.model.event import DeliveredTo
 from mta.model.outcome import Postponed, RemoteReply
-from mta.queue.meter import Meter
+from mta.queue.meter import Rates
+from mta.route.shaping import Shaping
 from tests.queue.fakes import DOWN, OK, Bench, Scripted
 
 BUSY = Postponed(RemoteReply(421, "4.3.2", "too busy", "mx.far.test [192.0.2.1]", "MAIL FROM"))
@@ -135,8 +137,7 @@ class SiteTests(SynchronousTestCase):
         """Two a second, and not more for the recipients of one."""
         self.relay.default = OK
         destination = self.bench.manager._destinations.get("relay", "x.test")
-        destination.messages = [Meter(2, 1.0)]
-        destination.recipients = [Meter(180, 60.0)]
+        destination.rates = Rates([(2, 1.0)], [(180, 60.0)])
         for _ in range(6):
             self.bench.send("x@x.test")
         counts = []
@@ -152,10 +153,69 @@ class SiteTests(SynchronousTestCase):
 
     def test_stop_waits_for_no_rate(self) -> None:
         destination = self.bench.manager._destinations.get("relay", "x.test")
-        destination.messages = [Meter(1, 3600.0)]
+        destination.rates = Rates([(1, 3600.0)])
         for _ in range(3):
             self.bench.send("x@x.test")
         self.relay.end()
         stopped = Deferred.fromCoroutine(self.bench.manager.stop(1.0))
         self.successResultOf(stopped)
         self.assertEqual([], self.bench.clock.getDelayedCalls())
+
+
+class ShapingTests(SynchronousTestCase):
+    """Limits of the configuration, as the queue keeps them."""
+
+    def bench(self, *shapes: dict[str, Any]) -> Bench:
+        self.shaping = Shaping([Shape(**shape) for shape in shapes])
+        bench = Bench(shaping=self.shaping)
+        bench.relay = self.relay = Grouping(default=OK)
+        bench.manager.replace(bench.settings, {"relay": self.relay})
+        bench.manager.start()
+        return bench
+
+    def to(self, name: str) -> int:
+        return sum(one.addressees[0].next_hop == name for one in self.relay.deliveries)
+
+    def test_connections(self) -> None:
+        bench = self.bench({"mx": ["mx.big.test"], "connections": 2})
+        self.relay.default = None
+        self.relay.sites["a.test"] = ("mx.big.test",)
+        for name in ("a.test", "b.test"):
+            for _ in range(6):
+                bench.send(f"x@{name}")
+        self.assertEqual((2, 5), (self.to("a.test"), self.to("b.test")))
+
+    def test_a_domain_that_waits_delays_no_other_of_its_site(self) -> None:
+        bench = self.bench({"domain": ["a.test"], "messages": ["1/m"]})
+        for name in ("a.test", "b.test"):
+            self.relay.sites[name] = ("mx.big.test",)
+        for _ in range(3):
+            bench.send("x@a.test")
+        for _ in range(3):
+            bench.send("x@b.test")
+        self.assertEqual((1, 3), (self.to("a.test"), self.to("b.test")))
+        bench.run(61)
+        self.assertEqual(2, self.to("a.test"))
+        bench.run(60)
+        self.assertEqual(3, self.to("a.test"))
+
+    def test_a_tenant_has_one_rate_for_all_sites(self) -> None:
+        bench = self.bench({"tenant": ["acme"], "recipients": ["2/m"]})
+        for name in ("a.test", "b.test", "c.test"):
+            bench.send(f"x@{name}", attributes={"tenant": "acme"})
+            bench.send(f"x@{name}", attributes={"tenant": "other"})
+        self.assertEqual(4, len(self.relay.deliveries))
+        bench.run(31)
+        self.assertEqual(5, len(self.relay.deliveries))
+        bench.run(30)
+        self.assertEqual(6, len(self.relay.deliveries))
+
+    def test_reload(self) -> None:
+        """Another rate holds at once, and one that goes stops nothing any more."""
+        bench = self.bench({"messages": ["1/h"]})
+        for _ in range(4):
+            bench.send("x@a.test")
+        self.assertEqual(1, len(self.relay.deliveries))
+        self.shaping.use([])
+        bench.manager.replace(bench.settings, {"relay": self.relay})
+        self.assertEqual(4, len(self.relay.deliveries))
