@@ -37,7 +37,9 @@ class Environment:
         )
         self.own_addresses = OwnAddresses()
         try:
-            self.resolver = Resolver(reactor, settings.dns.servers, settings.dns.timeout)
+            self.resolver = Resolver(
+                reactor, settings.dns.servers, settings.dns.timeout, stale=settings.dns.stale
+            )
         except ValueError as error:
             what = str(error).removeprefix("dns.servers: ")
             raise ConfigurationError([loaded.problem(("dns", "servers"), what)]) from None

@@ -214,10 +214,11 @@ class Shape(Table):
 
 
 class Dns(Table):
-    """Which servers to ask; empty: those of /etc/resolv.conf."""
+    """Which servers to ask; empty: those of /etc/resolv.conf.  ``stale`` as in RFC 8767."""
 
     servers: list[str] = []
     timeout: Duration = 10.0
+    stale: Duration = 86400.0
 
 
 class Queue(Table):

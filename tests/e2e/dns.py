@@ -21,12 +21,14 @@ class Dns:
     :param records: (name, type) to values, such as
         ``("remote.test", "MX"): ["10 mx.remote.test."]``; other names do not exist.
     :ivar trouble: for a domain and all below it: ``SERVFAIL``, ``REFUSED``, or ``silent``.
+    :ivar ttl: seconds for which answers may be believed.
     :ivar asked: the questions, as ``name TYPE``.
     """
 
     def __init__(self, records: dict[tuple[str, str], list[str]] | None = None) -> None:
         self.records = dict(records or {})
         self.trouble: dict[str, str] = {}
+        self.ttl = 60
         self.asked: list[str] = []
         server = self
 
@@ -97,7 +99,7 @@ class Dns:
             return reply.to_wire()
         values = self.records.get((name, kind))
         if values:
-            reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *values))
+            reply.answer.append(dns.rrset.from_text(question.name, self.ttl, "IN", kind, *values))
         elif not any(known == name or known.endswith(f".{name}") for known, _ in self.records):
             reply.set_rcode(dns.rcode.NXDOMAIN)
         return reply.to_wire()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 from tests.e2e.client import Speaker
@@ -139,6 +140,30 @@ class FaultScenario(Scenario):
         remote.wait(3)
         for domain in ("one.test", "two.test", "three.test"):
             self.server.wait_trace(f"far@{domain}", "delivered")
+
+    def test_dns_fails_for_what_was_known(self) -> None:
+        """While nobody answers, what was known of a host goes on past its time."""
+        names = self.part(Dns())
+        remote = self.part(Remote(host="127.0.0.2"))
+        names.ttl = 1
+        for domain in ("one.test", "two.test"):
+            names.add_mx(domain, "mx.shared.example")
+        self.server = Server(
+            self.place / "server",
+            access={"relay_from": ["127.0.0.0/8"]},
+            dns={"servers": [names.address]},
+            relay={"port": remote.port},
+            queue={"retry": ["1h"]},
+        )
+        self.part(self.server).start()
+        self.assertEqual(b"250", self.send(to="far@one.test")[:3])
+        remote.wait(1)
+        asked = time.monotonic()
+        names.trouble = {"shared.example": "SERVFAIL"}
+        wait_for(lambda: time.monotonic() > asked + 1.1, "")
+        self.assertEqual(b"250", self.send(to="far@two.test")[:3])
+        remote.wait(2)
+        self.assertGreater(names.asked.count("mx.shared.example A"), 1)
 
     def test_killed_with_content_coming(self) -> None:
         """Files of content that never was acknowledged are swept after a crash."""
