@@ -18,7 +18,9 @@ fixed server.  :mod:`~mta.deliver.webhook` posts to an application over HTTP
 
 On this machine: :mod:`~mta.deliver.maildir` writes a batch of messages into
 Maildirs in a thread (:mod:`~mta.deliver.maildir_store`), and
-:mod:`~mta.deliver.pipe` hands a message to a program; both put the fields of
+:mod:`~mta.deliver.pipe` hands a message to a program, within
+:mod:`~mta.deliver.pipe_limits`; :mod:`~mta.deliver.exit_status` says what its end
+means.  Both put the fields of
 :mod:`~mta.deliver.local_copy` on top.  :mod:`~mta.deliver.error` fails whom the
 router could not place.
 """

@@ -1,8 +1,9 @@
 """Kind ``pipe``: hands messages to a program on its standard input.
 
 The program gets its arguments as they are, never through a shell, a small environment, and a
-process group of its own, so that a timeout ends whatever it has started.  Its exit status is
-the outcome, as sysexits.h names them.
+process group of its own, so that a timeout ends whatever it has started; the kernel keeps it
+within limits (:mod:`~mta.deliver.pipe_limits`).  Its exit status is the outcome, as sysexits.h
+names them (:mod:`~mta.deliver.exit_status`).
 """
 
 from __future__ import annotations
@@ -13,44 +14,32 @@ import os
 import pwd
 import re
 import shutil
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
-from twisted.internet.error import ProcessDone
-from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mta.config.settings import Duration, Size, Table
+from mta.deliver.exit_status import PERMANENT, outcome_of, pipe_reply
 from mta.deliver.local_copy import has_been_at, top_fields, with_lf
+from mta.deliver.pipe_limits import LIMITS, wrapper
+from mta.deliver.pipe_run import Run
 from mta.interfaces import Delivery, IKind, IService, ITransport, PluginContext
 from mta.model.address import AddressError, parse_address
 from mta.model.catalogue import REPLIES
 from mta.model.message import Addressee, InlineContent, Message
-from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
+from mta.model.outcome import Failed, Outcome, Postponed, RemoteReply
 
 _PLACEHOLDER = re.compile(r"\{([a-z]*)\}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAMES = frozenset({"sender", "recipient", "original", "local", "domain", "detail", "id"})
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
-
-#: Exit status that means never, with its enhanced status code (RFC 3463); any other may pass.
-PERMANENT = {
-    65: ("5.6.0", "the data is in error"),
-    67: ("5.1.1", "no such user"),
-    68: ("5.1.2", "no such host"),
-    69: ("5.3.0", "unavailable"),
-    77: ("5.7.0", "not permitted"),
-}
-_KILL_AFTER = 5.0
-_LINGER = 1.0
+#: Octets without which no program starts.
+_LEAST_MEMORY = 16 * 1024 * 1024
 
 
 class PipeSettings(Table):
@@ -58,8 +47,12 @@ class PipeSettings(Table):
 
     ``command`` is the program and its arguments with ``{sender}``, ``{recipient}``,
     ``{original}``, ``{local}``, ``{domain}``, ``{detail}`` and ``{id}``; ``environment`` names
-    the variables that it gets of ours; ``user`` and ``group`` need root; ``directory`` is where
-    it runs (the state directory).
+    the variables that it gets of ours, ``variables`` gives it others, which may have the same
+    placeholders; ``user`` and ``group`` need root; ``directory`` is where it runs (the state
+    directory).
+
+    ``memory``, ``cpu_time`` and ``file_size`` are limits of each process, ``processes`` of all
+    processes of its user; 0: none.
     """
 
     command: list[str] = Field(min_length=1)
@@ -67,12 +60,42 @@ class PipeSettings(Table):
     group: str = ""
     directory: str = ""
     environment: list[str] = Field(["PATH", "LANG", "LC_ALL", "TZ"])
+    variables: dict[str, str] = Field({})
     timeout: Duration = Field(300.0, gt=0)
     concurrency: int = Field(10, ge=1)
+    memory: Size = 0
+    cpu_time: Duration = 0.0
+    processes: int = Field(0, ge=0)
+    file_size: Size = 0
+    output_limit: Size = 10 * 1024 * 1024
     max_output: Size = 1024
+    permanent: list[int] = Field(list(PERMANENT))
     line_ends: Literal["lf", "crlf"] = "lf"
     return_path: bool = True
     delivered_to: bool = True
+
+    @field_validator("memory")
+    @classmethod
+    def _enough(cls, value: int) -> int:
+        if 0 < value < _LEAST_MEMORY:
+            raise ValueError("with less than 16M no program starts; 0 is no limit")
+        return value
+
+    @field_validator("variables")
+    @classmethod
+    def _named(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not _VARIABLE.fullmatch(name) or "\0" in text:
+                raise ValueError(f"{name!r} is no variable that a program can be given")
+        return value
+
+    @field_validator("permanent")
+    @classmethod
+    def _statuses(cls, value: list[int]) -> list[int]:
+        for status in value:
+            if not 1 <= status <= 255:
+                raise ValueError(f"{status} is no exit status of a failure; there are 1 to 255")
+        return value
 
 
 class ArgumentError(ValueError):
@@ -96,181 +119,17 @@ def arguments(command: Sequence[str], values: dict[str, str]) -> list[str]:
     return filled
 
 
-def outcome_of(program: str, failure: Failure, output: bytes) -> Outcome:
-    """What the end of the program means.
+def variables(templates: Mapping[str, str], values: dict[str, str]) -> dict[str, str]:
+    """Variables of the environment with their placeholders filled in.
 
-    :param program: its name.
-    :param failure: ``ProcessDone`` or ``ProcessTerminated``.
-    :param output: what it wrote, or the start of that.
+    :raise ArgumentError: if one would hold a NUL.
     """
-    said = _CONTROLS.sub(" ", output.decode("utf-8", "replace")).strip()
-    if failure.check(ProcessDone):
-        return Delivered(_reply("delivered", said, place=f"the program {program}"))
-    status = getattr(failure.value, "exitCode", None)
-    number = getattr(failure.value, "signal", None)
-    if status is None:
-        problem = f"it was ended by signal {number}" if number else "it could not be run"
-    elif status in PERMANENT:
-        enhanced, words = PERMANENT[status]
-        reply = _reply("pipe-refused", said, program=program, problem=f"exit status {status}, {words}")
-        return Failed(RemoteReply(reply.code, enhanced, reply.text))
-    else:
-        problem = f"exit status {status}"
-    return Postponed(_reply("pipe-postponed", said, program=program, problem=problem))
-
-
-def _reply(name: str, said: str = "", **values: object) -> RemoteReply:
-    reply = REPLIES.reply(name, **values)
-    return RemoteReply(reply.code, reply.enhanced, f"{reply.text}: {said}" if said else reply.text)
-
-
-@implementer(IPushProducer)
-class _Run(ProcessProtocol):
-    """One program at work.
-
-    :ivar ended: fires when it has ended and its output is read.
-    :ivar gone: likewise, for whoever stops it.
-    :ivar reason: then, how it ended.
-    """
-
-    reason: Failure
-
-    def __init__(self, reactor: Any, timeout: float, max_output: int, own_group: bool) -> None:
-        self.ended: Deferred[None] = Deferred()
-        self.gone: Deferred[None] = Deferred()
-        self.output = b""
-        self.overdue = False
-        self._reactor = reactor
-        self._max_output = max_output
-        self._own_group = own_group
-        self._timer: Any = reactor.callLater(timeout, self.expire)
-        self._drained: Deferred[None] | None = None
-        self._deaf = False
-        self._exited = False
-
-    # --- feeding it ----------------------------------------------------------
-
-    async def feed(self, blocks: Iterator[bytes], run: Callable[..., Any]) -> None:
-        """Write blocks that are read in a thread, no faster than the program takes them.
-
-        :raise OSError: if they cannot be read; the program is killed first, because it must
-            not take half a message for a whole one.
-        """
-        pipe = self.transport.pipes.get(0)  # type: ignore[union-attr]
-        if pipe is None:
-            return
-        pipe.registerProducer(self, True)
-        try:
-            while not self._deaf:
-                block = await run(next, blocks, None)
-                if block is None:
-                    break
-                if not self._deaf:
-                    pipe.write(block)
-                if self._drained is not None:
-                    await self._drained
-        except BaseException:
-            self.kill(signal.SIGKILL)
-            raise
-        finally:
-            if not self._deaf:
-                pipe.unregisterProducer()
-        self.close()
-
-    def give(self, data: bytes) -> None:
-        """Write it all at once."""
-        self.transport.write(data)  # type: ignore[union-attr]
-        self.close()
-
-    def close(self) -> None:
-        """That was the message."""
-        if not self._deaf:
-            self.transport.closeStdin()  # type: ignore[union-attr]
-
-    def pauseProducing(self) -> None:
-        """The pipe is full."""
-        if self._drained is None:
-            self._drained = Deferred()
-
-    def resumeProducing(self) -> None:
-        """It is not any more."""
-        drained, self._drained = self._drained, None
-        if drained is not None:
-            drained.callback(None)
-
-    def stopProducing(self) -> None:
-        """The program reads no more; its exit status tells whether that is right."""
-        self._deaf = True
-        self.resumeProducing()
-
-    def inConnectionLost(self) -> None:
-        """Likewise."""
-        self.stopProducing()
-
-    # --- listening to it -----------------------------------------------------
-
-    def outReceived(self, data: bytes) -> None:
-        """Keep the start of its output; read the rest, so that it does not block."""
-        room = self._max_output - len(self.output)
-        if room > 0:
-            self.output += data[:room]
-
-    errReceived = outReceived
-
-    # --- its end -------------------------------------------------------------
-
-    def kill(self, number: int) -> None:
-        """Send a signal to the program and what it has started."""
-        pid = getattr(self.transport, "pid", None)
-        if pid is None or self._exited:
-            return
-        try:
-            if self._own_group:
-                os.killpg(pid, number)
-                return
-        except OSError:
-            pass  # It has no group of its own yet.
-        with suppress(OSError):
-            os.kill(pid, number)
-
-    def expire(self) -> None:
-        """Its time is over."""
-        self.forget()
-        self.overdue = True
-        self.kill(signal.SIGTERM)
-        self._timer = self._reactor.callLater(_KILL_AFTER, self._expire_at_last)
-
-    def _expire_at_last(self) -> None:
-        self._timer = None
-        self.kill(signal.SIGKILL)
-
-    def processExited(self, reason: Failure) -> None:
-        """Wait only a little for others that hold its output open."""
-        self.forget()
-        pid = getattr(self.transport, "pid", None)
-        if self.overdue and self._own_group and pid is not None:
-            with suppress(OSError):
-                os.killpg(pid, signal.SIGKILL)
-        self._exited = True
-        self._timer = self._reactor.callLater(_LINGER, self._leave)
-
-    def _leave(self) -> None:
-        self._timer = None
-        self.transport.loseConnection()  # type: ignore[union-attr]
-
-    def forget(self) -> None:
-        """No more timeouts: it has ended, or was never started."""
-        timer, self._timer = self._timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
-
-    def processEnded(self, reason: Failure) -> None:
-        """All is read."""
-        self.forget()
-        self.stopProducing()
-        self.reason = reason
-        self.ended.callback(None)
-        self.gone.callback(None)
+    filled = {}
+    for name, text in templates.items():
+        filled[name] = _PLACEHOLDER.sub(lambda match: values[match[1]], text)
+        if "\0" in filled[name]:
+            raise ArgumentError("an address holds a NUL")
+    return filled
 
 
 @implementer(ITransport, IService)
@@ -283,6 +142,7 @@ class PipeTransport:
     :param directory: where it runs.
     :param run_in_thread: for content that is in files.
     :param identity: user and group ids to run as; ``None`` to keep ours.
+    :param before: see :func:`~mta.deliver.pipe_limits.wrapper`.
     """
 
     _log = Logger()
@@ -295,6 +155,7 @@ class PipeTransport:
         directory: str,
         run_in_thread: Callable[..., Any],
         identity: tuple[int | None, int | None] = (None, None),
+        before: Sequence[str] = (),
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -303,9 +164,9 @@ class PipeTransport:
         self._directory = directory
         self._run_in_thread = run_in_thread
         self._uid, self._gid = identity
-        self._setsid = shutil.which("setsid", path="/usr/bin:/bin")
+        self._before = list(before)
         self._slots = DeferredSemaphore(settings.concurrency)
-        self._running: set[_Run] = set()
+        self._running: set[Run] = set()
         self._stopped = False
 
     def concurrency(self, next_hop: str) -> int:
@@ -321,7 +182,7 @@ class PipeTransport:
         self._stopped = True
         running = list(self._running)
         for run in running:
-            run.expire()
+            run.expire("the server stops")
         for run in running:
             await run.gone
 
@@ -341,19 +202,22 @@ class PipeTransport:
         try:
             return await self._one(message, addressee, sender)
         except ArgumentError as error:
-            return Failed(_reply("pipe-refused", program=self._name, problem=str(error)))
+            return Failed(pipe_reply("pipe-refused", program=self._name, problem=str(error)))
         except OSError as error:
             problem = error.strerror or type(error).__name__
         except Exception:
             self._log.failure("Piping {id} to {program} failed", id=message.id, program=self._name)
             problem = "trouble on our side"
-        return Postponed(_reply("pipe-postponed", program=self._name, problem=problem))
+        return Postponed(pipe_reply("pipe-postponed", program=self._name, problem=problem))
 
     async def _one(self, message: Message, addressee: Addressee, sender: str) -> Outcome:
         settings, content = self._settings, message.content
         if self._stopped:
-            return Postponed(_reply("pipe-postponed", program=self._name, problem="the server stops"))
-        command = arguments(settings.command, self._values(message, addressee, sender))
+            return Postponed(pipe_reply("pipe-postponed", program=self._name, problem="the server stops"))
+        values = self._values(message, addressee, sender)
+        command = arguments(settings.command, values)
+        environment = {name: os.environ[name] for name in settings.environment if name in os.environ}
+        environment.update(variables(settings.variables, values))
         if settings.delivered_to:
             start = (
                 content.data
@@ -363,7 +227,7 @@ class PipeTransport:
             if has_been_at(start, addressee.address):
                 reply = REPLIES.reply("delivery-loop", address=addressee.address)
                 return Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
-        run = self._spawn(command)
+        run = self._spawn(command, environment)
         try:
             blocks = self._blocks(message, addressee, sender)
             if isinstance(content, InlineContent):
@@ -374,18 +238,14 @@ class PipeTransport:
             await run.ended
             self._running.discard(run)
         if run.overdue:
-            problem = f"it ran for longer than {settings.timeout:g} seconds"
-            return Postponed(_reply("pipe-postponed", program=self._name, problem=problem))
-        return outcome_of(self._name, run.reason, run.output)
+            return Postponed(pipe_reply("pipe-postponed", program=self._name, problem=run.overdue))
+        return outcome_of(self._name, run.reason, run.output, settings.permanent)
 
-    def _spawn(self, command: list[str]) -> _Run:
+    def _spawn(self, command: list[str], environment: dict[str, str]) -> Run:
         settings = self._settings
-        environment = {name: os.environ[name] for name in settings.environment if name in os.environ}
-        line = [self._program, *command[1:]]
-        if self._setsid:
-            # Without a group of its own, what the program starts would outlive a timeout.
-            line = [self._setsid, *line]
-        run = _Run(self._reactor, settings.timeout, settings.max_output, bool(self._setsid))
+        line = [*self._before, self._program, *command[1:]]
+        own_group = bool(self._before) and Path(self._before[0]).name == "setsid"
+        run = Run(self._reactor, settings.timeout, settings.max_output, settings.output_limit, own_group)
         self._running.add(run)
         try:
             self._reactor.spawnProcess(
@@ -453,20 +313,29 @@ class PipeKind:
 
     def build(self, settings: PipeSettings, context: PluginContext) -> PipeTransport:
         """See :class:`~mta.interfaces.IKind`."""
-        for part in settings.command:
-            for match in _PLACEHOLDER.finditer(part):
-                if match[1] not in _NAMES:
-                    names = ", ".join(f"{{{name}}}" for name in sorted(_NAMES))
-                    raise ValueError(f"command: {match[0]} is unknown; there are {names}")
+        for key, parts in (("command", settings.command), ("variables", settings.variables.values())):
+            for part in parts:
+                for match in _PLACEHOLDER.finditer(part):
+                    if match[1] not in _NAMES:
+                        names = ", ".join(f"{{{name}}}" for name in sorted(_NAMES))
+                        raise ValueError(f"{key}: {match[0]} is unknown; there are {names}")
         program = settings.command[0]
         if _PLACEHOLDER.search(program):
             raise ValueError("command: the program itself must not depend on the message")
         found = shutil.which(program if "/" not in program else str(Path(context.base) / program))
         if found is None:
             raise ValueError(f"command: there is no program {program!r} that can be run")
-        directory = str(Path(context.state) / settings.directory)
+        directory = Path(context.state) / settings.directory
+        if settings.directory and not directory.is_dir():
+            raise ValueError(f"directory: there is no directory {str(directory)!r}")
         return PipeTransport(
-            context.reactor, settings, found, directory, context.run_in_thread, _identity(settings)
+            context.reactor,
+            settings,
+            found,
+            str(directory),
+            context.run_in_thread,
+            _identity(settings),
+            wrapper({name: getattr(settings, name) for name in LIMITS}),
         )
 
 

@@ -11,9 +11,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SkipTest, TestCase
 
-from mta.deliver import pipe
+from mta.deliver import pipe_limits, pipe_run
 from mta.deliver.pipe import PIPE, PipeSettings
 from mta.interfaces import Delivery, PluginContext
 from mta.model.envelope import Client, Envelope
@@ -33,7 +33,7 @@ def _state(pid: int) -> str:
         return "gone"
 
 
-class PipeTests(TestCase):
+class PipeCase(TestCase):
     """One script for each test."""
 
     def setUp(self) -> None:
@@ -70,6 +70,10 @@ class PipeTests(TestCase):
     async def outcome(self, script: str, *arguments: str, **settings: Any) -> Any:
         (outcome,) = await self.transport(script, *arguments, **settings).deliver(self.delivery())
         return outcome
+
+
+class PipeTests(PipeCase):
+    """What a program gets, and what its end means."""
 
     async def test_the_message_comes_on_stdin(self) -> None:
         outcome = await self.outcome("cat > got; echo kept it")
@@ -214,9 +218,27 @@ class PipeTests(TestCase):
         (outcome,) = await done
         self.assertIsInstance(outcome, Postponed)
 
+    async def test_stop_before_it_has_begun(self) -> None:
+        """A signal between fork and exec meets our own handler, and would be lost."""
+        transport = self.transport("touch ran")
+        (self.base / "slow").write_text("#!/bin/sh\ntrap '' TERM\necho > begun\nexec sleep 60\n")
+        (self.base / "slow").chmod(0o755)
+        # In the place of a process that is not yet what it is to be: without a group, and deaf.
+        (self.base / "bin").mkdir()
+        (self.base / "slow").rename(self.base / "bin" / "setsid")
+        transport._before = [str(self.base / "bin" / "setsid")]
+        done = Deferred.fromCoroutine(transport.deliver(self.delivery()))
+        while not (self.base / "begun").exists():
+            await deferLater(reactor, 0.01)
+        began = time.monotonic()
+        await transport.stop()
+        self.assertLess(time.monotonic() - began, 3)
+        (outcome,) = await done
+        self.assertIsInstance(outcome, Postponed)
+
     async def test_stop_is_one_for_all(self) -> None:
         """Those that ignore it are waited for together, and those that wait for a turn get none."""
-        self.patch(pipe, "_KILL_AFTER", 2.0)
+        self.patch(pipe_run, "KILL_AFTER", 2.0)
         transport = self.transport("echo x >> runs; trap '' TERM; sleep 60 & wait; wait", concurrency=2)
         delivery = self.delivery(*(f"u{number}@local.test" for number in range(4)))
         done = Deferred.fromCoroutine(transport.deliver(delivery))
@@ -227,6 +249,32 @@ class PipeTests(TestCase):
         self.assertLess(time.monotonic() - began, 3.9)
         self.assertEqual([Postponed] * 4, [type(outcome) for outcome in await done])
         self.assertLessEqual((self.base / "runs").read_text().count("x"), 2)
+
+    async def test_statuses_have_words(self) -> None:
+        outcome = await self.outcome("cat > /dev/null; exit 73")
+        self.assertIn("exit status 73, it cannot create a file", outcome.reply.text)
+
+    async def test_statuses_as_configured(self) -> None:
+        for status, kind, enhanced in ((73, Failed, "5.2.0"), (67, Postponed, "4.3.0"), (3, Failed, "5.3.0")):
+            outcome = await self.outcome(f"cat > /dev/null; exit {status}", permanent=[3, 73])
+            self.assertIsInstance(outcome, kind, status)
+            self.assertEqual(enhanced, outcome.reply.enhanced)
+
+    async def test_variables(self) -> None:
+        await self.outcome(
+            "cat > /dev/null; env > got",
+            variables={"RECIPIENT": "{recipient}", "SENDER": "-{sender}", "X": "$(id)"},
+        )
+        lines = (self.base / "got").read_text().splitlines()
+        for line in ("RECIPIENT=ann@local.test", "SENDER=-a@b.test", "X=$(id)"):
+            self.assertIn(line, lines)
+
+    async def test_endless_output(self) -> None:
+        began = time.monotonic()
+        outcome = await self.outcome("cat > /dev/null; yes", output_limit=100_000)
+        self.assertIsInstance(outcome, Postponed)
+        self.assertIn("more than 100000 octets", outcome.reply.text)
+        self.assertLess(time.monotonic() - began, 4)
 
     def test_settings_are_checked(self) -> None:
         for command, words in [
@@ -239,3 +287,75 @@ class PipeTests(TestCase):
             self.assertIn(words, str(caught.exception))
         if os.geteuid() == 0:
             self.assertRaises(ValueError, self.transport, "exit 0", user="nobody-of-this-name")
+        for settings, words in [
+            ({"memory": "1M"}, "no program starts"),
+            ({"permanent": [0]}, "no exit status"),
+            ({"variables": {"A=B": "x"}}, "no variable"),
+            ({"variables": {"A": "{user}"}}, "{user} is unknown"),
+            ({"directory": "missing"}, "there is no directory"),
+        ]:
+            with self.assertRaises(ValueError) as caught:
+                self.transport("exit 0", **settings)
+            self.assertIn(words, str(caught.exception))
+
+    def test_limits_need_prlimit(self) -> None:
+        self.patch(pipe_limits, "_PLACES", "/nonexistent")
+        with self.assertRaises(ValueError) as caught:
+            self.transport("exit 0", cpu_time=1)
+        self.assertTrue(str(caught.exception).startswith("cpu_time: "))
+
+
+class LimitTests(PipeCase):
+    """What the kernel keeps a program to."""
+
+    async def test_limits(self) -> None:
+        """They are those of the program and of what it starts."""
+        await self.outcome(
+            "cat > /dev/null; sh -c 'cat /proc/self/limits' > got",
+            memory="256M", cpu_time="90s", processes=4000, file_size="1M",
+        )  # fmt: skip
+        found = {
+            line[:26].strip(): line[26:].split()[:2]
+            for line in (self.base / "got").read_text().splitlines()[1:]
+        }
+        self.assertEqual(["90", "95"], found["Max cpu time"])
+        self.assertEqual(["268435456"] * 2, found["Max address space"])
+        self.assertEqual(["4000"] * 2, found["Max processes"])
+        self.assertEqual(["1048576"] * 2, found["Max file size"])
+        self.assertEqual(["0"] * 2, found["Max core file size"])
+
+    async def test_none(self) -> None:
+        """Without any the program keeps those of the server."""
+        await self.outcome("cat > /dev/null; cat /proc/self/limits > got; cat /proc/$PPID/limits > ours")
+        self.assertEqual((self.base / "ours").read_text(), (self.base / "got").read_text())
+
+    async def test_cpu_time(self) -> None:
+        outcome = await self.outcome("cat > /dev/null; while :; do :; done", cpu_time=1)
+        self.assertIsInstance(outcome, Postponed)
+        self.assertIn("processor time", outcome.reply.text)
+
+    async def test_memory(self) -> None:
+        outcome = await self.outcome(
+            "cat > /dev/null; exec dd if=/dev/zero of=/dev/null bs=200M count=1", memory="100M"
+        )
+        self.assertIsInstance(outcome, Postponed)
+        self.assertIn("memory", outcome.reply.text)
+
+    async def test_file_size(self) -> None:
+        outcome = await self.outcome(
+            "cat > /dev/null; exec dd if=/dev/zero of=large bs=64k count=100", file_size="1M"
+        )
+        self.assertIsInstance(outcome, Postponed)
+        self.assertIn("larger file", outcome.reply.text)
+        self.assertLessEqual((self.base / "large").stat().st_size, 1 << 20)
+
+    async def test_processes(self) -> None:
+        """They are those of its user, so that root, who is not bound, has to run it as somebody."""
+        if os.geteuid() != 0:
+            raise SkipTest("needs root")
+        script = "cat > /dev/null; sleep 1 & sleep 1 & sleep 1 & wait"
+        outcome = await self.outcome(
+            "", command=["/bin/sh", "-c", script], user="games", directory="/", processes=2
+        )
+        self.assertIsInstance(outcome, Postponed)
+        self.assertIn("fork", outcome.reply.text.lower())
