@@ -7,7 +7,7 @@ import smtplib
 from tests.e2e.client import Speaker
 from tests.e2e.dovecot import Dovecot
 from tests.e2e.postfix import Postfix
-from tests.e2e.scenario import Scenario
+from tests.e2e.scenario import Scenario, wait_for
 from tests.e2e.server import USERS, Server
 
 TEXT = b"From: sam@client.test\r\nSubject: by LMTP\r\n\r\nHello.\r\n"
@@ -40,6 +40,22 @@ class LmtpScenario(Scenario):
         dovecot = self.part(Dovecot(self.place / "dovecot"))
         self.to_dovecot(f"unix:{dovecot.socket}")
         dovecot.wait_mail("lisa@lmtp.test")
+
+    def test_connections_are_kept(self) -> None:
+        """Many messages go over few connections, as the log of the store has them."""
+        dovecot = self.part(Dovecot(self.place / "dovecot"))
+        self.to_dovecot(f"127.0.0.1:{dovecot.lmtp}")
+        with Speaker(self.server.ports["mx"]) as speaker:
+            for _ in range(99):
+                speaker.send("anna@example.org", ["lisa@lmtp.test"], TEXT)
+        dovecot.wait_mail("lisa@lmtp.test", 100)
+        saved = dovecot.output.count("saved mail to INBOX")
+        # One more asked whether it is there.
+        connections = dovecot.output.count("Connect from 127.0.0.1") - 1
+        self.assertEqual(100, saved)
+        self.assertLessEqual(connections, 10, f"{connections} connections for {saved} messages")
+        self.server.stop()
+        wait_for(lambda: dovecot.output.count("Logged out") == connections, "not every connection said QUIT")
 
     def test_one_of_two(self) -> None:
         """LMTP answers for each recipient: one gets it, the other's copy comes back."""
