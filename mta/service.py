@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import signal
 import sys
@@ -35,7 +36,7 @@ from mta.journal.log import LogSink
 from mta.journal.reader import JournalReader
 from mta.listener import Listener
 from mta.model.ids import encode_id
-from mta.ownership import give_away
+from mta.ownership import foreign, give_away
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
 from mta.queue.manager import Manager
@@ -85,6 +86,7 @@ def make(
                 # twistd turns sys.stdout into log lines, or closes it behind a daemon.
                 print(announcement(password), file=sys.__stdout__, flush=True)
         _own(loaded.state, owner)
+        _check_owner(loaded, os.geteuid() if owner is None else owner[0])
     workers = 1 if worker is not None else workers_needed(loaded)
     if workers == 1:
         server = Server(reactor, loaded, checkers, worker or 0, inherit, password)
@@ -156,6 +158,30 @@ def _own(state: Path, owner: tuple[int, int] | None) -> None:
     """Give what was made here as root to the user that the server will run as."""
     if owner is not None and os.geteuid() == 0:
         give_away(state, owner)
+
+
+def _check_owner(loaded: Loaded, user: int) -> None:
+    """Warn of a server that stays root, and find what an earlier one has left that did.
+
+    :raise ConfigurationError: if there is any.
+    """
+    if user == 0:
+        if not loaded.embedded:
+            _log.warn(
+                "The server runs as root, and so does whoever breaks into it: "
+                "start it with twistd's --uid and --gid, or as a user of its own"
+            )
+        return
+    path = foreign(loaded.state, user)
+    if path is None:
+        return
+    try:
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:
+        name = str(user)
+    what = f"{path} is not for {name}, whom the server runs as; one that ran as somebody else has made it"
+    remedy = f"`chown -R {name}: {loaded.state}`, as root, gives it all to {name}"
+    raise ConfigurationError([loaded.problem(("state",), what, remedy)])
 
 
 class Server:

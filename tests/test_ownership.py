@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from mta.ownership import give_away
+from mta.ownership import foreign, give_away
 
 OWNER = (4242, 4243)
 
@@ -47,3 +47,15 @@ class OwnershipTests(SynchronousTestCase):
         (self.base / "link").symlink_to(self.state)
         give_away(self.base / "link", OWNER)
         self.assertEqual({OWNER}, self.owners("state", "state/users"))
+
+    def test_foreign(self) -> None:
+        """What a server has left that ran as root is found, however deep it must be to hurt."""
+        self.assertIsNone(foreign(self.state, 0))
+        self.assertEqual(self.state, foreign(self.state, OWNER[0]))
+        give_away(self.state, OWNER)
+        self.assertIsNone(foreign(self.state, OWNER[0]))
+        (self.state / "spool" / "0" / "queue.db").write_text("")
+        self.assertEqual(self.state / "spool" / "0" / "queue.db", foreign(self.state, OWNER[0]))
+        # What belongs to a third may be shared by a group.
+        os.chown(self.state / "spool" / "0" / "queue.db", 4244, OWNER[1])
+        self.assertIsNone(foreign(self.state, OWNER[0]))
