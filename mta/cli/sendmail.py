@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from mta.cli.context import CommandError, forbidden
 from mta.cli.sendmail_message import MessageError, listed, recipients_of, wire_form, with_from, without_bcc
-from mta.cli.sendmail_options import SendmailOptions, UsageError, parse_options
+from mta.cli.sendmail_options import USAGE, SendmailOptions, UsageError, parse_options
 from mta.cli.transmission import Refused, transmit
 from mta.model.address import AddressError, parse_address
 
@@ -56,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: SendmailOptions) -> int:
+    if options.mode == "help":
+        print(USAGE, end="")
+        return os.EX_OK
     if options.mode in ("p", "q", "v"):
         return _command(options)
     if options.mode == "i":

@@ -15,7 +15,7 @@ class SendmailOptions:
     """What was asked.
 
     :ivar mode: ``m`` deliver, ``s`` SMTP on standard input, ``p`` list the
-        queue, ``q`` flush it, ``i`` new aliases, ``v`` verify addresses.
+        queue, ``q`` flush it, ``i`` new aliases, ``v`` verify addresses, ``help``.
     :ivar sender: of ``-f`` or ``-r``; ``None`` without.
     :ivar full_name: of ``-F``.
     :ivar from_header: ``-t``: recipients are in the header.
@@ -40,6 +40,27 @@ class SendmailOptions:
     verbose: bool = False
     recipients: list[str] = field(default_factory=list)
 
+
+#: What ``--help`` prints.
+USAGE = """\
+mta-sendmail [OPTION...] [ADDRESS...]   hand the message on standard input to mta
+
+  -t            take recipients from To, Cc and Bcc
+  -i, -oi       a line with a dot alone does not end the message
+  -f, -r ADDR   the sender
+  -F NAME       the sender's name, for a From field where there is none
+  -N WHEN       notify: never, or some of success,failure,delay
+  -R WHAT       return full or hdrs with a bounce
+  -V ID         envelope id
+  -C FILE       configuration
+  -v            say what the server answered
+  -bs           speak SMTP on standard input and output
+  -bp, -q       list the queue; flush it
+  -bv           show where addresses lead
+  --            only addresses follow
+
+Other options of sendmail are taken, and do nothing.
+"""
 
 #: Letters that take a value, attached or as the next word.
 _VALUED = frozenset("BCFfhLNOprRVX")
@@ -77,6 +98,11 @@ def parse_options(arguments: Sequence[str]) -> SendmailOptions:
         if word == "--":
             options.recipients += words
             break
+        if word == "--help":
+            options.mode = "help"
+            break
+        if word.startswith("--"):
+            raise UsageError(f"there is no option {word}; `mta-sendmail --help` lists them")
         if not word.startswith("-") or word == "-":
             options.recipients.append(word)
             continue

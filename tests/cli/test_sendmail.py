@@ -40,6 +40,17 @@ class OptionTests(SynchronousTestCase):
             (options.sender, options.notify, options.ret, options.envid),
         )
 
+    def test_long_options(self) -> None:
+        """There is one, and it tells the others."""
+        self.assertEqual("help", parse_options(["--help"]).mode)
+        self.assertEqual(["--help"], parse_options(["--", "--help"]).recipients)
+        error = self.assertRaises(UsageError, parse_options, ["--read-envelope-from"])
+        self.assertIn("no option --read-envelope-from", str(error))
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            self.assertEqual(0, sendmail.main(["--help"]))
+        self.assertIn("-t            take recipients", output.getvalue())
+
     def test_modes(self) -> None:
         for word, mode in (
             ("-bs", "s"),
