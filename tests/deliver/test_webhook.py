@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -298,6 +299,67 @@ class TroubleTests(WebhookCase):
         self.assertIsInstance(outcome, Postponed)
         self.assertIn("closed the connection", outcome.reply.text)
         self.assertEqual(2, len(self.application.got))
+
+    async def raw_server(self, say: Callable[[Any], None]) -> str:
+        """A server that does at the first octets what a test wants; its URL."""
+
+        class Speaker(Protocol):
+            begun = False
+
+            def dataReceived(self, data: bytes) -> None:
+                if not self.begun:
+                    self.begun = True
+                    say(self.transport)
+
+        factory = Factory.forProtocol(Speaker)
+        factory.noisy = False
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(deferLater, reactor, 0.15)
+        self.addCleanup(port.stopListening)
+        return f"http://127.0.0.1:{port.getHost().port}/"
+
+    async def test_answers_before_it_has_all(self) -> None:
+        """An application need not read what it does not want, and nobody waits for it."""
+        path = self.base / "content"
+        path.write_bytes(b"Subject: x\r\n\r\n" + b"x" * 20_000_000)
+        content = FileContent(path, path.stat().st_size)
+
+        def say(transport: Any) -> None:
+            transport.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            transport.pauseProducing()
+            reactor.callLater(0.1, transport.abortConnection)
+
+        outcome = await self.outcome(self.transport(url=await self.raw_server(say)), message(content))
+        self.assertIsInstance(outcome, Failed)
+        self.assertEqual("5.3.4", outcome.reply.enhanced)
+        self.assertEqual([], self.flushLoggedErrors())
+
+    async def test_does_not_read(self) -> None:
+        """Nor is anything waited for that takes nothing."""
+        path = self.base / "content"
+        path.write_bytes(b"Subject: x\r\n\r\n" + b"x" * 20_000_000)
+        content = FileContent(path, path.stat().st_size)
+        kept: list[Any] = []
+
+        def say(transport: Any) -> None:
+            transport.pauseProducing()
+            kept.append(transport)
+
+        self.addCleanup(lambda: [transport.abortConnection() for transport in kept])
+        transport = self.transport(url=await self.raw_server(say), timeout=0.2, connect_timeout=0.2)
+        outcome = await self.outcome(transport, message(content))
+        self.assertIsInstance(outcome, Postponed)
+        self.assertIn("no sign of life", outcome.reply.text)
+        self.assertEqual([], self.flushLoggedErrors())
+
+    async def test_is_not_http(self) -> None:
+        def say(transport: Any) -> None:
+            transport.write(b"220 mx.test ESMTP\r\n\r\n")
+            transport.loseConnection()
+
+        outcome = await self.outcome(self.transport(url=await self.raw_server(say)))
+        self.assertIsInstance(outcome, Postponed)
+        self.assertIn("not HTTP", outcome.reply.text)
 
     async def test_concurrency(self) -> None:
         running = most = 0

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -56,6 +57,7 @@ def _serve(secret: str, failures: int) -> None:
     key = base64.b64decode(secret.removeprefix("whsec_"))
     seen: set[str] = set()
     left = failures
+    printing = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -90,7 +92,8 @@ def _serve(secret: str, failures: int) -> None:
         def _answer(
             self, status: int, what: str, identity: str, *fields: tuple[str, str], **facts: Any
         ) -> None:
-            print(json.dumps({"what": what, "id": identity, **facts}), flush=True)
+            with printing:
+                print(json.dumps({"what": what, "id": identity, **facts}), flush=True)
             self.send_response(status)
             for name, value in fields:
                 self.send_header(name, value)
