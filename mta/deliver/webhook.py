@@ -30,7 +30,7 @@ from mta.deliver.webhook_signature import parse_secrets, signature
 from mta.interfaces import Delivery, IKind, IReloadable, IService, ITransport, PluginContext
 from mta.model.catalogue import REPLIES
 from mta.model.message import Addressee, InlineContent, Message
-from mta.model.outcome import Failed, Outcome, RemoteReply
+from mta.model.outcome import Failed, Outcome, Postponed, RemoteReply
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?|")
@@ -49,6 +49,10 @@ _OURS = frozenset(
     }
 )
 _LARGE = 1024 * 1024
+#: Statuses that are about the application as a whole, and not about one message.
+_BUSY = frozenset({429, 503})
+#: Seconds for which it is left alone at the most, however long it asks for.
+_LONGEST_REST = 600.0
 
 
 class WebhookSettings(Table):
@@ -167,6 +171,7 @@ class WebhookTransport:
         # A message taken apart has several times its size: one large one at a time.
         self._turn = DeferredSemaphore(1)
         self._stopped = False
+        self._rests_until = 0.0
         self._under_way: set[Deferred[Outcome]] = set()
 
     def concurrency(self, next_hop: str) -> int:
@@ -252,6 +257,12 @@ class WebhookTransport:
 
     async def _one(self, message: Message, addressee: Addressee, sender: str) -> Outcome:
         settings = self._settings
+        rest = self._rests_until - self._reactor.seconds()
+        if rest > 0:
+            resting = outcome_without(
+                settings.place, NoAnswer("ours", "it asked to be left alone for a while")
+            )
+            return Postponed(resting.reply, rest)
         if settings.format == "raw" and settings.delivered_to and await self._loops(message, addressee):
             reply = REPLIES.reply("delivery-loop", address=addressee.address)
             return Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
@@ -261,7 +272,12 @@ class WebhookTransport:
             answer = await self._poster.post(settings.url, fields, body)
         finally:
             body.close()
-        return outcome_of(settings.place, answer, settings.postpone, self._reactor.seconds())
+        outcome = outcome_of(settings.place, answer, settings.postpone, self._reactor.seconds())
+        if isinstance(outcome, Postponed) and outcome.after and answer.status in _BUSY:
+            # What it asks holds for every message that would be posted meanwhile.
+            until = self._reactor.seconds() + min(outcome.after, _LONGEST_REST)
+            self._rests_until = max(self._rests_until, until)
+        return outcome
 
     async def _loops(self, message: Message, addressee: Addressee) -> bool:
         content = message.content

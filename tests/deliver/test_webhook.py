@@ -200,6 +200,26 @@ class DeliveryTests(WebhookCase):
         self.application.say = answering(503, retry_after="120")
         self.assertEqual(120, (await self.outcome(self.transport())).after)
 
+    async def test_is_left_alone(self) -> None:
+        """What a busy application asks holds for the others too, who do not ask it."""
+        self.application.say = answering(429, retry_after="1")
+        transport = self.transport()
+        mail = message(MAIL, *(f"u{number}@local.test" for number in range(20)))
+        outcomes = await transport.deliver(Delivery(mail, mail.addressees, ""))
+        self.assertEqual({Postponed}, {type(outcome) for outcome in outcomes})
+        self.assertLessEqual(len(self.application.got), transport.concurrency(""))
+        self.assertTrue(all(0 < outcome.after <= 1 for outcome in outcomes))
+        self.application.say = answering(200)
+        await deferLater(reactor, 1.0)
+        self.assertIsInstance(await self.outcome(transport), Delivered)
+
+    async def test_trouble_with_one_message_is_not_all_of_it(self) -> None:
+        self.application.say = answering(500, retry_after="100")
+        transport = self.transport()
+        await self.outcome(transport)
+        self.application.say = answering(200)
+        self.assertIsInstance(await self.outcome(transport), Delivered)
+
     async def test_the_answer_is_bounded_and_printable(self) -> None:
         self.application.say = answering(400, b"no\r\n\x00" + b"x" * 100_000)
         outcome = await self.outcome(self.transport(max_output=100))
