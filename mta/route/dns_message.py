@@ -37,12 +37,14 @@ class Records:
     :ivar exists: ``False`` when there is no such name (NXDOMAIN).
     :ivar ttl: seconds for which that may be believed.
     :ivar alias: the end of a CNAME chain about which must be asked further.
+    :ivar stale: whether its time is over, and nobody answers (RFC 8767).
     """
 
     values: tuple[Any, ...] = ()
     exists: bool = True
     ttl: int = 0
     alias: str = ""
+    stale: bool = False
 
 
 class ServerTrouble(Exception):

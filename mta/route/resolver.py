@@ -22,6 +22,7 @@ is asked for anew just before its time is over, so that nobody waits for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -140,6 +141,9 @@ class Resolver:
             return interleaved(six, four)
         if trouble is not None and all(records.exists for records in found):
             raise trouble
+        if any(records.stale for records in found):
+            # What was not there once may be there now.
+            raise TemporarilyUnavailable(f"{name}: no server of the DNS answers")
         if not all(records.exists for records in found):
             raise NoSuchDomain(name)
         return ()
@@ -195,7 +199,7 @@ class Resolver:
             if self._cache.is_worn(key, now) and key not in self._flights and not failed:
                 self._begin_flight(key)
             return kept
-        stale = self._cache.stale(key, now)
+        stale = self._stale_records(key, now)
         failure = self._failures.get(key, now)
         if failure is not None:
             if stale is not None:
@@ -208,6 +212,17 @@ class Resolver:
             waiting = Deferred()
             self._flights[key].append(waiting)
         return await waiting if stale is None else await self._or_stale(waiting, stale)
+
+    def _stale_records(self, key: tuple[str, str], now: float) -> Records | None:
+        """What was known before, if it may be used.
+
+        That there are no addresses of one family may, where the other has some; whoever
+        asks for both sees to that.
+        """
+        known = self._cache.stale(key, now)
+        if known is None or not (known.values or known.alias or key[1] in ("A", "AAAA")):
+            return None
+        return replace(known, stale=True)
 
     async def _or_stale(self, waiting: Deferred[Records], stale: Records) -> Records:
         """What comes soon, or else what was known before (RFC 8767, 5); the question goes on."""
@@ -259,8 +274,9 @@ class Resolver:
         if records.values or records.alias:
             self._cache.put(key, records, now, records.ttl, self._stale)
         else:
-            # That there is nothing is believed for its time and no longer: mail is returned for it.
-            self._cache.put(key, records, now, min(records.ttl, _NEGATIVE))
+            # That there is no such name is believed for its time and no longer: mail is returned for it.
+            ttl = min(records.ttl, _NEGATIVE)
+            self._cache.put(key, records, now, ttl, self._stale if records.exists else 0.0)
         for deferred in self._flights.pop(key):
             deferred.callback(records)
 

@@ -497,8 +497,26 @@ class StaleTests(ResolverCase):
         self.told("addresses", "mx.test")
         self.clock.advance(60)
         self.network.says = {A: self.BAD, B: self.BAD}
-        # The absence of IPv6 is not known any more; the IPv4 address is.
+        # The absence of IPv6 was never known; the IPv4 address was.
         self.assertEqual(["192.0.2.7"], list(self.told("addresses", "mx.test")))
+
+    def test_one_family(self) -> None:
+        """That a host has no IPv6 goes on beside its IPv4 address; nobody waits for it."""
+        self.network.says = {A: records("mx.test. 60 IN A 192.0.2.7", minimum=60)}
+        self.told("addresses", "mx.test")
+        self.clock.advance(60)
+        self.network.says = {}
+        asked = self.ask("addresses", "mx.test")
+        self.clock.advance(1.8)
+        self.assertEqual(["192.0.2.7"], list(self.successResultOf(asked)))
+        self.clock.pump([0.5] * 20)
+
+    def test_no_address_is_never_stale(self) -> None:
+        self.network.says = {A: records(minimum=60)}
+        self.assertEqual([], list(self.told("addresses", "mx.test")))
+        self.clock.advance(60)
+        self.network.says = {A: self.BAD, B: self.BAD}
+        self.fails("addresses", "mx.test", TemporarilyUnavailable)
 
     def test_not_unless_wanted(self) -> None:
         self.resolver = self.make()
