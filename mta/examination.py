@@ -102,7 +102,13 @@ def _without_users(loaded: Loaded) -> Loaded:
 
 
 async def examine(
-    loaded: Loaded, address: str, sender: str = "", client_ip: str = "", helo: str = ""
+    loaded: Loaded,
+    address: str,
+    sender: str = "",
+    client_ip: str = "",
+    helo: str = "",
+    account: str = "",
+    tenant: str = "",
 ) -> dict[str, Any]:
     """What would become of a message, without a running server.
 
@@ -121,12 +127,15 @@ async def examine(
         router=parts.router,
         pipeline=parts.pipeline,
         relay_from=loaded.settings.access.relay_from,
+        leave=parts.departures.leave,
     )
     environment.threads.start()
     try:
         for plugin in parts.plugins:
             await plugin.start()
-        return await rehearse_with(parts, environment, reception, address, sender, client_ip, helo)
+        return await rehearse_with(
+            parts, environment, reception, address, sender, client_ip, helo, account, tenant
+        )
     finally:
         for plugin in parts.plugins:
             await plugin.stop()

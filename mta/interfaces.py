@@ -7,7 +7,7 @@ where it knows it at once: callers accept either, written :data:`Answer` here.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -25,6 +25,7 @@ from mta.model.limits import Gate, Limits
 from mta.model.message import Content, Message
 from mta.model.outcome import Outcome
 from mta.model.people import Alias as Alias
+from mta.model.people import HostedDomain as HostedDomain
 from mta.model.people import Mailbox as Mailbox
 from mta.model.reply import Reply
 from mta.model.verdict import Stage, Verdict
@@ -49,12 +50,15 @@ class RouteError(Exception):
 
     :param reply: the 4xx or 5xx that the client should get.
     :param reason: for the journal.
+    :param values: what the fields of the reply's text in the catalogue stand for, besides
+        ``address`` and ``ref``.
     """
 
-    def __init__(self, reply: Reply, reason: str = "") -> None:
+    def __init__(self, reply: Reply, reason: str = "", values: Mapping[str, object] | None = None) -> None:
         super().__init__(reason or str(reply))
         self.reply = reply
         self.reason = reason or str(reply)
+        self.values = dict(values or {})
 
 
 # --- plugins -----------------------------------------------------------------
@@ -135,6 +139,18 @@ class IDirectory(Interface):
     def account(avatar: str) -> Answer[Mailbox | None]:
         """The mailbox of an account, by the avatar id that a checker returned.
 
+        :raise TemporarilyUnavailable: if it cannot tell.
+        """
+
+
+class IDomains(Interface):
+    """Optional, for a directory: it knows domains, too."""
+
+    def domain(name: str) -> Answer[HostedDomain | None]:
+        """A domain whose mail is kept here.
+
+        :param name: in lower case; of an internationalised name either form may be asked for.
+        :return: ``None`` if this directory does not know it.
         :raise TemporarilyUnavailable: if it cannot tell.
         """
 
@@ -325,8 +341,11 @@ class IRouter(Interface):
         :raise TemporarilyUnavailable: if it cannot tell.
         """
 
-    def is_local(domain: str) -> bool:
-        """Whether this router takes mail for the domain from anybody."""
+    def is_local(domain: str) -> Answer[bool]:
+        """Whether this router takes mail for the domain from anybody.
+
+        :raise TemporarilyUnavailable: if it cannot tell.
+        """
 
 
 class ITransport(Interface):

@@ -7,7 +7,7 @@ which read their files again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,9 @@ from twisted.logger import Logger
 
 from mta.config.loading import Loaded
 from mta.config.problem import ConfigurationError, Problem
-from mta.config.settings import PluginTable
+from mta.config.settings import Domain, PluginTable
+from mta.deliver.call_forward import CallForward
+from mta.deliver.relay import RelayTransport
 from mta.identity.authenticator import Authenticator
 from mta.identity.directories import Directories
 from mta.identity.portal import make_portal
@@ -31,11 +33,16 @@ from mta.interfaces import (
 )
 from mta.judge.pipeline import Pipeline
 from mta.plugins import Kinds, Plugin, PluginBuilder
-from mta.route.alias_syntax import AliasError
 from mta.route.aliases import Aliases
+from mta.route.backup import BackupRouter, Verify
+from mta.route.configured_maps import Maps
+from mta.route.departure import Departures
 from mta.route.domains import DomainRouter, DomainsError
+from mta.route.file_problem import FileError
 from mta.route.outbound import OutboundRouter
+from mta.route.rewriting import Rewrites
 from mta.route.routers import Routers
+from mta.route.way import Known
 
 _log = Logger()
 
@@ -54,6 +61,8 @@ class Parts:
     :ivar directories: all directories as one.
     :ivar pipeline: all judges.
     :ivar router: all routers.
+    :ivar departures: which way mail leaves by whose it is.
+    :ivar maps: what ``[[rewrite]]``, ``[[route]]`` and their kin say.
     :ivar transports: by name.
     :ivar sinks: of ``[[sink]]``.
     """
@@ -65,6 +74,8 @@ class Parts:
     directories: Directories
     pipeline: Pipeline
     router: Routers
+    departures: Departures
+    maps: Maps
     transports: dict[str, Any]
     sinks: list[Any]
 
@@ -83,7 +94,8 @@ class Parts:
         :return: what is wrong with them; what had errors keeps what it had.
         """
         troubles = []
-        for reread in (self.aliases.reload, *(plugin.reload for plugin in self.plugins)):
+        files = [file.reload for file in self.maps.files]
+        for reread in (self.aliases.reload, *files, *(plugin.reload for plugin in self.plugins)):
             try:
                 await reread()
             except ValueError as error:
@@ -136,17 +148,27 @@ def assemble(
     known = set(ways) | {table.name or table.kind for table in settings.transport}
     problems = builder.problems + _unknown_transports(loaded, known)
     aliases = _aliases(loaded, context, transports, problems)
+    there = {
+        plugin.name: Known(plugin.kind, str(getattr(plugin.settings, "smarthost", "")))
+        for plugin in transports
+    }
+    maps = Maps.of(settings, loaded.base, context.reactor, context.run_in_thread, there, _placed(loaded))
+    problems += [loaded.problem(*problem) for problem in maps.table_problems]
+    problems += [Problem(item.file, item.line, "", item.what, item.remedy) for item in maps.file_problems]
+    verify = _verifier(loaded, ways, problems)
     if problems:
         raise ConfigurationError(sorted(problems, key=lambda problem: problem.line))
     people = [plugin.instance for plugin in identities] + list(checkers)
     knowing = [person for person in people if IDirectory.providedBy(person)]
-    directories = Directories(knowing, _separators(loaded))
+    directories = Directories(knowing, _separators(loaded), _domain_aliases(loaded))
     able = [person for person in people if ICredentialsChecker.providedBy(person)]
     ours: list[Any] = [plugin.instance for plugin in routers]
     try:
-        elsewhere = [*ours, OutboundRouter(settings.relay.smarthost)]
+        outbound = OutboundRouter(settings.relay.smarthost, maps.ways.map)
     except ValueError as error:
         raise ConfigurationError([loaded.problem(("relay", "smarthost"), str(error))]) from None
+    backup = BackupRouter(maps.backup.map, outbound, verify)
+    elsewhere = [*ours, backup, outbound]
     try:
         domains = DomainRouter(
             settings.domains,
@@ -156,6 +178,9 @@ def assemble(
             state=str(loaded.state),
             postmaster=settings.queue.postmaster,
             outbound=Routers(elsewhere),
+            rewrites=Rewrites(maps.rewrites.map),
+            ways=maps.ways.map,
+            relays=frozenset(name for name, one in there.items() if one.kind == "relay"),
             own_addresses=own_addresses,
             clock=context.reactor,
         )
@@ -168,10 +193,45 @@ def assemble(
         authenticator=Authenticator(make_portal(able, directories), able, secret) if able else None,
         directories=directories,
         pipeline=Pipeline([(plugin.name, plugin.instance) for plugin in judges]),
-        router=Routers([*ours, domains, *elsewhere[-1:]]),
+        router=Routers([*ours, domains, backup, outbound]),
+        departures=Departures(maps.senders.map),
+        maps=maps,
         transports=ways,
         sinks=[plugin.instance for plugin in sinks],
     )
+
+
+def _placed(loaded: Loaded) -> Callable[[tuple[str | int, ...]], str]:
+    """Where in the configuration something stands, in words."""
+    file = loaded.path.name if loaded.path else "(defaults)"
+    return lambda place: f"{file}:{loaded.locations.line(place)}"
+
+
+def _verifier(loaded: Loaded, transports: Mapping[str, Any], problems: list[Problem]) -> Verify | None:
+    """What asks the primaries of ``[backup_mx]``, if it is wanted."""
+    settings = loaded.settings.backup_mx
+    if not settings.verify:
+        return None
+    relay = transports.get("relay")
+    if not isinstance(relay, RelayTransport):
+        if not problems:
+            what = "the transport relay is another one here, which asks nobody"
+            problems.append(loaded.problem(("backup_mx", "verify"), what, "set it to false"))
+        return None
+    return CallForward(relay, settings).ask
+
+
+def _domain_aliases(loaded: Loaded) -> Callable[[str], str]:
+    """The domain that a domain stands for: itself, or another."""
+    domains = loaded.settings.domains
+    found: dict[str, str] = {}
+    for name, domain in domains.items():
+        for _ in domains:  # A circle is told of elsewhere.
+            if not domain.alias_of:
+                break
+            found[name] = domain.alias_of.lower()
+            domain = domains.get(found[name], Domain())
+    return lambda name: found.get(name, name)
 
 
 def _separators(loaded: Loaded) -> Any:
@@ -197,6 +257,6 @@ def _aliases(
     domains = loaded.settings.domains
     try:
         return Aliases.read(domains, loaded.base, context.reactor, context.run_in_thread, pipes)
-    except AliasError as error:
+    except FileError as error:
         problems += [Problem(item.file, item.line, "", item.what, item.remedy) for item in error.problems]
         return Aliases()

@@ -238,7 +238,7 @@ class Server:
             parts.transports,
             settings.queue,
             hostname=settings.hostname,
-            route=lambda address: self.parts.router.route(address),
+            route=lambda address: self.parts.departures.notifications(self.parts.router.route)(address),
             shaping=environment.shaping,
             run_in_thread=environment.run_in_thread,
         )
@@ -249,6 +249,7 @@ class Server:
             router=parts.router,
             pipeline=parts.pipeline,
             relay_from=settings.access.relay_from,
+            leave=parts.departures.leave,
             inline=settings.queue.inline,
             header_size=settings.limits.header_size,
             expire=settings.queue.expire,
@@ -365,6 +366,7 @@ class Server:
             router=parts.router,
             pipeline=parts.pipeline,
             relay_from=new.access.relay_from,
+            leave=parts.departures.leave,
             header_size=new.limits.header_size,
             expire=new.queue.expire,
             bounce_expire=new.queue.bounce_expire,
@@ -396,11 +398,9 @@ class Server:
         """What anybody may know."""
         return {"sessions": self._connections.total, "in_flight": self.manager.status()["in_flight"]}
 
-    async def rehearse(self, address: str, sender: str = "", client_ip: str = "", helo: str = "") -> Any:
+    async def rehearse(self, *what: str) -> Any:
         """What would become of a message: see :func:`~mta.intake.rehearsal.rehearse`."""
-        return await rehearse_with(
-            self.parts, self._environment, self.reception, address, sender, client_ip, helo
-        )
+        return await rehearse_with(self.parts, self._environment, self.reception, *what)
 
     # --- life ----------------------------------------------------------------
 

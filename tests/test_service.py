@@ -101,6 +101,56 @@ maildir = "{home}/{local}"
         (problem,) = check(path)
         self.assertEqual((1, "state", "error"), (problem.line, problem.key, problem.severity))
 
+    def test_maps(self) -> None:
+        """Each mistake in a table and in a file that it names, with file and line."""
+        path = self.file("")
+        (path.parent / "virtual").write_text("# addresses\nann@one.test\n/(/ bob@one.test\n")
+        (path.parent / "transport").write_text("two.test nowhere:[192.0.2.1]\n")
+        (path.parent / "passwords").write_text("smart.test geheim\n")
+        path.write_text(
+            """[domains."one.test"]
+[domains."two.test"]
+alias_of = "one.test"
+[[rewrite]]
+file = "virtual"
+[[rewrite]]
+match = "/^(a)@/"
+to = "$2@one.test"
+[[route]]
+match = ["*"]
+transport = "relay"
+next_hop = "a b"
+[[route]]
+file = "transport"
+[[sender_relay]]
+match = "account:ann"
+transport = "office"
+[backup_mx]
+domains = [
+  "*",
+]
+[relay]
+passwords = "passwords"
+"""
+        )
+        problems = check(path)
+        found = [(Path(problem.file).name, problem.line, problem.key) for problem in problems]
+        self.assertEqual(
+            [
+                ("transport", 1, ""),
+                ("virtual", 2, ""),
+                ("virtual", 3, ""),
+                (path.name, 8, "rewrite.to"),
+                (path.name, 12, "route.next_hop"),
+                (path.name, 17, "sender_relay.transport"),
+                (path.name, 19, "backup_mx.domains"),
+                (path.name, 23, "relay.passwords"),
+            ],
+            sorted(found, key=lambda item: (item[0] == path.name, item)),
+        )
+        self.assertNotIn("geheim", str([str(problem) for problem in problems]))
+        self.assertTrue(all(problem.remedy or "passwords" in problem.key for problem in problems))
+
     def test_first_password_is_told_before_anything_can_fail(self) -> None:
         """A first start that finds its port in use must not leave an account whose password nobody saw."""
         said = StringIO()

@@ -72,6 +72,8 @@ class Rehearsal(Body):
     sender: str = Field("", max_length=400)
     client_ip: str = Field("", max_length=60)
     helo: str = Field("", max_length=255)
+    account: str = Field("", max_length=255)
+    tenant: str = Field("", max_length=255)
 
 
 class Page(Body):

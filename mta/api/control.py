@@ -45,7 +45,7 @@ class ControlApi:
     :param reload: reads the configuration anew; answers JSON values; raises
         :class:`~mta.config.problem.ConfigurationError` if nothing was changed.
     :param status: numbers about the server, JSON values.
-    :param test: plays a message through, by address, sender, client_ip and helo.
+    :param test: plays a message through, by address, sender, client_ip, helo, account, tenant.
     :param run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
     """
 
@@ -222,7 +222,9 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Rehearsal, request)
-            return await self._test(body.address, body.sender, body.client_ip, body.helo)
+            return await self._test(
+                body.address, body.sender, body.client_ip, body.helo, body.account, body.tenant
+            )
 
         return self._answer(request, act())
 

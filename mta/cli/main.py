@@ -208,7 +208,7 @@ def _check(path: Path | None, state: str | None = None) -> list[Any]:
     return check(path, state)
 
 
-def _examine(loaded: Any, address: str, sender: str, client_ip: str, helo: str) -> dict[str, Any]:
+def _examine(loaded: Any, *what: str) -> dict[str, Any]:
     from twisted.internet import reactor
     from twisted.internet.defer import Deferred
 
@@ -218,7 +218,7 @@ def _examine(loaded: Any, address: str, sender: str, client_ip: str, helo: str) 
     results: list[Any] = []
 
     def begin() -> None:
-        work = Deferred.fromCoroutine(examine(loaded, address, sender, client_ip, helo))
+        work = Deferred.fromCoroutine(examine(loaded, *what))
         work.addBoth(results.append).addBoth(lambda result: loop.stop())
 
     loop.callWhenRunning(begin)

@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--client-ip", "--client", dest="client", default="", metavar="IP", help="where it would come from"
     )
+    parser.add_argument("--account", default="", metavar="NAME", help="the account that would send it")
+    parser.add_argument("--tenant", default="", metavar="NAME", help="whose mail it would be")
     parser.add_argument("--helo", default="", metavar="NAME", help="what the client would say after EHLO")
     parser.add_argument("--offline", action="store_true", help="do not ask the running server")
 
@@ -46,7 +48,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         where = "the configuration (the server was not asked)"
         loaded = context.load()
         answer = context.seams.examine(
-            loaded, arguments.address, arguments.sender, arguments.client, arguments.helo
+            loaded,
+            arguments.address,
+            arguments.sender,
+            arguments.client,
+            arguments.helo,
+            arguments.account,
+            arguments.tenant,
         )
     accepted = bool(answer.get("accepted"))
     if context.out.as_json:
@@ -68,6 +76,8 @@ def _ask_server(arguments: argparse.Namespace, context: Context) -> dict[str, An
         "sender": arguments.sender,
         "client_ip": arguments.client,
         "helo": arguments.helo,
+        "account": arguments.account,
+        "tenant": arguments.tenant,
     }
     try:
         return ask_one(context.state, "POST", "/v1/test", body)

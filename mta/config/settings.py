@@ -77,6 +77,14 @@ Mode = Annotated[int, BeforeValidator(parse_mode)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
 
 
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+#: A list of texts, or one text without the brackets.
+OneOrMore = Annotated[list[str], BeforeValidator(_as_list)]
+
+
 class Table(BaseModel):
     """One table of the file: unknown keys are errors.  Plugins' models may inherit it."""
 
@@ -145,6 +153,7 @@ class Limits(Table):
 class Domain(Table):
     """One domain whose mail is kept here."""
 
+    alias_of: str = ""
     maildir: str = "{state}/mail/{domain}/{local}"
     aliases: str = ""
     catch_all: str = ""
@@ -156,12 +165,50 @@ class Domain(Table):
     directory_mode: Mode = 0o700
 
 
+class Rewrite(Table):
+    """Addresses that stand for others, or a file of such, as virtual(5)."""
+
+    match: OneOrMore = []
+    to: OneOrMore = []
+    file: str = ""
+
+
+class RouteRule(Table):
+    """Where mail for some recipients goes, or a file of such, as transport(5)."""
+
+    match: OneOrMore = []
+    transport: str = "relay"
+    next_hop: str = ""
+    file: str = ""
+
+
+class SenderRelay(Table):
+    """Where mail of some senders goes, or a file of such."""
+
+    match: OneOrMore = []
+    transport: str = "relay"
+    next_hop: str = ""
+    file: str = ""
+
+
+class BackupMx(Table):
+    """Domains of others, for which this server is one of the lesser MX hosts."""
+
+    domains: list[str] = []
+    file: str = ""
+    verify: bool = False
+    verify_timeout: Duration = 20.0
+    verify_cache: Duration = 86400.0
+    verify_negative_cache: Duration = 600.0
+
+
 class Relay(Table):
     """The way out."""
 
     smarthost: str = ""
     username: str = ""
     password_file: str = ""
+    passwords: str = ""
     tls: Literal["opportunistic", "require", "verify", "implicit", "never"] = "opportunistic"
     authorities: str = ""
     port: int = Field(25, ge=1, le=65535)
@@ -261,6 +308,10 @@ class Settings(Table):
     access: Access = Access()
     limits: Limits = Limits()  # type: ignore[call-arg]
     domains: dict[str, Domain] = {}
+    rewrite: list[Rewrite] = []
+    route: list[RouteRule] = []
+    sender_relay: list[SenderRelay] = []
+    backup_mx: BackupMx = BackupMx()
     relay: Relay = Relay()  # type: ignore[call-arg]
     shape: list[Shape] = []
     dns: Dns = Dns()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from zope.interface import implementer
 from mta.config.settings import Relay
 from mta.deliver.connection_pool import ConnectionPool
 from mta.deliver.dialler import Dialler, DialSettings
+from mta.deliver.passwords import credentials_for, read_passwords
 from mta.deliver.relay_tls import RelayTls
 from mta.interfaces import (
     Answer,
@@ -28,6 +30,7 @@ from mta.interfaces import (
     PluginContext,
 )
 from mta.model.limits import NO_LIMITS
+from mta.model.message import Addressee
 from mta.model.outcome import Outcome
 from mta.smtp.client_auth import Credentials
 from mta.smtp.client_protocol import ClientProtocol, Patience
@@ -68,10 +71,7 @@ class Pools:
 
     def deliver(self, delivery: Delivery, next_hop: str) -> Deferred[Sequence[Outcome]]:
         """Send a message to a next hop."""
-        site = self._site(next_hop)
-        pool = self._pools.get(site)
-        if pool is None:
-            pool = self._make(site, next_hop)
+        pool = self._pool(next_hop)
         message, addressees, sender = delivery.message, delivery.addressees, delivery.sender
         if len(addressees) <= RECIPIENTS:
             return pool.deliver(Transaction(message, addressees, sender))
@@ -80,6 +80,14 @@ class Pools:
             for start in range(0, len(addressees), RECIPIENTS)
         ]
         return gatherResults(parts).addCallback(lambda found: [outcome for part in found for outcome in part])
+
+    def probe(self, transaction: Transaction, next_hop: str) -> Deferred[Sequence[Outcome]]:
+        """Have a transaction that sends no message."""
+        return self._pool(next_hop).deliver(transaction)
+
+    def _pool(self, next_hop: str) -> ConnectionPool:
+        site = self._site(next_hop)
+        return self._pools.get(site) or self._make(site, next_hop)
 
     def _make(self, site: str, next_hop: str) -> ConnectionPool:
         if len(self._pools) >= self._forget_at:
@@ -105,14 +113,29 @@ class Pools:
         await DeferredList([pool.stop() for pool in self._pools.values()])
 
 
+#: Whether the next hop is one of the configuration, and as whom we log in there.
+_Door = tuple[bool, Credentials | None]
+_USUAL: _Door = (False, None)
+
+
+def _in_order(found: list[Sequence[Outcome]], order: list[int]) -> Sequence[Outcome]:
+    """The outcomes of several parts, each at the place of its addressee."""
+    outcomes = [outcome for part in found for outcome in part]
+    return [outcome for _, outcome in sorted(zip(order, outcomes, strict=True), key=lambda pair: pair[0])]
+
+
 @implementer(ITransport, IService, IReloadable, ISites)
 class RelayTransport:
     """Relays to whoever takes mail for a next hop (see :mod:`mta.deliver.dialler`).
 
-    Credentials go to the smarthost and to nobody else.
+    Of an addressee's options it knows two.  ``configured``: the next hop stands in our
+    configuration, so that no trouble with it returns a message.  ``login``: the sender whose
+    own name and password is to be used there (see :mod:`mta.deliver.passwords`).
+
+    Credentials go to next hops of the configuration and to nobody else.
 
     :param settings: the ``[relay]`` table.
-    :param reactor: makes connections.
+    :param reactor: makes connections; an attribute, too.
     :param exchangers: finds hosts.
     :param hostname: our name, unless ``settings.helo`` has another.
     :param run_in_thread: see :class:`~mta.interfaces.PluginContext`.
@@ -141,6 +164,7 @@ class RelayTransport:
         self._hosts: dict[str, Sequence[str]] = {}
         self._base = base
         self._credentials = self._read_credentials()
+        self._passwords = self._read_passwords()
         self._dialler = Dialler(
             reactor=reactor,
             exchangers=exchangers,
@@ -156,17 +180,32 @@ class RelayTransport:
             tls=None if settings.tls == "never" else tls or self._make_tls(),
             run_in_thread=run_in_thread,
         )
-        self._pools = Pools(
-            reactor,
-            self._dial,
-            bounds=self._bounds,
-            idle=settings.idle,
-            site=lambda next_hop: ", ".join(self._hosts.get(next_hop, ())) or next_hop,
-        )
+        self.reactor = reactor
+        # One who logs in has connections of his own.
+        self._pools: dict[_Door, Pools] = {}
 
     def deliver(self, delivery: Delivery) -> Deferred[Sequence[Outcome]]:
         """See ``ITransport``.  The next hop is the addressees'; without one, the smarthost."""
-        return self._pools.deliver(delivery, delivery.addressees[0].next_hop or self._settings.smarthost)
+        addressees = delivery.addressees
+        next_hop = addressees[0].next_hop or self._settings.smarthost
+        doors = [self._door(addressee, next_hop) for addressee in addressees]
+        if len(set(doors)) == 1:
+            return self._through(doors[0]).deliver(delivery, next_hop)
+        groups: dict[_Door, list[int]] = {}
+        for index, door in enumerate(doors):
+            groups.setdefault(door, []).append(index)
+        parts = [
+            self._through(door).deliver(
+                replace(delivery, addressees=[addressees[i] for i in group]), next_hop
+            )
+            for door, group in groups.items()
+        ]
+        order = [index for group in groups.values() for index in group]
+        return gatherResults(parts).addCallback(_in_order, order)
+
+    def probe(self, transaction: Transaction, next_hop: str) -> Deferred[Sequence[Outcome]]:
+        """Ask a next hop of the configuration whether it takes recipients."""
+        return self._through(self._door_of(next_hop, True, "")).probe(transaction, next_hop)
 
     def concurrency(self, next_hop: str) -> int:
         """Two for each connection: one on it, and one whose envelope goes behind its data."""
@@ -203,22 +242,57 @@ class RelayTransport:
 
     def counts(self) -> dict[str, tuple[int, int, int]]:
         """For each next hop: connections open, connections idle, messages waiting."""
-        return self._pools.counts()
+        found: dict[str, tuple[int, int, int]] = {}
+        for pools in self._pools.values():
+            for name, (opened, idle, waiting) in pools.counts().items():
+                before = found.get(name, (0, 0, 0))
+                found[name] = (before[0] + opened, before[1] + idle, before[2] + waiting)
+        return found
 
     def start(self) -> None:
         """See ``IService``."""
 
     async def stop(self) -> None:
         """See ``IService``: take leave of everybody."""
-        await self._pools.stop()
+        await DeferredList([Deferred.fromCoroutine(pools.stop()) for pools in self._pools.values()])
 
     def reload(self) -> None:
-        """See ``IReloadable``: read the password again."""
-        self._credentials = self._read_credentials()
+        """See ``IReloadable``: read the passwords again."""
+        credentials, passwords = self._read_credentials(), self._read_passwords()
+        self._credentials, self._passwords = credentials, passwords
 
-    def _dial(self, next_hop: str) -> Awaitable[ClientProtocol]:
+    def _through(self, door: _Door) -> Pools:
+        pools = self._pools.get(door)
+        if pools is None:
+            pools = self._pools[door] = Pools(
+                self.reactor,
+                lambda next_hop: self._dial(next_hop, door),
+                bounds=self._bounds,
+                idle=self._settings.idle,
+                site=lambda next_hop: ", ".join(self._hosts.get(next_hop, ())) or next_hop,
+            )
+        return pools
+
+    def _door(self, addressee: Addressee, next_hop: str) -> _Door:
+        options = addressee.options
+        if not options and next_hop != self._settings.smarthost:
+            return _USUAL
+        return self._door_of(next_hop, bool(options.get("configured")), str(options.get("login", "")))
+
+    def _door_of(self, next_hop: str, configured: bool, login: str) -> _Door:
         ours = next_hop == self._settings.smarthost
-        return self._dialler.dial(next_hop, self._credentials if ours else None, configured=ours)
+        if not (ours or configured):
+            return _USUAL
+        credentials = credentials_for(self._passwords, next_hop, login) if self._passwords else None
+        return True, self._credentials if ours and credentials is None else credentials
+
+    def _dial(self, next_hop: str, door: _Door) -> Awaitable[ClientProtocol]:
+        configured, credentials = door
+        return self._dialler.dial(next_hop, credentials, configured=configured)
+
+    def _read_passwords(self) -> Mapping[str, Credentials]:
+        file = self._settings.passwords
+        return read_passwords(Path(self._base) / file, "relay.passwords") if file else {}
 
     def _make_tls(self) -> RelayTls:
         file = self._settings.authorities

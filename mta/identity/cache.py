@@ -11,7 +11,16 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mta.interfaces import Alias, Answer, IDirectory, Mailbox, TemporarilyUnavailable, settle
+from mta.interfaces import (
+    Alias,
+    Answer,
+    HostedDomain,
+    IDirectory,
+    IDomains,
+    Mailbox,
+    TemporarilyUnavailable,
+    settle,
+)
 from mta.model.address import Address
 
 _log = Logger()
@@ -25,7 +34,7 @@ class _Kept:
     expires: float
 
 
-@implementer(IDirectory)
+@implementer(IDirectory, IDomains)
 class CachedDirectory:
     """Asks another directory only for what was not asked lately.
 
@@ -67,6 +76,10 @@ class CachedDirectory:
     def account(self, avatar: str) -> Answer[Mailbox | None]:
         """See :class:`~mta.interfaces.IDirectory`."""
         return self._answer(("account", avatar), self._directory.account, avatar)
+
+    def domain(self, name: str) -> Answer[HostedDomain | None]:
+        """See :class:`~mta.interfaces.IDomains`."""
+        return self._answer(("domain", name), self._directory.domain, name)
 
     def forget(self) -> None:
         """Believe nothing any more; questions under way do not fill the cache."""

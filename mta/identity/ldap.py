@@ -24,7 +24,9 @@ from mta.identity.ldap_settings import LdapSettings, fill
 from mta.interfaces import (
     Alias,
     Answer,
+    HostedDomain,
     IDirectory,
+    IDomains,
     IIdentity,
     IKind,
     IReloadable,
@@ -88,6 +90,22 @@ class LdapSearches:
             if found is not None:
                 return Alias(str(address), self._members(found))
         return None
+
+    def domain(self, name: str) -> HostedDomain | None:
+        """See :class:`~mta.interfaces.IDomains`."""
+        settings = self._settings
+        keys = {
+            "catch_all": settings.domain_catch_all,
+            "transport": settings.domain_transport,
+            "next_hop": settings.domain_next_hop,
+        }
+        wanted = [one for one in (settings.domain_alias, *keys.values()) if one]
+        found = self._one(settings.domain_filter, f"@{name}", wanted)
+        if found is None:
+            return None
+        alias = self._values(found, settings.domain_alias)
+        own = [(key, values[0]) for key, one in keys.items() if (values := self._values(found, one))]
+        return HostedDomain(name, alias[0].lower() if alias else "", settings.domain_like, tuple(own))
 
     def account(self, avatar: str) -> Mailbox | None:
         """See :class:`~mta.interfaces.IDirectory`."""
@@ -162,7 +180,7 @@ def _is_here(uri: str) -> bool:
     return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
-@implementer(IIdentity, ICredentialsChecker, IDirectory, IReloadable)
+@implementer(IIdentity, ICredentialsChecker, IDirectory, IDomains, IReloadable)
 class LdapIdentity:
     """Checker and directory over one LDAP directory, searches in threads of its own.
 
@@ -255,6 +273,10 @@ class LdapIdentity:
         """See :class:`~mta.interfaces.IDirectory`."""
         return self._cached.account(avatar)
 
+    def domain(self, name: str) -> Answer[HostedDomain | None]:
+        """See :class:`~mta.interfaces.IDomains`."""
+        return self._cached.domain(name) if self._settings.domain_filter else None
+
 
 class _Threaded:
     def __init__(self, identity: LdapIdentity) -> None:
@@ -265,6 +287,9 @@ class _Threaded:
 
     def account(self, avatar: str) -> Any:
         return self._identity.ask("account", avatar)
+
+    def domain(self, name: str) -> Any:
+        return self._identity.ask("domain", name)
 
 
 @implementer(IPlugin, IKind)

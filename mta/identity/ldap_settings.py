@@ -41,6 +41,12 @@ class LdapSettings(Table):
     senders: str = "mailSenderAddress"
     list_filter: str = ""
     list_member: list[str] = Field(["member"])
+    domain_filter: str = ""
+    domain_like: str = ""
+    domain_alias: str = "mtaDomainAlias"
+    domain_catch_all: str = "mtaCatchAll"
+    domain_transport: str = "mtaTransport"
+    domain_next_hop: str = "mtaNextHop"
     cache: Duration = 60.0
     negative_cache: Duration = 10.0
     stale: Duration = 600.0
@@ -58,11 +64,19 @@ class LdapSettings(Table):
     def _filter(cls, value: str) -> str:
         if value:
             _check_fields(value)
-            try:
-                # RFC 4515; without it, every look-up would be answered 451.
-                parse_filter(fill(value, "a@example.org", "filter"), None, True, True, None, False)
-            except (LDAPInvalidFilterError, ValueError, IndexError):
-                raise ValueError("it is no filter, such as (mail={address}); count the brackets") from None
+            _check_filter(value)
+        return value
+
+    @field_validator("domain_filter")
+    @classmethod
+    def _domain_filter(cls, value: str) -> str:
+        if value:
+            unknown = sorted(set(re.findall(r"\{[^{}]*\}", value)) - {"{domain}"})
+            if unknown:
+                raise ValueError(f"{unknown[0]} is not known here; there is {{domain}}")
+            if "{domain}" not in value:
+                raise ValueError("it does not hold {domain}, so it asks for no domain")
+            _check_filter(value)
         return value
 
     @field_validator("bind_dn_template")
@@ -71,6 +85,14 @@ class LdapSettings(Table):
         if value:
             _check_fields(value)
         return value
+
+
+def _check_filter(value: str) -> None:
+    try:
+        # RFC 4515; without it, every look-up would be answered 451.
+        parse_filter(fill(value, "a@example.org", "filter"), None, True, True, None, False)
+    except (LDAPInvalidFilterError, ValueError, IndexError):
+        raise ValueError("it is no filter, such as (mail={address}); count the brackets") from None
 
 
 def _is_uri(text: str) -> bool:

@@ -146,10 +146,12 @@ class Incoming:
             client=client,
             trace=trace,
             content=content,
-            addressees=self._addressees(now, "held" if held else "queued"),
+            addressees=[],
             created=now,
             expires=now + (reception.expire if envelope.reverse_path else reception.bounce_expire),
         )
+        tenant = str(message.attributes.get("tenant", ""))
+        message.addressees = self._addressees(now, "held" if held else "queued", tenant)
         message_id = field_value(header, b"message-id")
         if message_id is None:
             message_id = field_value(added, b"message-id") or b""
@@ -172,11 +174,12 @@ class Incoming:
         )
         return message, event
 
-    def _addressees(self, now: float, state: str) -> list[Addressee]:
+    def _addressees(self, now: float, state: str, tenant: str) -> list[Addressee]:
+        leave, sender, account = self._reception.leave, self._envelope.reverse_path, self._client.account
         found: list[Addressee] = []
         seen: set[tuple[str, str, str]] = set()
         for recipient in self._envelope.recipients:
-            for route in recipient.routes:
+            for route in leave(recipient.routes, sender, account, tenant):
                 key = (route.transport, route.next_hop, route.address)
                 if key in seen:
                     continue

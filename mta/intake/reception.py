@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -42,6 +42,16 @@ _RECIPIENT_OK = REPLIES.reply("recipient-ok")
 #: Roles in which the sender must belong to the account (RFC 6409, 6.1).
 SUBMISSION_ROLES = frozenset({"submission", "submissions"})
 
+
+class Leave(Protocol):
+    """See :meth:`mta.route.departure.Departures.leave`."""
+
+    def __call__(
+        self, routes: Sequence[Route], sender: str, account: str, tenant: str, steps: list[str] | None = None
+    ) -> Sequence[Route]:
+        """The ways of one message."""
+
+
 #: Addressees that the recipients of one message may lead to before no more are taken: the
 #: same large list under a thousand names would keep everybody waiting.
 MOST_ADDRESSEES = 20_000
@@ -57,6 +67,8 @@ class Reception:
     :param router: finds the way for a recipient.
     :param pipeline: all judges.
     :param relay_from: networks whose clients may relay without AUTH.
+    :param leave: the ways of one message, by its sender, account and tenant
+        (:meth:`~mta.route.departure.Departures.leave`).
     :param inline: octets up to which content stays in memory.
     :param header_size: octets of the header section that judges see.
     :param expire: seconds for which delivery is tried.
@@ -76,6 +88,7 @@ class Reception:
         router: IRouter,
         pipeline: IPipeline,
         relay_from: Sequence[IPv4Network | IPv6Network] = (),
+        leave: Leave = lambda routes, sender, account, tenant, steps=None: routes,
         inline: int = 64 * 1024,
         header_size: int = 256 * 1024,
         expire: float = 5 * 86400.0,
@@ -88,6 +101,7 @@ class Reception:
         self.spool = spool
         self.router = router
         self.pipeline = pipeline
+        self.leave = leave
         self.inline = inline
         self.header_size = header_size
         self.expire = expire
@@ -104,6 +118,7 @@ class Reception:
         router: IRouter,
         pipeline: IPipeline,
         relay_from: Sequence[IPv4Network | IPv6Network],
+        leave: Leave,
         header_size: int,
         expire: float,
         bounce_expire: float,
@@ -111,6 +126,7 @@ class Reception:
         """Answer by other rules from the next question on; parameters as for the constructor."""
         self.router = router
         self.pipeline = pipeline
+        self.leave = leave
         self.header_size = header_size
         self.expire = expire
         self.bounce_expire = bounce_expire
@@ -167,12 +183,36 @@ class Reception:
     def recipient(self, client: Client, envelope: Envelope, recipient: Recipient) -> Answer[Reply]:
         """RCPT: may it be relayed, does it exist, where does it go, do judges agree."""
         domain = domain_of(recipient.address)
-        if domain and not self.router.is_local(domain) and not self._may_send_anywhere(client):
-            return _because(
-                REPLIES.reply("relay-denied", address=recipient.address, ref=client.session),
-                "relay",
-                {"domain": domain, "authenticated": bool(client.account), "client": client.address},
-            )
+        if domain and not self._may_send_anywhere(client):
+            try:
+                local = self.router.is_local(domain)
+            except TemporarilyUnavailable as trouble:
+                return self._no_route(trouble, client, recipient)
+            if isinstance(local, Awaitable):
+                return self._if_local(local, client, envelope, recipient)
+            if not local:
+                return self._relay_denied(client, recipient, domain)
+        return self._known(client, envelope, recipient)
+
+    async def _if_local(
+        self, local: Awaitable[bool], client: Client, envelope: Envelope, recipient: Recipient
+    ) -> Reply:
+        try:
+            if not await local:
+                return self._relay_denied(client, recipient, domain_of(recipient.address))
+        except TemporarilyUnavailable as trouble:
+            return self._no_route(trouble, client, recipient)
+        return await settle(self._known(client, envelope, recipient))
+
+    def _relay_denied(self, client: Client, recipient: Recipient, domain: str) -> Reply:
+        return _because(
+            REPLIES.reply("relay-denied", address=recipient.address, ref=client.session),
+            "relay",
+            {"domain": domain, "authenticated": bool(client.account), "client": client.address},
+        )
+
+    def _known(self, client: Client, envelope: Envelope, recipient: Recipient) -> Answer[Reply]:
+        """Where it goes, and what judges say, for a client that may send there."""
         before = envelope.recipients
         if before and sum([len(other.routes) for other in before]) >= MOST_ADDRESSEES:
             return _because(
@@ -248,7 +288,10 @@ class Reception:
             name = trouble.reply.name
             reply = trouble.reply
             if name:
-                reply = REPLIES.reply(name, address=recipient.address, ref=client.session)
+                values = {**trouble.values, "address": recipient.address, "ref": client.session}
+                # What a router says of the codes counts more than the catalogue.
+                lines = REPLIES.reply(name, **values).lines
+                reply = Reply(trouble.reply.code, lines, trouble.reply.enhanced, name)
             return _because(reply, "route", {"why": trouble.reason})
         return _because(
             REPLIES.reply("directory-unavailable", address=recipient.address, ref=client.session),

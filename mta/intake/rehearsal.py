@@ -23,6 +23,8 @@ async def rehearse(
     sender: str = "",
     client_ip: str = "",
     helo: str = "",
+    account: str = "",
+    tenant: str = "",
 ) -> dict[str, Any]:
     """What would become of a message.
 
@@ -32,6 +34,8 @@ async def rehearse(
     :param client_ip: where it would come from; ``""``: from this machine, so
         that relaying is not in question.
     :param helo: what the client would say after EHLO.
+    :param account: who would send it, after AUTH: for the way that its mail leaves.
+    :param tenant: whose it would be, likewise.
     :return: JSON values: ``accepted``, ``reply``, ``name``, ``rule``,
         ``evidence``, ``steps`` (sentences) and ``routes``.
     """
@@ -45,7 +49,8 @@ async def rehearse(
     steps = [f"A client {origin} says EHLO {helo or '(anything)'} and MAIL FROM:<{sender}>."]
     reply = await _asked(reception, client, envelope, recipient, bool(helo), steps)
     steps += await trace(recipient.address)
-    routes = [await _described(route, exchangers) for route in recipient.routes] if reply.is_positive else []
+    ways = reception.leave(recipient.routes, sender, account, tenant, steps) if reply.is_positive else ()
+    routes = [await _described(route, exchangers) for route in ways]
     for route in routes:
         steps.append(_sentence(route))
     return {
@@ -103,6 +108,8 @@ async def _described(route: Route, exchangers: IExchangers) -> dict[str, Any]:
 def _sentence(route: dict[str, Any]) -> str:
     where = f" to {route['next_hop']}" if route["next_hop"] else ""
     words = f"<{route['address']}> goes by {route['transport']}{where}"
+    if route["options"].get("login"):
+        words += f", with the name and password of {route['options']['login']} if there are any"
     if "hosts" in route:
         words += ", trying " + ", then ".join(route["hosts"])
     if "trouble" in route:

@@ -1,4 +1,4 @@
-"""What a directory answers: mailboxes and aliases."""
+"""What a directory answers: mailboxes, aliases and domains."""
 
 from __future__ import annotations
 
@@ -38,3 +38,19 @@ class Alias:
     address: str
     targets: tuple[str, ...]
     owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostedDomain:
+    """A domain whose mail is kept here, though no ``[domains]`` table names it.
+
+    :ivar name: in lower case.
+    :ivar alias_of: the domain that it stands for; ``""`` if it is one of its own.
+    :ivar like: the ``[domains]`` table whose settings it has; ``""`` for the defaults.
+    :ivar settings: further settings, over these: keys and values of a ``[domains]`` table.
+    """
+
+    name: str
+    alias_of: str = ""
+    like: str = ""
+    settings: tuple[tuple[str, str], ...] = ()

@@ -389,6 +389,23 @@ RECEIVING = (
         "Operators: add the domain to [domains], or the client's network to access.relay_from.",
     ),
     Entry(
+        "route-refused",
+        550,
+        "5.1.2",
+        "<{address}>: {text} [{ref}]",
+        "The operator of this server refuses mail for this address or domain: [[route]] has an error for it.",
+        "Check the address; the operator finds the line with `mta test ADDRESS`.",
+    ),
+    Entry(
+        "primary-refuses",
+        550,
+        "5.1.1",
+        "<{address}>: {host} does not take it and says: {said} [{ref}]",
+        "This server is a backup MX of the domain; the domain's own server, which was asked, "
+        "refuses the recipient.",
+        "Check the address.  The operator of the domain decides who exists there.",
+    ),
+    Entry(
         "routing-loop",
         554,
         "5.4.6",

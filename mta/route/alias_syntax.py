@@ -17,6 +17,7 @@ from typing import Literal
 
 from mta.model.address import Address, AddressError, parse_address
 from mta.route.domain_name import domain_name
+from mta.route.file_problem import FileError, FileProblem, Wrong
 from mta.route.next_hop import literal_address
 
 #: Targets of one alias at the most, include files counted in.
@@ -54,38 +55,6 @@ class AliasEntry:
     targets: tuple[Target, ...]
     place: str
     owner: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AliasProblem:
-    """One thing that a person should mend.
-
-    :ivar line: from 1; 0 when it concerns the whole file.
-    """
-
-    file: str
-    line: int
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.what}: {self.remedy}"
-
-
-class AliasError(ValueError):
-    """The file cannot be used; its text has one line for each problem."""
-
-    def __init__(self, problems: list[AliasProblem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = problems
-
-
-class _Wrong(Exception):
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.remedy = remedy
 
 
 def target_address(text: str) -> Address:
@@ -139,26 +108,26 @@ class AliasParser:
         self._domain = domain
         self._read = read
         self._pipes = pipes
-        self._problems: list[AliasProblem] = []
+        self._problems: list[FileProblem] = []
 
     def parse(self, text: str) -> dict[str, AliasEntry]:
         """The entries, by :func:`key_of` their address.
 
-        :raise AliasError: with every problem of the file.
+        :raise FileError: with every problem of the file.
         """
         found: dict[str, tuple[int, tuple[Target, ...]]] = {}
-        for number, line in _logical_lines(text):
+        for number, line in logical_lines(text):
             try:
                 key, value = self._name(line)
                 if key in found:
-                    raise _Wrong(f"{key} stands here twice, first in line {found[key][0]}", "join the two")
+                    raise Wrong(f"{key} stands here twice, first in line {found[key][0]}", "join the two")
                 # Even with bad targets the name is taken: a second one is still an error.
                 found[key] = (number, ())
                 found[key] = (number, self._targets(value, number))
-            except _Wrong as wrong:
-                self._problems.append(AliasProblem(self._file, number, wrong.what, wrong.remedy))
+            except Wrong as wrong:
+                self._problems.append(FileProblem(self._file, number, wrong.what, wrong.remedy))
         if self._problems:
-            raise AliasError(self._problems)
+            raise FileError(self._problems)
         return {
             key: AliasEntry(key, targets, f"{self._file}:{number}", owner if owner in found else "")
             for key, (number, targets) in found.items()
@@ -166,18 +135,18 @@ class AliasParser:
         }
 
     def _name(self, line: str) -> tuple[str, str]:
-        end = _unquoted(line, ":")
+        end = _outside_quotes(line, ":")
         if end < 0:
-            raise _Wrong("no colon behind the name", "write NAME: TARGET, TARGET")
+            raise Wrong("no colon behind the name", "write NAME: TARGET, TARGET")
         name = line[:end].strip()
         if not name:
-            raise _Wrong("no name in front of the colon", "write NAME: TARGET, TARGET")
+            raise Wrong("no name in front of the colon", "write NAME: TARGET, TARGET")
         if name.startswith("@"):
-            raise _Wrong(f"{name} is no name", "for all other addresses of a domain, set its catch_all")
+            raise Wrong(f"{name} is no name", "for all other addresses of a domain, set its catch_all")
         return key_of(self._address(name)), line[end + 1 :]
 
     def _address(self, text: str) -> Address:
-        whole = _unquote(text)
+        whole = unquoted(text)
         try:
             if whole is not None:
                 # "Ann Smith" is a name; "ann@example.org" is what some write for an address.
@@ -187,19 +156,19 @@ class AliasParser:
             hint = "write a name or an address; a comment has a line of its own, commas part targets"
             if "<" in text:
                 hint = "write the address alone, without a person's name and angle brackets"
-            raise _Wrong(str(error), hint) from None
+            raise Wrong(str(error), hint) from None
 
     def _targets(self, text: str, number: int) -> tuple[Target, ...]:
         targets: dict[Target, None] = {}
-        for item in _split(text):
+        for item in split_items(text):
             if _plain(item).lower().startswith(":include:"):
                 targets.update(dict.fromkeys(self._included(_plain(item)[9:].strip(), number)))
             else:
                 targets[self._target(item)] = None
         if not targets:
-            raise _Wrong("the alias leads nowhere", "write at least one target behind the colon")
+            raise Wrong("the alias leads nowhere", "write at least one target behind the colon")
         if len(targets) > MAX_TARGETS:
-            raise _Wrong(f"more than {MAX_TARGETS} targets", "split the list into several")
+            raise Wrong(f"more than {MAX_TARGETS} targets", "split the list into several")
         return tuple(targets)
 
     def _target(self, item: str) -> Target:
@@ -210,16 +179,16 @@ class AliasParser:
             if plain.endswith("/") and ".." not in plain.split("/"):
                 return Target("maildir", plain)
             if plain == "/dev/null":
-                raise _Wrong(
+                raise Wrong(
                     "/dev/null would lose mail that was accepted",
                     "name a mailbox, or leave the alias out so that senders are told",
                 )
-            raise _Wrong(f"{plain} is a file", "end the path of a Maildir with a slash; mbox is not written")
+            raise Wrong(f"{plain} is a file", "end the path of a Maildir with a slash; mbox is not written")
         if plain.startswith("\\"):
             address = self._address(plain[1:])
             return Target("mailbox", str(address), address)
         if plain.startswith(":"):
-            raise _Wrong(f"{plain} is not known here", "of these only :include:PATH is")
+            raise Wrong(f"{plain} is not known here", "of these only :include:PATH is")
         address = self._address(item)
         return Target("address", str(address), address)
 
@@ -227,7 +196,7 @@ class AliasParser:
         if name in self._pipes:
             return Target("pipe", name)
         known = ", ".join(sorted(self._pipes)) or "there is none yet"
-        raise _Wrong(
+        raise Wrong(
             f"|{name[:100]} is no transport of kind pipe",
             f'add a [[transport]] with kind = "pipe", a name and the command, and write "|NAME" ({known})',
         )
@@ -236,24 +205,24 @@ class AliasParser:
         try:
             text = self._read(path)
         except (OSError, ValueError) as error:
-            raise _Wrong(f"{path} cannot be included: {error}", "mend the path or its permissions") from None
+            raise Wrong(f"{path} cannot be included: {error}", "mend the path or its permissions") from None
         found: list[Target] = []
         for inner, line in enumerate(text.split("\n"), 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             try:
-                for item in _split(line):
+                for item in split_items(line):
                     target = self._target(item)
                     if target.kind in ("pipe", "maildir"):
                         # Those who keep a list's members need not be those who run the server.
-                        raise _Wrong(f"{item} stands in an include file", "write it into the alias itself")
+                        raise Wrong(f"{item} stands in an include file", "write it into the alias itself")
                     found.append(target)
-            except _Wrong as wrong:
-                self._problems.append(AliasProblem(path, inner, wrong.what, wrong.remedy))
+            except Wrong as wrong:
+                self._problems.append(FileProblem(path, inner, wrong.what, wrong.remedy))
         return found
 
 
-def _logical_lines(text: str) -> list[tuple[int, str]]:
+def logical_lines(text: str) -> list[tuple[int, str]]:
     """Lines with their continuations, each with the number of its first line."""
     lines: list[tuple[int, str]] = []
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
@@ -272,7 +241,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|[^"\\]', re.S)
 
 
-def _unquoted(text: str, character: str) -> int:
+def _outside_quotes(text: str, character: str) -> int:
     """Where ``character`` first stands outside quotes; -1 if nowhere."""
     for piece in _PIECE.finditer(text):
         if piece[0] == character:
@@ -280,10 +249,10 @@ def _unquoted(text: str, character: str) -> int:
     return -1
 
 
-def _split(text: str) -> list[str]:
+def split_items(text: str) -> list[str]:
     """The items between commas outside quotes.
 
-    :raise _Wrong: if a quote has no end.
+    :raise Wrong: if a quote has no end.
     """
     items = [""]
     end = 0
@@ -296,11 +265,11 @@ def _split(text: str) -> list[str]:
         else:
             items[-1] += piece[0]
     if end != len(text):
-        raise _Wrong("a quote has no end", 'close it with a second "')
+        raise Wrong("a quote has no end", 'close it with a second "')
     return [item.strip() for item in items if item.strip()]
 
 
-def _unquote(item: str) -> str | None:
+def unquoted(item: str) -> str | None:
     """What is inside, if all of ``item`` is one quoted string."""
     piece = _PIECE.match(item)
     if piece is None or len(piece[0]) < 2 or piece[0] != item or item[0] != '"':
@@ -310,5 +279,5 @@ def _unquote(item: str) -> str | None:
 
 def _plain(item: str) -> str:
     """``item`` without the quotes around it, for what is no address."""
-    whole = _unquote(item)
+    whole = unquoted(item)
     return item if whole is None else whole.strip()

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from mta.config.settings import Domain
 from mta.interfaces import IReloadable
-from mta.route.alias_syntax import AliasEntry, AliasError, AliasParser, AliasProblem
-
-_Mark = tuple[int, int, int]
-Threads = Callable[..., Awaitable[Any]]
-
-#: Octets of an aliases or include file at the most.
-MAX_FILE = 64 * 1024 * 1024
+from mta.route.alias_syntax import AliasEntry, AliasParser
+from mta.route.file_problem import FileError, FileProblem
+from mta.route.watched_file import Read, Threads, WatchedFile
 
 
 @implementer(IReloadable)
 class AliasFile:
-    """One file for one domain.
-
-    It is read when this is made (so make it before the reactor runs, or in a
-    thread), and later in a thread, at most once a second, if it or a file that
-    it includes has changed.  With errors, what was read last stays in force.
+    """One file for one domain; see :class:`~mta.route.watched_file.WatchedFile`.
 
     :param path: absolute; include files are relative to its directory.
     :param domain: completes bare names.
-    :param clock: ``seconds()`` tells the time.
-    :param run_in_thread: ``(callable, *args) -> Awaitable``.
     :param pipes: names of the transports of kind pipe.
-    :raise AliasError: if it cannot be read or has errors.
+    :raise FileError: if it cannot be read or has errors.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -49,73 +34,27 @@ class AliasFile:
         run_in_thread: Threads,
         pipes: frozenset[str] = frozenset(),
     ) -> None:
-        self._path = path
-        self._domain = domain
-        self._clock = clock
-        self._run = run_in_thread
-        self._pipes = pipes
-        self._checked = clock.seconds()
-        self._complaint = ""
-        self._marks, self._entries = self._load()
+        def parse(text: str, read: Read) -> dict[str, AliasEntry]:
+            def include(name: str) -> str:
+                return read(os.path.join(path.parent, name))
+
+            return AliasParser(str(path), domain, include, pipes).parse(text)
+
+        self._file = WatchedFile(str(path), parse, clock, run_in_thread, f"aliases of {domain}")
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._file.value)
 
     def find(self, key: str) -> AliasEntry | None:
         """The alias of this key (:func:`~mta.route.alias_syntax.key_of`), if there is one."""
-        if self._clock.seconds() >= self._checked + 1:
-            self._look()
-        return self._entries.get(key)
+        return self._file.value.get(key)
 
     async def reload(self) -> None:
         """See :class:`~mta.interfaces.IReloadable`.
 
-        :raise AliasError: and what was read last stays in force.
+        :raise FileError: and what was read last stays in force.
         """
-        self._marks, self._entries = await self._run(self._load)
-        self._complaint = ""
-
-    def _look(self) -> None:
-        self._checked = self._clock.seconds()
-        Deferred.fromCoroutine(self._refresh())
-
-    async def _refresh(self) -> None:
-        try:
-            fresh = await self._run(self._load_if_changed)
-        except Exception as error:
-            # Once for each complaint, not once a second.
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                self._log.error("keeping the aliases as they were: {error}", error=str(error))
-            return
-        if fresh is not None:
-            self._marks, self._entries = fresh
-            self._log.info("read {path} again: {count} aliases", path=str(self._path), count=len(self))
-        self._complaint = ""
-
-    # --- in a thread ---------------------------------------------------------
-
-    def _load_if_changed(self) -> tuple[dict[str, _Mark], dict[str, AliasEntry]] | None:
-        try:
-            if all(_mark(os.stat(path)) == mark for path, mark in self._marks.items()):
-                return None
-        except OSError:
-            pass  # reading it anew gives the error with its place
-        return self._load()
-
-    def _load(self) -> tuple[dict[str, _Mark], dict[str, AliasEntry]]:
-        marks: dict[str, _Mark] = {}
-
-        def include(path: str) -> str:
-            return _read(os.path.join(self._path.parent, path), marks)
-
-        try:
-            text = _read(str(self._path), marks)
-        except (OSError, ValueError) as error:
-            what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-            problem = AliasProblem(str(self._path), 0, what, "mend the path or its permissions")
-            raise AliasError([problem]) from None
-        return marks, AliasParser(str(self._path), self._domain, include, self._pipes).parse(text)
+        await self._file.reload()
 
 
 @implementer(IReloadable)
@@ -140,10 +79,10 @@ class Aliases:
         """Read all files that the settings name.  Blocks: before the reactor runs, or in a thread.
 
         :param base: directory of the configuration; paths are relative to it.
-        :raise AliasError: with the problems of all files.
+        :raise FileError: with the problems of all files.
         """
         files: dict[str, AliasFile] = {}
-        problems: list[AliasProblem] = []
+        problems: list[FileProblem] = []
         for name, domain in domains.items():
             if not domain.aliases:
                 continue
@@ -151,10 +90,10 @@ class Aliases:
                 files[name.lower()] = AliasFile(
                     base / domain.aliases, name.lower(), clock, run_in_thread, pipes
                 )
-            except AliasError as error:
+            except FileError as error:
                 problems.extend(error.problems)
         if problems:
-            raise AliasError(problems)
+            raise FileError(problems)
         return cls(files)
 
     def of(self, domain: str) -> AliasFile | None:
@@ -164,34 +103,13 @@ class Aliases:
     async def reload(self) -> None:
         """See :class:`~mta.interfaces.IReloadable`: each file for itself.
 
-        :raise AliasError: with the problems of all; good files are in force.
+        :raise FileError: with the problems of all; good files are in force.
         """
-        problems: list[AliasProblem] = []
+        problems: list[FileProblem] = []
         for file in self._files.values():
             try:
                 await file.reload()
-            except AliasError as error:
+            except FileError as error:
                 problems.extend(error.problems)
         if problems:
-            raise AliasError(problems)
-
-
-def _mark(found: os.stat_result) -> _Mark:
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _read(path: str, marks: dict[str, _Mark]) -> str:
-    """The text of a regular file; notes in ``marks`` which version it was.
-
-    :raise OSError: if it cannot be read.
-    :raise ValueError: if it is no file, too large, or not UTF-8.
-    """
-    # O_NONBLOCK: opening a FIFO must not hang the thread.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError(f"{path} is no file")
-        if found.st_size > MAX_FILE:
-            raise ValueError(f"{path} is larger than {MAX_FILE} octets")
-        marks[path] = _mark(found)
-        return file.read(MAX_FILE).decode("utf-8")
+            raise FileError(problems)

@@ -12,7 +12,9 @@ from zope.interface import implementer
 from mta.config.settings import Domain
 from mta.interfaces import (
     Answer,
+    HostedDomain,
     IDirectory,
+    IDomains,
     IReloadable,
     IRouter,
     Mailbox,
@@ -23,16 +25,28 @@ from mta.interfaces import (
 )
 from mta.model.address import Address, AddressError, parse_address
 from mta.model.catalogue import REPLIES
+from mta.route.address_map import Layers
 from mta.route.alias_syntax import target_address
 from mta.route.aliases import Aliases
 from mta.route.domain_name import ascii_domain
-from mta.route.expansion import EVERY_ADDRESS, Expansion, LocalDomain, Questions, drive
+from mta.route.expansion import (
+    EVERY_ADDRESS,
+    Expansion,
+    LocalDomain,
+    MaybeQuestions,
+    Questions,
+    drive,
+)
 from mta.route.maildir_path import MaildirTemplate
 from mta.route.next_hop import literal_address
 from mta.route.outbound import OutboundRouter
 from mta.route.own_addresses import OwnAddresses
+from mta.route.rewriting import Rewrites
+from mta.route.way import Way
 
 _DEFAULT = Domain()
+#: Domains of a directory that stand for one another, at the most.
+_MAX_HOSTED = 10
 
 
 class DomainsError(ValueError):
@@ -70,6 +84,9 @@ class DomainRouter:
     :param postmaster: an address for the mail of postmasters that neither
         aliases nor directory know; ``""`` for a Maildir of each domain.
     :param outbound: routes members of aliases that are elsewhere.
+    :param rewrites: of ``[[rewrite]]``.
+    :param ways: of ``[[route]]``: what they say of an address or a domain of ours counts, too.
+    :param relays: names of the transports of kind relay.
     :param own_addresses: our IP addresses; ``None``: those that the kernel knows.
     :param clock: ``seconds()`` tells the time; with one, what an address leads
         to is remembered for a second.
@@ -92,6 +109,9 @@ class DomainRouter:
         state: str,
         postmaster: str = "",
         outbound: IRouter | None = None,
+        rewrites: Rewrites | None = None,
+        ways: Layers[Way] | None = None,
+        relays: frozenset[str] = frozenset({"relay"}),
         own_addresses: Callable[[], frozenset[str]] | None = None,
         clock: Any = None,
     ) -> None:
@@ -103,16 +123,32 @@ class DomainRouter:
         self._kept: dict[str, tuple[float, tuple[Route, ...]]] = {}
         self._weight = 0
         self._outbound: IRouter = outbound or OutboundRouter()
-        self._expansion = Expansion(self._domain, directory, self._outbound.route)
+        self._relays = relays
+        self._rewrites = rewrites or Rewrites(Layers())
+        self._expansion = Expansion(
+            self._domain, directory, self._outbound.route, self._rewrites, ways or Layers()
+        )
+        self._settings = {ascii_domain(name): settings for name, settings in domains.items()}
+        self._hosted = directory if IDomains.providedBy(directory) else None
+        self._hosted_domains: dict[HostedDomain, LocalDomain] = {}
         self._by_name: dict[str, LocalDomain] = {}
         problems: list[tuple[tuple[str, ...], str]] = []
         for name, settings in domains.items():
+            if settings.alias_of:
+                continue
             try:
                 local = self._local_domain(name.lower(), settings)
                 self._by_name[local.name] = local
                 self._by_name[ascii_domain(local.name)] = local
             except _Mistake as mistake:
                 problems.append((("domains", name, mistake.key), str(mistake)))
+        for name, settings in domains.items():
+            if settings.alias_of:
+                try:
+                    local = self._by_name[name.lower()] = self._alias(name, domains)
+                    self._by_name[ascii_domain(name)] = local
+                except _Mistake as mistake:
+                    problems.append((("domains", name, mistake.key), str(mistake)))
         self._home = self._home_domain()
         if self._hostname:
             self._by_name.setdefault(self._hostname, self._home)
@@ -129,9 +165,12 @@ class DomainRouter:
 
     # --- IRouter, IReloadable ------------------------------------------------
 
-    def is_local(self, domain: str) -> bool:
+    def is_local(self, domain: str) -> Answer[bool]:
         """Whether we take mail for the domain from anybody."""
-        return domain in self._by_name or self._domain(domain.lower()) is not None
+        if domain in self._by_name:
+            return True
+        found = self._domain(domain.lower())
+        return _is_one(found) if isinstance(found, Awaitable) else found is not None
 
     def route(self, address: str) -> Answer[Sequence[Route] | None]:
         """See :class:`~mta.interfaces.IRouter`; at once if the directory answers at once."""
@@ -167,10 +206,10 @@ class DomainRouter:
         """
         steps: list[str] = []
         try:
-            questions = self._questions(address, steps)
-            if questions is None:
-                return [f"{address} is of no domain in [domains]"], None
-            return steps, await settle(drive(questions))
+            routes = await settle(drive(self._questions(address, steps)))
+            if routes is None:
+                steps.append(f"{address} is of no domain in [domains]")
+            return steps, routes
         except (RouteError, TemporarilyUnavailable) as trouble:
             steps.append(str(trouble))
             return steps, trouble
@@ -187,9 +226,8 @@ class DomainRouter:
         first = next(iter(self._by_name.values()), None)
         return first or self._local_domain(self._hostname, Domain())
 
-    def _route(self, address: str) -> Answer[tuple[Route, ...]] | None:
-        questions = self._questions(address, None)
-        return None if questions is None else drive(questions)
+    def _route(self, address: str) -> Answer[tuple[Route, ...] | None]:
+        return drive(self._questions(address, None))
 
     def _keep(self, address: str, now: float, routes: tuple[Route, ...]) -> None:
         if self._weight + len(routes) > self.remembered:
@@ -201,12 +239,15 @@ class DomainRouter:
         self._kept.clear()
         self._weight = 0
 
-    async def _keep_later(self, address: str, pending: Awaitable[tuple[Route, ...]]) -> Sequence[Route]:
+    async def _keep_later(
+        self, address: str, pending: Awaitable[tuple[Route, ...] | None]
+    ) -> Sequence[Route] | None:
         routes = await pending
-        self._keep(address, self._clock.seconds(), routes)
+        if routes is not None:
+            self._keep(address, self._clock.seconds(), routes)
         return routes
 
-    def _questions(self, text: str, steps: list[str] | None) -> Questions | None:
+    def _questions(self, text: str, steps: list[str] | None) -> MaybeQuestions:
         try:
             address = parse_address(text)
         except (AddressError, UnicodeError) as error:
@@ -216,12 +257,13 @@ class DomainRouter:
             address = Address(address.local, home.name)
             if steps is not None:
                 steps.append(f"{text} without a domain is {address}")
-        local = self._domain(address.domain)
-        if local is None:
+        answer = self._domain(address.domain)
+        local = (yield answer) if isinstance(answer, Awaitable) else answer
+        if local is None and not self._expansion.rewrites_foreign(address):
             return None
-        if address.local.lower() == "postmaster":
-            return self._always(address, local, steps)
-        return self._expansion.run(address, steps)
+        if local is not None and address.local.lower() == "postmaster":
+            return (yield from self._always(address, local, steps))
+        return (yield from self._expansion.run(address, steps))
 
     def _always(self, address: Address, local: LocalDomain, steps: list[str] | None) -> Questions:
         """Mail for a postmaster is accepted whatever the aliases say (RFC 5321, 4.5.1)."""
@@ -233,7 +275,33 @@ class DomainRouter:
                 steps.append(f"{error.reason}; mail for a postmaster is always kept")
             return (self._last_resort(local.name),)
 
-    def _domain(self, name: str) -> LocalDomain | None:
+    def _alias(self, name: str, domains: Mapping[str, Domain]) -> LocalDomain:
+        """The domain that another one stands for.
+
+        :raise _Mistake: if there is none, or it is a circle.
+        """
+        names = [name.lower()]
+        settings = domains[name]
+        if settings.model_fields_set - {"alias_of"}:
+            others = ", ".join(sorted(settings.model_fields_set - {"alias_of"}))
+            raise _Mistake(
+                "alias_of", f"a domain that stands for another has no settings of its own: {others}"
+            )
+        while settings.alias_of:
+            following = settings.alias_of.lower()
+            if following in names:
+                raise _Mistake("alias_of", f"a circle: {' → '.join([*names, following])}")
+            names.append(following)
+            found = self._settings.get(ascii_domain(following))
+            if found is None:
+                raise _Mistake("alias_of", f'there is no [domains."{following}"]')
+            settings = found
+        local = self._by_name.get(ascii_domain(names[-1]))
+        if local is None:
+            raise _Mistake("alias_of", f'[domains."{names[-1]}"] cannot be used')
+        return local
+
+    def _domain(self, name: str) -> Answer[LocalDomain | None]:
         found = self._by_name.get(name)
         if found is not None:
             return found
@@ -241,8 +309,53 @@ class DomainRouter:
             own = literal_address(name)
             return self._home if own is not None and own in self._own_addresses() else None
         if not name.isascii() or name.endswith("."):
-            return self._by_name.get(ascii_domain(name))
-        return None
+            found = self._by_name.get(ascii_domain(name))
+            if found is not None:
+                return found
+        if self._hosted is None or not name:
+            return None
+        answer = self._hosted.domain(name)
+        if isinstance(answer, Awaitable):
+            return self._hosted_later(answer)
+        return None if answer is None else self._hosted_domain(answer)
+
+    async def _hosted_later(self, pending: Awaitable[HostedDomain | None]) -> LocalDomain | None:
+        found = await pending
+        if found is None:
+            return None
+        followed = [found.name]
+        while found.alias_of and found.alias_of.lower() not in self._by_name:
+            if found.alias_of.lower() in followed or len(followed) > _MAX_HOSTED:
+                raise TemporarilyUnavailable(f"the directory leads in a circle: {' → '.join(followed)}")
+            followed.append(found.alias_of.lower())
+            assert self._hosted is not None
+            found = await settle(self._hosted.domain(followed[-1]))
+            if found is None:
+                raise TemporarilyUnavailable(
+                    f"the directory does not know {followed[-1]}, for which {followed[-2]} stands"
+                )
+        return self._hosted_domain(found)
+
+    def _hosted_domain(self, found: HostedDomain) -> LocalDomain:
+        """The domain that a directory has described."""
+        if found.alias_of:
+            known = self._by_name.get(found.alias_of.lower())
+            if known is None:
+                raise TemporarilyUnavailable(f"{found.name} stands for {found.alias_of}, which nobody knows")
+            return known
+        kept = self._hosted_domains.get(found)
+        if kept is not None:
+            return kept
+        settings = self._settings.get(ascii_domain(found.like), _DEFAULT) if found.like else _DEFAULT
+        values = {**settings.model_dump(exclude={"alias_of", "aliases"}), **dict(found.settings)}
+        try:
+            local = self._local_domain(found.name, Domain.model_validate(values))
+        except ValueError as error:
+            raise TemporarilyUnavailable(f"the directory's settings of {found.name}: {error}") from None
+        if len(self._hosted_domains) >= self.remembered:
+            self._hosted_domains.clear()
+        self._hosted_domains[found] = local
+        return local
 
     def _refused(self, name: str, address: str, reason: str) -> RouteError:
         return RouteError(REPLIES.reply(name, address=address, ref="-"), reason)
@@ -285,7 +398,7 @@ class DomainRouter:
         if settings.transport == "maildir":
             deliver = partial(self._to_maildir, settings, template, ascii_domain(name), modes)
         else:
-            deliver = partial(_to_transport, settings)
+            deliver = partial(_to_transport, settings, settings.transport in self._relays)
         return LocalDomain(
             name,
             settings.separator,
@@ -340,10 +453,15 @@ def _dotted(place: Sequence[str]) -> str:
     return ".".join(f'"{part}"' if "." in part else part for part in place)
 
 
-def _to_transport(settings: Domain, mailbox: Mailbox, address: Address, detail: str) -> Route:
+async def _is_one(pending: Awaitable[LocalDomain | None]) -> bool:
+    return await pending is not None
+
+
+def _to_transport(settings: Domain, relay: bool, mailbox: Mailbox, address: Address, detail: str) -> Route:
     """The other side knows its mailboxes and details: it gets the whole address."""
     own = _own_address(mailbox, address)
-    options: dict[str, Any] = {}
+    # No trouble with a host of our own configuration is a reason to return a message.
+    options: dict[str, Any] = {"configured": True} if relay and settings.next_hop else {}
     if detail:
         options["detail"] = detail
         own = Address(f"{own.local}{settings.separator}{detail}", own.domain)

@@ -7,6 +7,9 @@ coroutine (:func:`drive`).
 
 The rules:
 
+- ``[[rewrite]]`` before everything else, where it is about this very address or
+  about an expression that it fits; an address among its own targets is done with it.
+  Where it is about a whole domain, it counts for addresses that nobody knows.
 - Exactly as written first, then without detail; the alias file before the
   directory.  ``\\name``, and a name among its own targets, mean the mailbox.
 - What was reached already is not gone through again: duplicates are one.
@@ -38,8 +41,11 @@ from mta.interfaces import (
 )
 from mta.model.address import Address, AddressError
 from mta.model.catalogue import REPLIES
+from mta.route.address_map import Layers
 from mta.route.alias_syntax import MAX_TARGETS, AliasEntry, Target, key_of, target_address
 from mta.route.aliases import AliasFile
+from mta.route.rewriting import Rewrites, Rewritten
+from mta.route.way import Way
 
 #: Addresses that one recipient may lead to, aliases on the way counted in.
 MAX_ADDRESSES = MAX_TARGETS + 1000
@@ -51,6 +57,8 @@ MAX_DEPTH = 50
 EVERY_ADDRESS = "*"
 
 Questions = Generator[Awaitable[Any], Any, tuple[Route, ...]]
+#: Questions whose answer may be that it is for somebody else.
+MaybeQuestions = Generator[Awaitable[Any], Any, tuple[Route, ...] | None]
 
 
 @dataclass(slots=True)
@@ -85,12 +93,19 @@ class _Step:
     owner: str | None = None
     # The alias of this very address is behind us: its mailbox is meant.
     mailbox: bool = False
+    # It is what [[rewrite]] makes of itself: that is behind us.
+    rewritten: bool = False
     detail: str = ""
     depth: int = 0
 
     @property
     def key(self) -> str:
         return key_of(self.address)
+
+    @property
+    def state(self) -> tuple[str, bool, bool]:
+        """What must not be gone through twice."""
+        return self.key, self.mailbox, self.rewritten
 
 
 @dataclass(slots=True)
@@ -100,11 +115,20 @@ class Expansion:
     :ivar domain: the local domain of a name (in lower case), or ``None``.
     :ivar directory: knows mailboxes and aliases.
     :ivar outward: routes an address that is not local.
+    :ivar rewrites: addresses that stand for others.
+    :ivar ways: where mailboxes of ours are sent elsewhere: what is about all addresses
+        that there are is not meant for them.
     """
 
-    domain: Callable[[str], LocalDomain | None]
+    domain: Callable[[str], Answer[LocalDomain | None]]
     directory: IDirectory
     outward: Callable[[str], Answer[Sequence[Route] | None]]
+    rewrites: Rewrites
+    ways: Layers[Way]
+
+    def rewrites_foreign(self, address: Address) -> bool:
+        """Whether an address of no domain of ours stands for others."""
+        return bool(self.rewrites) and self.rewrites.has(address)
 
     def run(self, address: Address, steps: list[str] | None = None) -> Questions:
         """Expand one address of a local domain.
@@ -122,7 +146,7 @@ class _Run:
     start: Address
     steps: list[str] | None
     stack: list[_Step] = field(default_factory=list)
-    seen: set[tuple[str, bool]] = field(default_factory=set)
+    seen: set[tuple[str, bool, bool]] = field(default_factory=set)
     good: dict[tuple[str, str, str], Route] = field(default_factory=dict)
     bad: list[Route] = field(default_factory=list)
     circles: list[str] = field(default_factory=list)
@@ -131,16 +155,20 @@ class _Run:
         self.stack.append(_Step(self.start))
         while self.stack:
             step = self.stack.pop()
-            local = self.rules.domain(step.address.domain)
+            answer = self.rules.domain(step.address.domain)
+            local = (yield answer) if isinstance(answer, Awaitable) else answer
             if local is not None and local.name != step.address.domain:
+                self._say(f"{step.address.domain} stands for {local.name}")
                 step.address = Address(step.address.local, local.name)
-            key = (step.key, step.mailbox)
-            if key in self.seen:
+            state = step.state
+            if state in self.seen:
                 self._circle(step)
                 continue
             if len(self.seen) >= MAX_ADDRESSES:
                 raise self._error("alias-trouble", f"it leads to more than {MAX_ADDRESSES} addresses")
-            self.seen.add(key)
+            self.seen.add(state)
+            if self.rules.rewrites and not (step.rewritten or step.mailbox) and self._rewrite(step, local):
+                continue
             if local is None:
                 yield from self._outward(step)
             else:
@@ -148,6 +176,42 @@ class _Run:
         return self._end()
 
     # --- one step ------------------------------------------------------------
+
+    def _rewrite(self, step: _Step, local: LocalDomain | None) -> bool:
+        """Whether ``[[rewrite]]`` has something about this address.
+
+        Where the domain is not ours, nobody can know the address, so that what is about
+        a whole domain counts at once.
+        """
+        separator = local.separator if local is not None else "+"
+        try:
+            found = self.rules.rewrites.of_address(step.address, separator)
+            if found is None and local is None:
+                found = self.rules.rewrites.of_domain(step.address)
+        except AddressError as error:
+            raise self._error("alias-trouble", f"[[rewrite]]: {error}") from None
+        if found is not None:
+            self._say(
+                f"{step.address} is rewritten by {found.place} to {_list([str(t) for t in found.targets])}"
+            )
+            self._rewrite_to(step, found)
+        return found is not None
+
+    def _rewrite_to(self, step: _Step, found: Rewritten) -> None:
+        further = []
+        for target in found.targets:
+            itself = key_of(target) == step.key
+            further.append(
+                _Step(
+                    target,
+                    step,
+                    step.owner,
+                    mailbox=itself and step.mailbox,
+                    rewritten=itself,
+                    depth=step.depth + 1,
+                )
+            )
+        self._push(step, further)
 
     def _local(self, step: _Step, local: LocalDomain) -> Generator[Awaitable[Any], Any, None]:
         plain, detail = step.address.without_detail(local.separator)
@@ -190,7 +254,7 @@ class _Run:
             target = self._parsed(text, f"a forward of {address}")
             forwards.append(_Step(target, step, step.owner, depth=step.depth + 1))
         if keep:
-            self._deliver(step, local.deliver(mailbox, address, detail))
+            self._keep(step, local.deliver(mailbox, address, detail))
         if forwards:
             self._say(f"{address} forwards to {', '.join(str(f.address) for f in forwards)}")
             if not keep:
@@ -258,11 +322,23 @@ class _Run:
             self._deliver(step, found)
 
     def _unknown(self, step: _Step, local: LocalDomain) -> None:
+        if self.rules.rewrites and not step.rewritten:
+            try:
+                found = self.rules.rewrites.of_domain(step.address)
+            except AddressError as error:
+                raise self._error("alias-trouble", f"[[rewrite]]: {error}") from None
+            if found is not None:
+                self._say(
+                    f"nobody is {step.address}; {found.place} rewrites it to "
+                    f"{_list([str(t) for t in found.targets])}"
+                )
+                self._rewrite_to(step, found)
+                return
         catch_all = local.catch_all
         itself = isinstance(catch_all, Address) and key_of(catch_all) == step.key
         if catch_all == EVERY_ADDRESS or (itself and local.catch_all_exists):
             self._say(f"{step.address} is known to nobody but taken by the catch-all of {local.name}")
-            self._deliver(step, local.deliver(Mailbox(str(step.address)), step.address, ""))
+            self._keep(step, local.deliver(Mailbox(str(step.address)), step.address, ""))
         elif isinstance(catch_all, Address) and not itself:
             self._say(f"nobody is {step.address}; the catch-all of {local.name} is {catch_all}")
             self._push(step, [_Step(catch_all, step, step.owner, depth=step.depth + 1)])
@@ -276,15 +352,7 @@ class _Run:
             answer = self.rules.outward(text)
             routes = (yield answer) if isinstance(answer, Awaitable) else answer
         except RouteError as error:
-            if not error.reply.is_permanent:
-                raise
-            self._say(f"{text} has no way: {error.reason}")
-            options = {
-                "code": error.reply.code,
-                "enhanced": error.reply.enhanced,
-                "text": error.reply.text,
-            }
-            self.bad.append(Route(text, "error", "", options, step.owner))
+            self._refused(step, error)
             return
         if not routes:
             self._say(f"no router knows {text}")
@@ -295,6 +363,28 @@ class _Run:
             self._deliver(step, route)
 
     # --- what comes of it ----------------------------------------------------
+
+    def _keep(self, step: _Step, route: Route) -> None:
+        """Mail for a mailbox of ours: kept, unless ``[[route]]`` sends it elsewhere."""
+        hit = self.rules.ways.find(step.address, "+") if self.rules.ways else None
+        if hit is None or hit.entry.value.kind == "usual" or hit.entry.key.kind in ("below", "any"):
+            self._deliver(step, route)
+            return
+        self._say(f"{step.address} {hit.entry.value}: {hit.entry.place} says so of {hit.entry.key.text}")
+        try:
+            # The other side has its own details: it gets the whole address.
+            self._deliver(step, hit.entry.value.route(step.address))
+        except RouteError as error:
+            self._refused(step, error)
+
+    def _refused(self, step: _Step, error: RouteError) -> None:
+        """A member has no way: its sender is told, and the others get their mail."""
+        if not error.reply.is_permanent or step.parent is None:
+            raise error
+        text = str(step.address)
+        self._say(f"{text} has no way: {error.reason}")
+        options = {"code": error.reply.code, "enhanced": error.reply.enhanced, "text": error.reply.text}
+        self.bad.append(Route(text, "error", "", options, step.owner))
 
     def _deliver(self, step: _Step, route: Route) -> None:
         if step.owner is not None and route.sender is None:
@@ -332,7 +422,7 @@ class _Run:
         above = step.parent
         while above is not None:
             names.append(str(above.address))
-            if above.key == step.key and above.mailbox == step.mailbox:
+            if above.state == step.state:
                 circle = " → ".join(reversed(names))
                 self.circles.append(circle)
                 self._say(f"a circle: {circle}")
@@ -375,7 +465,7 @@ def _list(items: Sequence[str]) -> str:
     return f"{shown} and {len(items) - 10} more" if len(items) > 10 else shown
 
 
-def drive(questions: Questions) -> Answer[tuple[Route, ...]]:
+def drive(questions: MaybeQuestions) -> Answer[tuple[Route, ...] | None]:
     """Run an expansion: at once, as far as all answers are there at once.
 
     :raise RouteError: or ``TemporarilyUnavailable``, now or later.
@@ -383,12 +473,12 @@ def drive(questions: Questions) -> Answer[tuple[Route, ...]]:
     try:
         pending = next(questions)
     except StopIteration as stop:
-        routes: tuple[Route, ...] = stop.value
+        routes: tuple[Route, ...] | None = stop.value
         return routes
     return _wait(questions, pending)
 
 
-async def _wait(questions: Questions, pending: Awaitable[Any]) -> tuple[Route, ...]:
+async def _wait(questions: MaybeQuestions, pending: Awaitable[Any]) -> tuple[Route, ...] | None:
     while True:
         try:
             try:
@@ -398,5 +488,5 @@ async def _wait(questions: Questions, pending: Awaitable[Any]) -> tuple[Route, .
             else:
                 pending = questions.send(value)
         except StopIteration as stop:
-            routes: tuple[Route, ...] = stop.value
+            routes: tuple[Route, ...] | None = stop.value
             return routes

@@ -38,9 +38,22 @@ class Routers:
             number += 1
         return answer
 
-    def is_local(self, domain: str) -> bool:
+    def is_local(self, domain: str) -> Answer[bool]:
         """Whether any router takes mail for the domain from anybody."""
-        return any(router.is_local(domain) for router in self._routers)
+        for number, router in enumerate(self._routers):
+            answer = router.is_local(domain)
+            if isinstance(answer, Awaitable):
+                return self._is_local(answer, domain, number + 1)
+            if answer:
+                return True
+        return False
+
+    async def _is_local(self, pending: Awaitable[bool], domain: str, number: int) -> bool:
+        answer = await pending
+        while not answer and number < len(self._routers):
+            answer = await settle(self._routers[number].is_local(domain))
+            number += 1
+        return answer
 
     async def trace(self, address: str) -> tuple[list[str], Sequence[Route] | Exception | None]:
         """What :meth:`route` does, in sentences, and its end.

@@ -122,7 +122,7 @@ class ClientSession(ClientOpening):
             self._finish(transaction, True)
             return
         awaited = self._awaited
-        if not offer.pipelining:
+        if not offer.pipelining or transaction.probe:
             transaction.held = True
             self._send(commands[0], self._on_mail, "MAIL FROM")
             return
@@ -187,6 +187,8 @@ class ClientSession(ClientOpening):
             pass
         elif code < 300:
             transaction.accepted.append(index)
+            if transaction.probe:
+                transaction.deliver(index, quote(reply, self.host, "RCPT TO", self.tls))
         elif code == 552 and transaction.accepted and reply.enhanced in ("", "5.5.3"):
             # Too many recipients, as RFC 821 had it: the others are welcome later (RFC 5321, 4.5.3.1.10).
             transaction.outcomes[index] = Postponed(quote(reply, self.host, "RCPT TO", self.tls))
@@ -205,7 +207,7 @@ class ClientSession(ClientOpening):
                 self._send(
                     transaction.commands[1 + done], self._on_recipient, "RCPT TO", transaction.going[done]
                 )
-        elif not transaction.accepted:
+        elif transaction.probe or not transaction.accepted:
             self._finish(transaction, transaction.mail_refused)
         elif self._by_chunks(transaction):
             self._send_chunk(transaction)

@@ -71,6 +71,7 @@ class Transaction:
     :param message: what to send: its trace and its content.
     :param addressees: to whom.
     :param sender: the reverse-path.
+    :param probe: whether it ends after RCPT, whose replies then are the outcomes.
     :ivar outcomes: of each addressee in order; ``None`` while it is open.
     :ivar accepted: positions of the addressees whose RCPT was answered with 2xx.
     :ivar touched: whether the server answered any command of it.
@@ -81,15 +82,18 @@ class Transaction:
 
     __slots__ = (
         "_eight_bit", "_header_eight_bit", "accepted", "addressees", "awaited", "commands", "done", "dsn",
-        "going", "held", "mail_refused", "message", "outcomes", "sender", "sent", "touched", "tries",
+        "going", "held", "mail_refused", "message", "outcomes", "probe", "sender", "sent", "touched", "tries",
     )  # fmt: skip
 
     outcomes: list[Outcome | None]
 
-    def __init__(self, message: Message, addressees: Sequence[Addressee], sender: str) -> None:
+    def __init__(
+        self, message: Message, addressees: Sequence[Addressee], sender: str, probe: bool = False
+    ) -> None:
         self.message = message
         self.addressees = addressees
         self.sender = sender
+        self.probe = probe
         self.done: Any = None
         self.tries = 0
         self._eight_bit: bool | None = None

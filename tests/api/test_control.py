@@ -227,7 +227,7 @@ class ControlTests(ServedCase):
     async def test_rehearsal(self) -> None:
         body = {"address": "bob@example.net", "client_ip": "192.0.2.1"}
         self.assertTrue((await self.ask("POST", "/v1/test", body))["accepted"])
-        self.assertEqual([("bob@example.net", "", "192.0.2.1", "")], self.server.tested)
+        self.assertEqual([("bob@example.net", "", "192.0.2.1", "", "", "")], self.server.tested)
 
     async def test_trace(self) -> None:
         self.shard.write([received(), DEFERRED, REFUSED])

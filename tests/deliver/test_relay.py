@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import resource
 import shutil
@@ -321,6 +322,19 @@ class HostTests(RelayCase):
         outcome = await self.one(self.relay(), next_hop="smart.test")
         self.assertIsInstance(outcome, Failed)
 
+    async def test_next_hop_of_the_configuration(self) -> None:
+        """A domain's next hop or a route's, without a port: neither NXDOMAIN nor a 554 greeting
+        returns a message; beside it, one that was found by its recipient is returned."""
+        self.table["gone.test"] = RouteError(REPLIES.reply("no-such-domain", domain="gone.test"))
+        servers = Servers(lambda: ScriptedServer(OFFER, {"GREETING": "554 5.7.1 no mail here"}))
+        self.table["closed.test"] = [Exchanger("mx.far.test", ("127.0.0.1",), self.listen(servers))]
+        transport = self.relay()
+        for name in ("gone.test", "closed.test"):
+            sent = delivery("a@x.test", "b@x.test", next_hop=name)
+            sent.addressees[1].options = {"configured": True}
+            outcomes = await transport.deliver(sent)
+            self.assertEqual([Failed, Postponed], [type(outcome) for outcome in outcomes], name)
+
     async def test_literal(self) -> None:
         """An address with its port needs no question."""
         servers = Servers()
@@ -551,6 +565,34 @@ class TlsTests(RelayCase):
         self.assertIsInstance(await self.one(transport, next_hop="far.test"), Delivered)
         auth = [[line for line in server.commands if line.startswith("AUTH")] for server in servers.servers]
         self.assertEqual([["AUTH PLAIN AGFubgBnZWhlaW0="], []], auth)
+
+    async def test_passwords(self) -> None:
+        """Each sender's own at the next hop that was chosen for it; nobody's to an MX of the recipient."""
+        servers = self.secure()
+        servers.make = lambda: ScriptedServer((*OFFER, "STARTTLS", "AUTH PLAIN"), {"AUTH": "235 2.7.0 ok"})
+        self.table["smart.test"] = [Exchanger("mx.far.test", ("127.0.0.1",), self.listen(servers))]
+        self.table["far.test"] = self.table["smart.test"]
+        file = self.directory / "passwords"
+        file.write_text("ann@here.test  ann:geheim\n@shop.test\tshop:laden\n[smart.test] all:alle\n")
+        file.chmod(0o600)
+        transport = self.relay(self.trust, passwords="passwords")
+        sent = delivery(*(f"{n}@x.test" for n in range(5)), next_hop="smart.test")
+        for addressee, login in zip(
+            sent.addressees, ("ann@here.test", "eve@shop.test", "ben@here.test", "", None), strict=True
+        ):
+            addressee.options = {} if login is None else {"configured": True, "login": login}
+        outcomes = await transport.deliver(sent)
+        self.assertEqual([Delivered] * 5, [type(outcome) for outcome in outcomes])
+        said: dict[str, set[str]] = {}
+        for server in servers.servers:
+            auth = next((line.split()[2] for line in server.commands if line.startswith("AUTH")), "")
+            name = base64.b64decode(auth).decode().replace("\0", " ").strip()
+            for line in server.commands:
+                if line.startswith("RCPT"):
+                    said.setdefault(name, set()).add(line.partition("@")[0][-1])
+        self.assertEqual({"ann geheim": {"0"}, "shop laden": {"1"}, "all alle": {"2", "3"}, "": {"4"}}, said)
+        # Who has no password of their own shares a connection.
+        self.assertEqual((4, 4), (len(servers.servers), transport.counts()["smart.test"][0]))
 
     async def test_auth_refused(self) -> None:
         """Credentials that are not taken bounce nothing."""

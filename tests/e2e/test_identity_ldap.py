@@ -8,9 +8,10 @@ from twisted.cred.error import UnauthorizedLogin
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from mta.identity.directories import Directories
 from mta.identity.ldap import LdapIdentity
 from mta.identity.ldap_settings import LdapSettings
-from mta.interfaces import Alias, Mailbox, TemporarilyUnavailable, settle
+from mta.interfaces import Alias, HostedDomain, Mailbox, TemporarilyUnavailable, settle
 from mta.model.address import Address, parse_address
 from tests.e2e.slapd import Slapd, make_authority
 
@@ -54,6 +55,29 @@ class LdapScenario(TestCase):
         team = await settle(ldap.look_up(parse_address("team@example.org")))
         self.assertEqual(team, Alias("team@example.org", ("anna@example.org", "ben@example.org")))
         self.assertIsNone(await settle(ldap.look_up(Address("*", "example.org"))))
+
+    async def test_domains(self) -> None:
+        ldap = self.identity(
+            domain_filter="(&(objectClass=mtaDomain)(associatedDomain={domain}))", domain_like="example.org"
+        )
+        for name, found in (
+            ("example.net", HostedDomain("example.net", "example.org", "example.org")),
+            (
+                "example.edu",
+                HostedDomain("example.edu", "", "example.org", (("catch_all", "anna@example.org"),)),
+            ),
+            ("example.com", None),
+            ("*", None),
+        ):
+            self.assertEqual(found, await settle(ldap.domain(name)), name)
+        self.assertIsNone(self.identity().domain("example.net"))
+        both = Directories([ldap])
+        self.assertTrue(await settle(both.may_send_as("anna@example.org", "anna@example.net")))
+        self.assertFalse(await settle(both.may_send_as("anna@example.org", "ben@example.net")))
+        self.slapd.stop()
+        with self.assertRaises(TemporarilyUnavailable):
+            await settle(ldap.domain("example.com"))
+        self.slapd.start()
 
     async def test_template(self) -> None:
         ldap = self.identity(bind_dn_template="uid={local},ou=people,dc=example,dc=org")

@@ -230,6 +230,16 @@ class LogIn(SynchronousTestCase):
         for address in allowed:
             self.assertTrue(self.answer(self.directories.may_send_as("anna@example.org", address)), address)
         self.assertFalse(self.answer(self.directories.may_send_as("anna@example.org", "user@example.org")))
+        # A domain that stands for another one has the same people.
+        both = Directories(
+            [self.file], stands_for=lambda name: "example.org" if name == "other.test" else name
+        )
+        for address, may in (
+            ("anna@other.test", True),
+            ("anna+x@other.test", True),
+            ("user@other.test", False),
+        ):
+            self.assertEqual(may, self.answer(both.may_send_as("anna@example.org", address)), address)
 
 
 class Cache(SynchronousTestCase):

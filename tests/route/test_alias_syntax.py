@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.route.alias_syntax import MAX_TARGETS, AliasEntry, AliasError, AliasParser
+from mta.route.alias_syntax import MAX_TARGETS, AliasEntry, AliasParser
+from mta.route.file_problem import FileError
 
 INCLUDES = {
     "members": "# the members\nann\nbob@far.test, carl\n\r\n",
@@ -139,13 +140,13 @@ class BadTests(SynchronousTestCase):
     def test_mistakes(self) -> None:
         for text, (what, remedy) in self.TABLE.items():
             with self.subTest(text):
-                error = self.assertRaises(AliasError, parse, text)
+                error = self.assertRaises(FileError, parse, text)
                 self.assertIn(what, str(error))
                 self.assertIn(remedy, str(error))
 
     def test_all_at_once(self) -> None:
         """Every mistake is told, not just the first."""
-        error = self.assertRaises(AliasError, parse, "a: /dev/null\nb: c\nd:\ne: :include:bad\n")
+        error = self.assertRaises(FileError, parse, "a: /dev/null\nb: c\nd:\ne: :include:bad\n")
         self.assertEqual(
             [("aliases", 1), ("aliases", 3), ("bad", 2), ("bad", 3)],
             [(problem.file, problem.line) for problem in error.problems],
@@ -154,4 +155,4 @@ class BadTests(SynchronousTestCase):
     def test_no_transports(self) -> None:
         """Without any pipe the text says so."""
         parser = AliasParser("aliases", "here.test", read)
-        self.assertIn("there is none yet", str(self.assertRaises(AliasError, parser.parse, "a: |x")))
+        self.assertIn("there is none yet", str(self.assertRaises(FileError, parser.parse, "a: |x")))

@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.settings import Domain
 from mta.interfaces import IReloadable
-from mta.route.alias_syntax import AliasError
 from mta.route.aliases import Aliases, AliasFile
+from mta.route.file_problem import FileError
 
 
 class Threads:
@@ -113,21 +113,21 @@ class AliasFileTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(file.reload()))
         self.assertEqual(["c@here.test"], self.targets(file))
         self.write("a:")
-        failure = self.failureResultOf(Deferred.fromCoroutine(file.reload()), AliasError)
+        failure = self.failureResultOf(Deferred.fromCoroutine(file.reload()), FileError)
         self.assertIn(f"{self.path}:1: the alias leads nowhere", str(failure.value))
         self.assertEqual(["c@here.test"], self.targets(file))
 
     def test_unreadable(self) -> None:
         """What is no file, or not text, is an error that says so."""
-        self.assertIn("cannot be read", str(self.assertRaises(AliasError, self.file)))
+        self.assertIn("cannot be read", str(self.assertRaises(FileError, self.file)))
         self.path.mkdir()
-        self.assertIn("cannot be read", str(self.assertRaises(AliasError, self.file)))
+        self.assertIn("cannot be read", str(self.assertRaises(FileError, self.file)))
         self.path.rmdir()
         self.path.write_bytes(b"a: \xff\xfe")
-        self.assertIn("utf-8", str(self.assertRaises(AliasError, self.file)))
+        self.assertIn("utf-8", str(self.assertRaises(FileError, self.file)))
         self.path.unlink()
         os.mkfifo(self.path)
-        self.assertIn("is no file", str(self.assertRaises(AliasError, self.file)))
+        self.assertIn("is no file", str(self.assertRaises(FileError, self.file)))
 
     def test_several(self) -> None:
         """All files of all domains are read, and all their mistakes told."""
@@ -139,7 +139,7 @@ class AliasFileTests(SynchronousTestCase):
             "three.test": Domain(aliases="three"),
             "four.test": Domain(),
         }
-        error = self.assertRaises(AliasError, Aliases.read, domains, self.base, self.clock, self.threads)
+        error = self.assertRaises(FileError, Aliases.read, domains, self.base, self.clock, self.threads)
         self.assertEqual([1, 0], [problem.line for problem in error.problems])
         del domains["two.test"], domains["three.test"]
         aliases = Aliases.read(domains, self.base, self.clock, self.threads)

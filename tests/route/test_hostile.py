@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.route.alias_syntax import AliasError, AliasParser
+from mta.route.alias_syntax import AliasParser
 from mta.route.dns_message import Question, ServerTrouble
 from mta.route.domain_name import domain_name
+from mta.route.file_problem import FileError
 from mta.route.next_hop import parse_next_hop
 from tests.route.dns_answers import answer
 
@@ -52,7 +53,7 @@ class HostileTests(SynchronousTestCase):
     @given(st.lists(PIECES, max_size=30).map("".join))
     def test_aliases(self, text: str) -> None:
         parser = AliasParser("aliases", "here.test", lambda path: "ann\nbob, carl", frozenset({"a"}))
-        with contextlib.suppress(AliasError):
+        with contextlib.suppress(FileError):
             for key, entry in parser.parse(text).items():
                 self.assertEqual(key, entry.address)
                 self.assertTrue(entry.targets)
@@ -60,7 +61,7 @@ class HostileTests(SynchronousTestCase):
     def test_include_in_include(self) -> None:
         """A file cannot include itself."""
         parser = AliasParser("aliases", "here.test", include)
-        self.assertIn(":include:", str(self.assertRaises(AliasError, parser.parse, "a: :include:x")))
+        self.assertIn(":include:", str(self.assertRaises(FileError, parser.parse, "a: :include:x")))
 
     @RUN
     @given(st.data())
