@@ -1,5 +1,5 @@
 # `make run` starts an embedded server; `make test` checks everything.
-.PHONY: run test check docs bench crash fuzz soak clean help set-up test-parts
+.PHONY: run test check docs bench crash fuzz soak sim clean help set-up test-parts
 SHELL := /bin/bash
 STAMP := .venv/.set-up
 
@@ -51,6 +51,9 @@ fuzz: test-parts
 
 soak: test-parts
 	@MTA_SOAK=$${MTA_SOAK:-600} $(TRIAL) tests.e2e.test_soak
+
+sim: test-parts
+	@MTA_SIM=$${MTA_SIM:-1000000} $(TRIAL) tests.sim.test_sites
 
 clean:
 	rm -rf .venv docs/_build _trial_temp* .mypy_cache .ruff_cache *.egg-info

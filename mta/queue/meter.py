@@ -6,11 +6,14 @@ from collections.abc import Iterable
 
 from mta.model.limits import Rate
 
+#: Seconds that the clock may be wrong by: as many as seconds since 1970 have no digits for.
+_EXACT = 1e-6
+
 
 class Meter:
     """Lets at most ``count`` pass in any ``seconds``.
 
-    What passes is spread over the time, but for a burst of about one second's worth: the
+    What passes is spread over the time, but for a burst of a tenth, or one second's worth: the
     generic cell rate algorithm of ATM networks, with the interval stretched so that burst and
     steady flow together stay within the count.
 
@@ -18,14 +21,16 @@ class Meter:
     :param seconds: the window.
     """
 
-    __slots__ = ("_due", "_interval", "_tolerance", "count", "seconds")
+    __slots__ = ("_due", "_interval", "_origin", "_tolerance", "count", "seconds")
 
     def __init__(self, count: int, seconds: float) -> None:
         self.count = count
         self.seconds = seconds
-        burst = min(count, max(1, int(count / seconds)))
+        burst = max(1, min(count // 10, int(count / seconds)))
         self._interval = seconds / (count - burst + 1)
         self._tolerance = (burst - 1) * self._interval
+        # Counted from the first use: seconds since 1970 are too large to be added up exactly.
+        self._origin: float | None = None
         self._due = 0.0
 
     def wait(self, now: float, cost: int = 1) -> float:
@@ -33,12 +38,17 @@ class Meter:
 
         More at once than a burst has wait until they would have passed one by one.
         """
+        if self._origin is None:
+            self._origin = now
         ready = self._due - self._tolerance + (min(cost, self.count) - 1) * self._interval
-        return max(0.0, ready - now)
+        left = ready - (now - self._origin)
+        return left if left > _EXACT else 0.0
 
     def passed(self, now: float, cost: int = 1) -> None:
         """So many have passed."""
-        self._due = max(self._due, now) + cost * self._interval
+        if self._origin is None:
+            self._origin = now
+        self._due = max(self._due, now - self._origin) + cost * self._interval
 
 
 class Rates:
