@@ -50,6 +50,7 @@ class Environment:
             own_addresses=self.own_addresses,
             ipv6=settings.relay.ipv6,
         )
+        self.exchangers.call_us(settings.backup_mx.names)
         self.shaping = Shaping(settings.shape, settings.workers)
         self.context = PluginContext(
             reactor=reactor,

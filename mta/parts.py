@@ -148,10 +148,10 @@ def assemble(
     known = set(ways) | {table.name or table.kind for table in settings.transport}
     problems = builder.problems + _unknown_transports(loaded, known)
     aliases = _aliases(loaded, context, transports, problems)
-    there = {
-        plugin.name: Known(plugin.kind, str(getattr(plugin.settings, "smarthost", "")))
-        for plugin in transports
-    }
+    there = {table.name or table.kind: Known(table.kind) for table in settings.transport}
+    for plugin in transports:
+        there[plugin.name] = Known(plugin.kind, str(getattr(plugin.settings, "smarthost", "")))
+    problems += _nowhere(loaded, there)
     maps = Maps.of(settings, loaded.base, context.reactor, context.run_in_thread, there, _placed(loaded))
     problems += [loaded.problem(*problem) for problem in maps.table_problems]
     problems += [Problem(item.file, item.line, "", item.what, item.remedy) for item in maps.file_problems]
@@ -245,6 +245,18 @@ def _unknown_transports(loaded: Loaded, known: set[str]) -> list[Problem]:
         if domain.transport not in known:
             what = f"there is no transport {domain.transport!r}"
             remedy = f"add a [[transport]] with that name; there are: {', '.join(sorted(known))}"
+            problems.append(loaded.problem(("domains", name, "transport"), what, remedy))
+    return problems
+
+
+def _nowhere(loaded: Loaded, known: Mapping[str, Known]) -> list[Problem]:
+    """Domains whose mail a relay takes that is not told where to."""
+    problems = []
+    for name, domain in loaded.settings.domains.items():
+        there = known.get(domain.transport)
+        if there is not None and there.kind == "relay" and not (domain.next_hop or there.smarthost):
+            what = f"the transport {domain.transport} is not told where to take the mail of {name}"
+            remedy = 'set next_hop = "[host]:25"; the MX records of a domain that is ours lead to us'
             problems.append(loaded.problem(("domains", name, "transport"), what, remedy))
     return problems
 

@@ -372,6 +372,7 @@ class Server:
             bounce_expire=new.queue.bounce_expire,
         )
         self._environment.shaping.use(new.shape)
+        self._environment.exchangers.call_us(new.backup_mx.names)
         self.manager.replace(new.queue, parts.transports)
         self._connections.limits = new.limits
         for role, factory in self.factories.items():

@@ -50,6 +50,26 @@ maildir = "{home}/{local}"
         ]
         self.assertEqual(expected, self.found(text))
 
+    def test_relay_that_is_not_told_where_to(self) -> None:
+        """Its own MX records would lead the mail of a domain of ours back to us."""
+        text = """[domains."one.test"]
+transport = "relay"
+[domains."two.test"]
+transport = "relay"
+next_hop = "inner.test"
+[domains."three.test"]
+transport = "out"
+[domains."four.test"]
+alias_of = "five.test"
+[[transport]]
+kind = "relay"
+name = "out"
+smarthost = "out.test"
+"""
+        self.assertEqual([(2, 'domains."one.test".transport')], self.found(text))
+        text = text.replace('[domains."one.test"]\ntransport = "relay"', '[domains."one.test"]\n#')
+        self.assertEqual([(9, 'domains."four.test".alias_of')], self.found(text))
+
     def test_dns_servers(self) -> None:
         self.assertEqual([(2, "dns.servers")], self.found('[dns]\nservers = ["ns.example.org"]\n'))
 

@@ -69,6 +69,11 @@ def _set(arguments: argparse.Namespace, name: str, path: Path, context: Context)
             f"mail for {domain} is not served here (served: {known_domains}): the account can log in, but "
             f'gets no mail until there is a [domains."{domain}"]'
         )
+    elif arguments.action == "add" and served[domain].alias_of:
+        context.out.warn(
+            f"{domain} stands for {served[domain].alias_of}: the account can log in, but its mail goes to "
+            f"the address there"
+        )
     password, made = choose_password(
         arguments.password_stdin, arguments.generate, context.seams.new_password, context.stdin
     )

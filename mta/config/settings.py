@@ -196,6 +196,7 @@ class BackupMx(Table):
 
     domains: list[str] = []
     file: str = ""
+    names: list[str] = []
     verify: bool = False
     verify_timeout: Duration = 20.0
     verify_cache: Duration = 86400.0

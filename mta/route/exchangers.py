@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +62,15 @@ class Exchangers:
     ) -> None:
         self._resolver = resolver
         self._hostname = ascii_domain(hostname)
+        self._ours = frozenset({self._hostname})
         self._port = port
         self._own_addresses = own_addresses or OwnAddresses()
         self._ipv6 = ipv6
         self._shuffle = shuffle
+
+    def call_us(self, names: Iterable[str]) -> None:
+        """Further names that an MX record may have for this server, in place of those before."""
+        self._ours = frozenset({self._hostname, *map(ascii_domain, names)})
 
     async def find(self, next_hop: str) -> Sequence[Exchanger]:
         """See :class:`~mta.interfaces.IExchangers`."""
@@ -150,10 +155,10 @@ class Exchangers:
         hosts = [_Host(preference, name) for name, preference in best.items()]
         self._shuffle(hosts)
         hosts.sort(key=lambda host: host.preference)
-        ours = [host.preference for host in hosts if host.name == self._hostname]
+        ours = [host.preference for host in hosts if host.name in self._ours]
         # Those behind us will not be used, so they need not be looked up either.
         kept = [host for host in hosts if not ours or host.preference <= ours[0]]
-        mine = [host for host in kept if host.name == self._hostname]
+        mine = [host for host in kept if host.name in self._ours]
         kept = kept[: self.most]
         return kept if not mine or mine[0] in kept else [*kept[:-1], mine[0]]
 
@@ -163,7 +168,7 @@ class Exchangers:
         ours = [
             host
             for host in hosts
-            if host.name == self._hostname or any(unmapped(address) in own for address in host.addresses)
+            if host.name in self._ours or any(unmapped(address) in own for address in host.addresses)
         ]
         if not ours:
             return hosts

@@ -48,6 +48,8 @@ class Pattern:
         """
         try:
             compiled = re2.compile(text, _OPTIONS)
+        except UnicodeEncodeError:
+            raise Wrong("the expression is no UTF-8", "write it anew") from None
         except re2.error as error:
             said = error.args[0] if error.args else ""
             why = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
@@ -59,7 +61,11 @@ class Pattern:
 
     def match(self, address: str) -> tuple[str, ...] | None:
         """What the groups hold, the whole first, if the expression is found in the address."""
-        found = self._compiled.search(address)
+        try:
+            found = self._compiled.search(address)
+        except UnicodeEncodeError:
+            # Octets that are no UTF-8 fit nothing that anybody has written.
+            return None
         if found is None:
             return None
         return (found.group(0), *(group or "" for group in found.groups()))

@@ -245,6 +245,12 @@ class UserTests(SettingUpCase):
         self.assertIn("not served here", result.err)
         self.assertEqual(["ann@elsewhere.org"], self.names())
 
+    def test_domain_that_stands_for_another(self) -> None:
+        self.assertNotIn("stands for", self.user("add", "ann@example.org").err)
+        with self.file.open("a") as file:
+            file.write('[domains."example.net"]\nalias_of = "example.org"\n')
+        self.assertIn("example.net stands for example.org", self.user("add", "bob@example.net").err)
+
     def test_bad_words(self) -> None:
         self.user("add", "ann", status=os.EX_USAGE)
         self.user("add", "a b@example.org", status=os.EX_USAGE)

@@ -201,6 +201,27 @@ class RoutingScenario(Scenario):
         self.assertEqual(b"250", self.send(server, "anna@example.org", "rita@remote.test")[:3])
         server.wait_trace("rita@remote.test", "deferred", "4.4.4")
 
+    def test_next_hop_without_a_port(self) -> None:
+        """A domain's own next hop, looked up by MX, does not exist, then turns everybody away, then works."""
+        names, remote = self.part(Dns()), self.part(Remote(host="127.0.0.2"))
+        remote.at["CONNECT"] = b"554 5.3.2 closed"
+        server: Server = self.part(
+            Server(
+                self.place / "server",
+                dns={"servers": [names.address], "timeout": 1},
+                relay={"port": remote.port},
+                domains={"inner.test": {"transport": "relay", "next_hop": "store.test", "catch_all": "*"}},
+            )
+        ).start()
+        self.assertEqual(b"250", self.send(server, "anna@example.org", "kim@inner.test")[:3])
+        server.wait_trace("kim@inner.test", "deferred", "4.4.4")
+        names.add_mx("store.test")
+        server.reload()  # forgets what the DNS said
+        server.wait_trace("kim@inner.test", "deferred", "554", "closed")
+        del remote.at["CONNECT"]
+        self.assertIn("kim@inner.test", remote.wait(1)[0].recipients[0])
+        self.assertEqual([], server.mails("anna@example.org"))
+
     # --- other names -----------------------------------------------------------------
 
     def test_rewriting(self) -> None:

@@ -208,6 +208,13 @@ class LoopTests(ExchangersCase):
         self.assertEqual([self.FAR], self.hosts("backup.test"))
         self.assertEqual([self.FAR], self.hosts("address.test"))
 
+    def test_other_name(self) -> None:
+        """Behind a translation of addresses neither name nor address need be ours."""
+        self.exchangers.call_us(["MX1.far.test."])
+        self.assertEqual("mx-loop", self.refused("backup.test"))
+        self.exchangers.call_us([])
+        self.assertEqual([self.FAR], self.hosts("backup.test"))
+
     def test_loop(self) -> None:
         for next_hop in (
             "ours.test",

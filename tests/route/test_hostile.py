@@ -8,11 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.deliver.passwords import parse_passwords
+from mta.model.address import AddressError, parse_address
+from mta.route.address_map import Layers
 from mta.route.alias_syntax import AliasParser
 from mta.route.dns_message import Question, ServerTrouble
 from mta.route.domain_name import domain_name
 from mta.route.file_problem import FileError
+from mta.route.maps import parse_map
 from mta.route.next_hop import parse_next_hop
+from mta.route.rewriting import Rewrites, find_circles, rewrite_key, rewrite_targets
+from mta.route.way import Known, parse_way
 from tests.route.dns_answers import answer
 
 RUN = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,6 +45,45 @@ PIECES = st.sampled_from(
         "]",
     ]
 )
+MAP_PIECES = st.sampled_from(
+    [
+        *(
+            "a@here.test",
+            "@here.test",
+            "@.b",
+            "@*",
+            "/",
+            "(.*)",
+            "^",
+            "$",
+            "$1",
+            "${0}",
+            "$$",
+            " ",
+            "\n",
+            "\n ",
+            "#",
+        ),
+        *(
+            "a:",
+            "relay:",
+            "error:",
+            "5.1.1",
+            "[",
+            "]",
+            ":25",
+            "*",
+            ",",
+            '"',
+            "\\",
+            "\0",
+            "ü",
+            "\ud800",
+            "b",
+            "@",
+        ),
+    ]
+)
 
 
 def include(path: str) -> str:
@@ -57,6 +102,29 @@ class HostileTests(SynchronousTestCase):
             for key, entry in parser.parse(text).items():
                 self.assertEqual(key, entry.address)
                 self.assertTrue(entry.targets)
+
+    @RUN
+    @given(
+        st.lists(MAP_PIECES, max_size=30).map("".join), st.sampled_from(["a@here.test", '"a$1 b"@b', "ü@ü"])
+    )
+    def test_maps(self, text: str, written: str) -> None:
+        """A map is wrong, or answers; what comes out of it is an address, or told to be none."""
+        address = parse_address(written)
+        with contextlib.suppress(FileError):
+            found = parse_map(text, "virtual", rewrite_targets, rewrite_key, find_circles)
+            rewrites = Rewrites(Layers([lambda: found]))
+            with contextlib.suppress(AddressError):
+                answer = rewrites.of_address(address, "+") or rewrites.of_domain(address)
+                for target in answer.targets if answer else ():
+                    self.assertEqual(target, parse_address(str(target)))
+        with contextlib.suppress(FileError):
+            known = {"relay": Known("relay"), "a": Known("pipe")}
+            ways = parse_map(text, "transport", lambda key, value: parse_way(value, known))
+            hit = ways.find(address, "+")
+            if hit is not None and hit.entry.value.kind == "go":
+                hit.entry.value.route(address)
+        with contextlib.suppress(ValueError):
+            parse_passwords(text, "passwords")
 
     def test_include_in_include(self) -> None:
         """A file cannot include itself."""

@@ -99,6 +99,10 @@ class PatternTests(SynchronousTestCase):
         for value in ("$3", "${3}", "$", "a$b"):
             self.assertRaises(Wrong, check_references, value, 2)
 
+    def test_no_utf8(self) -> None:
+        self.assertIsNone(Pattern.parse("^a").match("a\ud800@x.org"))
+        self.assertRaises(Wrong, Pattern.parse, "\ud800")
+
     def test_time(self) -> None:
         """What makes others need longer than the world will last is answered at once."""
         for text in (
