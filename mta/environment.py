@@ -11,6 +11,8 @@ from twisted.python.threadpool import ThreadPool
 from mta.certificate import CertificateError, ServerContext, self_signed
 from mta.config.loading import Loaded
 from mta.config.problem import ConfigurationError, Problem
+from mta.config.providers import provider_shapes
+from mta.config.settings import Settings, Shape
 from mta.interfaces import PluginContext
 from mta.route.exchangers import Exchangers
 from mta.route.own_addresses import OwnAddresses
@@ -19,6 +21,11 @@ from mta.route.shaping import Shaping
 
 #: Roles of listeners that speak SMTP or LMTP.
 ROLES = ("mx", "submission", "submissions", "lmtp")
+
+
+def shapes_of(settings: Settings) -> list[Shape]:
+    """What destinations are given at the most: the providers' tables, then the operator's."""
+    return [*(provider_shapes() if settings.relay.providers else ()), *settings.shape]
 
 
 class Environment:
@@ -51,7 +58,7 @@ class Environment:
             ipv6=settings.relay.ipv6,
         )
         self.exchangers.call_us(settings.backup_mx.names)
-        self.shaping = Shaping(settings.shape, settings.workers)
+        self.shaping = Shaping(shapes_of(settings), settings.workers)
         self.context = PluginContext(
             reactor=reactor,
             state=str(loaded.state),

@@ -25,7 +25,7 @@ from mta.api.health import health_site
 from mta.certificate import CertificateError
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
-from mta.environment import ROLES, Environment, endpoints, server_certificate
+from mta.environment import ROLES, Environment, endpoints, server_certificate, shapes_of
 from mta.examination import problems_of, rehearse_with
 from mta.first_run import announcement, command, first_account, welcome
 from mta.identity.passwd import add_user
@@ -371,7 +371,7 @@ class Server:
             expire=new.queue.expire,
             bounce_expire=new.queue.bounce_expire,
         )
-        self._environment.shaping.use(new.shape)
+        self._environment.shaping.use(shapes_of(new))
         self._environment.exchangers.call_us(new.backup_mx.names)
         self.manager.replace(new.queue, parts.transports)
         self._connections.limits = new.limits

@@ -216,6 +216,7 @@ class Relay(Table):
     helo: str = ""
     connections: int = Field(10, ge=1, description="to one destination")
     messages_per_connection: int = Field(100, ge=1)
+    providers: bool = True
     idle: Duration = 10.0
     connect_timeout: Duration = 30.0
     command_timeout: Duration = 300.0

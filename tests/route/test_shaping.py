@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.config.providers import provider_shapes
 from mta.config.settings import Shape
 from mta.model.limits import NO_LIMITS, Gate, Limits
 from mta.route.shaping import Shaping
@@ -85,3 +86,15 @@ class ShapingTests(SynchronousTestCase):
         shaping = Shaping([shape(connections=5, messages=["10/s", "3/h"])], 4)
         limits = shaping.limits("relay", "x.test", ())
         self.assertEqual(Limits(1, 0, ((2, 1.0), (1, 4800.0))), limits)
+
+
+class ProvidersTests(SynchronousTestCase):
+    def test_theirs_then_ours(self) -> None:
+        """What a provider is known for holds, until the operator says otherwise."""
+        yahoo = ("mta5.am0.yahoodns.net",)
+        shaping = Shaping(provider_shapes())
+        self.assertEqual((5, 20), (shaping.limits("relay", "yahoo.com", yahoo).connections, 20))
+        self.assertIs(NO_LIMITS, shaping.limits("relay", "example.org", ("mx.example.org",)))
+        shaping = Shaping([*provider_shapes(), shape(mx=["*.yahoodns.net"], connections=8)])
+        limits = shaping.limits("relay", "yahoo.com", yahoo)
+        self.assertEqual((8, 20), (limits.connections, limits.messages_per_connection))
