@@ -53,6 +53,8 @@ class Unshaped:
 
 #: Destinations remembered without anything to do.
 _IDLE = 2048
+#: Seconds for which nobody waits longer to know which site a next hop is.
+_PATIENCE = 60.0
 #: Seconds after which it is asked again which site a next hop is.
 _KNOWN = 600.0
 
@@ -60,6 +62,7 @@ _KNOWN = 600.0
 class Destinations:
     """All of them, and the ring of those that could start a delivery.
 
+    :param reactor: gives timers.
     :param transports: by name.
     :param shaping: knows what they are given at the most; ``None``: what transports allow.
     :ivar resolved: told of a destination of which it has become known which site it is.
@@ -67,7 +70,8 @@ class Destinations:
 
     log = Logger()
 
-    def __init__(self, transports: dict[str, Any], shaping: IShaping | None = None) -> None:
+    def __init__(self, reactor: Any, transports: dict[str, Any], shaping: IShaping | None = None) -> None:
+        self._reactor = reactor
         self.transports = transports
         self.ready: deque[Destination] = deque()
         self.resolved: Callable[[Destination], None] = self.make_ready
@@ -152,6 +156,7 @@ class Destinations:
             return self._found(destination, answer)
         destination.await_site()
         asked: Deferred[Any] = Deferred.fromCoroutine(_awaited(answer))
+        asked.addTimeout(_PATIENCE, self._reactor)
         asked.addErrback(self._unknown, destination)
         asked.addCallback(self._found_later, destination)
         return destination

@@ -82,7 +82,7 @@ class Manager:
         self._log = log or Logger()
         self._uniform = uniform
         self._window = Window(settings.window_messages, settings.window_octets)
-        self._destinations = Destinations(self._with_rerouting(transports), shaping)
+        self._destinations = Destinations(reactor, self._with_rerouting(transports), shaping)
         self._notifier = Notifier(
             hostname=hostname,
             new_id=spool.new_id,

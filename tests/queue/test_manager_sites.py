@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, TimeoutError, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.settings import Shape
@@ -99,6 +99,15 @@ class SiteTests(SynchronousTestCase):
             self.flushLoggedErrors(ValueError, OSError)
             self.bench.manager._destinations._all.clear()
         self.assertEqual(2, len(self.relay.deliveries))
+
+    def test_nobody_ever_tells(self) -> None:
+        """A transport that never answers holds its mail up for a minute, not for ever."""
+        self.relay.default = OK
+        self.relay.sites["b.test"] = Deferred()
+        self.bench.send("x@b.test")
+        self.bench.run(61)
+        self.assertEqual(1, len(self.flushLoggedErrors(TimeoutError)))
+        self.assertEqual(1, len(self.relay.deliveries))
 
     def test_a_site_may_change(self) -> None:
         """After ten minutes it is asked again; what is under way ends where it began."""
