@@ -37,6 +37,7 @@ from mta.route.aliases import Aliases
 from mta.route.backup import BackupRouter, Verify
 from mta.route.configured_maps import Maps
 from mta.route.departure import Departures
+from mta.route.domain_name import ascii_domain
 from mta.route.domains import DomainRouter, DomainsError
 from mta.route.file_problem import FileError
 from mta.route.outbound import OutboundRouter
@@ -155,6 +156,7 @@ def assemble(
     maps = Maps.of(settings, loaded.base, context.reactor, context.run_in_thread, there, _placed(loaded))
     problems += [loaded.problem(*problem) for problem in maps.table_problems]
     problems += [Problem(item.file, item.line, "", item.what, item.remedy) for item in maps.file_problems]
+    problems += _ours_already(loaded, maps)
     verify = _verifier(loaded, ways, problems)
     if problems:
         raise ConfigurationError(sorted(problems, key=lambda problem: problem.line))
@@ -246,6 +248,19 @@ def _unknown_transports(loaded: Loaded, known: set[str]) -> list[Problem]:
             what = f"there is no transport {domain.transport!r}"
             remedy = f"add a [[transport]] with that name; there are: {', '.join(sorted(known))}"
             problems.append(loaded.problem(("domains", name, "transport"), what, remedy))
+    return problems
+
+
+def _ours_already(loaded: Loaded, maps: Maps) -> list[Problem]:
+    """Domains of our own among those of others."""
+    ours = {ascii_domain(name) for name in loaded.settings.domains}
+    problems = []
+    for layer in maps.backup.map.layers:
+        for entry in layer():
+            if entry.key.kind == "domain" and entry.key.text in ours:
+                what = f"{entry.key.text} is in [domains], so its mail stays here ({entry.place})"
+                remedy = "take it out of one of the two"
+                problems.append(loaded.problem(("backup_mx",), what, remedy))
     return problems
 
 

@@ -70,6 +70,10 @@ smarthost = "out.test"
         text = text.replace('[domains."one.test"]\ntransport = "relay"', '[domains."one.test"]\n#')
         self.assertEqual([(9, 'domains."four.test".alias_of')], self.found(text))
 
+    def test_backup_of_ourselves(self) -> None:
+        text = '[domains."one.test"]\n[backup_mx]\ndomains = ["One.test", ".one.test"]\n'
+        self.assertEqual([(2, "backup_mx")], self.found(text))
+
     def test_dns_servers(self) -> None:
         self.assertEqual([(2, "dns.servers")], self.found('[dns]\nservers = ["ns.example.org"]\n'))
 

@@ -181,7 +181,8 @@ DELIVERY: tuple[Entry, ...] = (
         "4.7.0",
         "{host} does not accept our credentials: {problem}",
         "The smarthost refused the user name and password in our settings.",
-        "The operator should correct relay.username and relay.password_file; nothing is returned meanwhile.",
+        "The operator should correct relay.username and relay.password_file, or the line in relay.passwords; "
+        "nothing is returned meanwhile.",
     ),
     Entry(
         "remote-no-smtputf8",

@@ -64,9 +64,10 @@ class BackupRouter:
         domain = domain_of(address)
         if not domain or self._find(domain) is None:
             return None
+        # What ``*`` sends elsewhere is what a smarthost takes, and that is not the primary.
         # Better hosts than ours are a matter of our configuration: no trouble with them
         # is a reason to return what was taken.
-        way = self._outbound.chosen(address) or Route(
+        way = self._outbound.chosen(address, by_all=False) or Route(
             address, "relay", ascii_domain(domain), {"configured": True}
         )
         if self._verify is None or way.transport != "relay":

@@ -187,7 +187,7 @@ class _Run:
         try:
             found = self.rules.rewrites.of_address(step.address, separator)
             if found is None and local is None:
-                found = self.rules.rewrites.of_domain(step.address)
+                found = self.rules.rewrites.of_domain(step.address, False)
         except AddressError as error:
             raise self._error("alias-trouble", f"[[rewrite]]: {error}") from None
         if found is not None:

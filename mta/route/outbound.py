@@ -40,13 +40,16 @@ class OutboundRouter:
                 return (chosen,)
         return (Route(address, "relay", self._smarthost or domain),)
 
-    def chosen(self, address: str) -> Route | None:
+    def chosen(self, address: str, by_all: bool = True) -> Route | None:
         """The route that ``[[route]]`` has for an address.
 
+        :param by_all: whether ``*`` counts, too.
         :raise RouteError: if it refuses the address.
         """
         hit = self._find(address)
-        return None if hit is None else hit.entry.value.route(parse_address(address))
+        if hit is None or (hit.entry.key.kind == "any" and not by_all):
+            return None
+        return hit.entry.value.route(parse_address(address))
 
     def is_local(self, domain: str) -> bool:
         """Nothing is."""

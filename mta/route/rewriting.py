@@ -62,7 +62,7 @@ class Rewrites:
 
     def has(self, address: Address) -> bool:
         """Whether an address of a domain that is not ours stands for others."""
-        return self.map.find(address, "+") is not None
+        return self.map.find_address(address, "+") is not None or self._domain(address, False) is not None
 
     def of_address(self, address: Address, separator: str) -> Rewritten | None:
         """What counts before aliases and mailboxes.
@@ -73,13 +73,19 @@ class Rewrites:
         hit = self.map.find_address(address, separator)
         return None if hit is None else _rewritten(hit, address, separator)
 
-    def of_domain(self, address: Address) -> Rewritten | None:
+    def of_domain(self, address: Address, ours: bool = True) -> Rewritten | None:
         """What counts for an address that nobody knows.
 
+        :param ours: whether its domain is ours: ``@*`` is for these alone, or it would
+            take everything that goes out.
         :raise AddressError: as :meth:`of_address`.
         """
-        hit = self.map.find_domain(address.domain)
+        hit = self._domain(address, ours)
         return None if hit is None else _rewritten(hit, address, "")
+
+    def _domain(self, address: Address, ours: bool) -> Hit[Targets] | None:
+        hit = self.map.find_domain(address.domain)
+        return None if hit is None or (hit.entry.key.kind == "any" and not ours) else hit
 
 
 def rewrite_key(text: str) -> Key:

@@ -110,6 +110,32 @@ class RoutingScenario(Scenario):
         everything += self.said(server, "rita@remote.test", "--from", "kim@shop.test", "--json")
         self.assertNotIn("geheim", everything)
 
+    def test_wrong_password(self) -> None:
+        """One sender's login is refused: their mail waits, and the others' at the same host goes."""
+        make_authority(self.place)
+        shop = self.smarthost("shop", "shop-geheim")
+        server: Server = self.part(
+            Server(
+                self.place / "server",
+                access={"relay_from": ["127.0.0.0/8"]},
+                relay={"passwords": "passwords", "tls": "require", "connections": 1},
+                sender_relay=[{"match": "*", "next_hop": f"[127.0.0.1]:{shop.port}"}],
+            )
+        )
+        (server.base / "passwords").write_text("eve@bad.test shop:falsch\n@shop.test shop:shop-geheim\n")
+        (server.base / "passwords").chmod(0o600)
+        server.start()
+        for number in range(8):
+            self.assertEqual(b"250", self.send(server, "eve@bad.test", "rolf@remote.test", str(number))[:3])
+        server.wait_trace("eve@bad.test", "deferred", "4.7.0", "does not accept our credentials")
+        self.assertEqual(b"250", self.send(server, "kim@shop.test", "rita@remote.test")[:3])
+        shop.wait_mail("rita@remote.test", timeout=10)
+        # Mended, it goes.
+        (server.base / "passwords").write_text("[127.0.0.1] shop:shop-geheim\n")
+        server.reload()
+        shop.wait_mail("rolf@remote.test", 8)
+        self.assertNotIn("falsch", server.output + server.mta("trace", "eve@bad.test", "--json"))
+
     # --- by recipient ------------------------------------------------------------
 
     def test_transport_map(self) -> None:

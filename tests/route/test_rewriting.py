@@ -96,6 +96,13 @@ class RewriteTests(RouterCase):
         self.assertIsNone(router.route("other@away.test"))
         self.assertFalse(router.is_local("gone.test"))
 
+    def test_catch_all_of_all_is_of_ours(self) -> None:
+        """``@*`` is no trap for what goes out."""
+        router = self.router("all: far@away.test\n", rewrites=rewrites("@* bob@here.test"))
+        self.assertIsNone(router.route("far@away.test"))
+        self.assertEqual(["far@away.test relay away.test"], self.routes(router, "all@here.test"))
+        self.assertIn("bob@here.test", self.routes(router, "nobody@here.test")[0])
+
     def test_circle(self) -> None:
         text = "/^a@/ b@here.test\n/^b@/ a@here.test"
         error = self.refused(self.router(rewrites=rewrites(text)), "a@here.test")

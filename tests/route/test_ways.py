@@ -212,6 +212,8 @@ class BackupTests(SynchronousTestCase):
         )  # type: ignore[arg-type]
 
     def test_route_of_the_map(self) -> None:
+        [route] = self.router(text="* relay:[all.test]").route("u@b.test")  # type: ignore[misc,union-attr]
+        self.assertEqual("b.test", route.next_hop)
         [route] = self.router(text="b.test relay:[primary.test]:26").route("u@b.test")  # type: ignore[misc,union-attr]
         self.assertEqual("[primary.test]:26", route.next_hop)
 
