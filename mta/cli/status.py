@@ -1,12 +1,14 @@
-"""Numbers about the running server, one column for each worker."""
+"""Numbers about the running server, one column for each worker, and the sites it is busy with."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import time
 from typing import Any
 
 from mta.cli.context import Context
+from mta.journal.text import duration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +28,36 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     headings = ["", *(f"worker {number}" for number in range(len(columns)))]
     rows = [(name, *(_cell(column.get(name, "")) for column in columns)) for name in names]
     context.out.table(headings, rows, right=headings[1:])
+    sites = [_site(site, time.time()) for answer in answers for site in _destinations(answer)]
+    if sites:
+        context.out.line()
+        titles = ("site", "by", "waiting", "in flight", "at most", "rests", "last trouble")
+        context.out.table(titles, sites, right=("waiting", "in flight", "at most"))
     return os.EX_OK
+
+
+def _destinations(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = answer.get("queue", {}).get("destinations", [])
+    return found
+
+
+def _site(site: dict[str, Any], now: float) -> tuple[Any, ...]:
+    hosts = site["site"].split(", ")
+    name = site["next_hop"] or "-"
+    if len(hosts) > 1 or hosts[0] not in ("", name):
+        name = hosts[0] + (f" and {len(hosts) - 1} more" if len(hosts) > 1 else "")
+    until = site["rests_until"]
+    rests = duration(max(0.0, until - now)) if until else ""
+    trouble = site["last_trouble"]
+    return (
+        name,
+        site["transport"],
+        site["waiting"],
+        site["in_flight"],
+        site["in_flight_limit"],
+        rests,
+        trouble if len(trouble) <= 80 else trouble[:79] + "…",
+    )
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -60,6 +60,19 @@ class RememberingQueue:
         return {"window": 1}
 
 
+#: As the manager tells of a busy site.
+DESTINATION = {
+    "transport": "relay",
+    "next_hop": "example.net",
+    "site": "mx1.example.net, mx2.example.net",
+    "waiting": 12,
+    "in_flight": 1,
+    "in_flight_limit": 1,
+    "rests_until": 4e9,
+    "last_trouble": "451 4.4.1 No answer",
+}
+
+
 class ControlServer:
     """A control API on a UNIX socket.
 
@@ -79,7 +92,7 @@ class ControlServer:
             self.reader,
             JournalReader([shard.path]),
             reload=self.reload,
-            status=lambda: {"pid": 7, "sessions": {"mx": 2}},
+            status=lambda: {"pid": 7, "sessions": {"mx": 2}, "queue": {"destinations": [DESTINATION]}},
             test=self.test,
         )
         self.port: Any = None

@@ -111,6 +111,7 @@ class ActingTests(ServedCase):
     async def test_status(self) -> None:
         out = (await self.mta("status")).out
         self.assertIn("sessions.mx", out)
+        self.assertRegex(out, r"mx1\.example\.net and 1 more +relay +12 +1 +1 +\d+ d.* 451 4\.4\.1 No answer")
         self.assertEqual(7, (await self.mta("status", "--json")).json[0]["pid"])
 
     async def test_rehearsal(self) -> None:
