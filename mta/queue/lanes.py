@@ -137,6 +137,15 @@ class Lanes:
         """What :meth:`drop_last` would take."""
         return self._last()[0]
 
+    def has_lane(self, message: Message, next_hop: str) -> bool:
+        """Whether something of the same flow waits for the same next hop."""
+        return (flow_of(message), next_hop) in self._classes[class_of(message)]
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether a lane has more than one, so that its youngest may make way for another flow."""
+        return any(len(lane) > 1 for lanes in self._classes for lane in lanes.values())
+
     def withdraw(self, job: Job) -> bool:
         """Take a job out; ``False`` if it does not wait here."""
         message = job.entry.message

@@ -190,7 +190,7 @@ class Manager:
         if not self._started or message.id in window.entries:
             return
         octets = cost_of(message)
-        if not window.has_room(octets) and not self._shed(octets):
+        if not window.has_room(octets) and not self._shed(octets) and not self._makes_room(message, octets):
             self._fall_behind()
             return
         entry = Entry(message, True, octets)
@@ -206,7 +206,9 @@ class Manager:
         if sender is None:
             sender = message.envelope.reverse_path
         destination = self._destinations.get(addressee.transport, addressee.next_hop)
-        if destination.queue and not destination.has_share(window, octets, self._reactor.seconds()):
+        if destination.queue and not self._has_place(
+            destination, message, addressee.next_hop, octets, self._reactor.seconds()
+        ):
             self._fall_behind()
             return
         window.add(entry)
@@ -232,7 +234,7 @@ class Manager:
         over: list[tuple[Destination, str, list[Addressee]]] = []
         for (name, next_hop, sender), group in found.items():
             destination = self._destinations.get(name, next_hop)
-            if not destination.has_share(window, octets, now):
+            if not self._has_place(destination, message, next_hop, octets, now):
                 over.append((destination, sender, group))
                 continue
             for start in range(0, len(group), RECIPIENTS):
@@ -276,16 +278,49 @@ class Manager:
         window = self._window
         for destination in self._destinations:
             while destination.queue and not destination.has_share(window, 0, now):
-                entry = destination.queue.last.entry
-                if entry.jobs > 1 or entry.records or entry.reports or entry.ended:
+                if not self._give_back(destination):
                     break
-                # Not by way of _leave, which would claim it again before this has ended.
-                destination.queue.drop_last()
-                window.remove(entry)
-                if self._claiming:
-                    self._left.add(entry.message.id)
-                self._fall_behind()
         return window.has_room(octets)
+
+    def _has_place(
+        self, destination: Destination, message: Message, next_hop: str, octets: int, now: float
+    ) -> bool:
+        """Whether a job may wait at a destination: it has its share, or a sender of many makes way.
+
+        Turns are taken in the window.  Whoever has nothing in it would stand behind all that
+        another has on the disk.
+        """
+        if destination.has_share(self._window, octets, now):
+            return True
+        queue = destination.queue
+        return not queue.has_lane(message, next_hop) and queue.is_crowded and self._give_back(destination)
+
+    def _makes_room(self, message: Message, octets: int) -> bool:
+        """The same where the window is full: at its own destination, or where most waits."""
+        if len(message.addressees) != 1:
+            return False
+        addressee = message.addressees[0]
+        own = self._destinations.get(addressee.transport, addressee.next_hop)
+        if own.queue.has_lane(message, addressee.next_hop):
+            return False
+        most = own if own.queue.is_crowded else max(self._destinations, key=lambda one: len(one.queue))
+        while not self._window.has_room(octets) and most.queue.is_crowded:
+            if not self._give_back(most):
+                return False
+        return self._window.has_room(octets)
+
+    def _give_back(self, destination: Destination) -> bool:
+        """Leave the youngest job of whoever has most waiting to the disk, if it is there as it is here."""
+        entry = destination.queue.last.entry
+        if entry.jobs > 1 or entry.records or entry.reports or entry.ended:
+            return False
+        # Not by way of _leave, which would claim it again before this has ended.
+        destination.queue.drop_last()
+        self._window.remove(entry)
+        if self._claiming:
+            self._left.add(entry.message.id)
+        self._fall_behind()
+        return True
 
     # --- claiming ------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.settings import Queue
 from mta.interfaces import Route
+from mta.model.envelope import Client
 from mta.model.event import DeferredTo, DeliveredTo, FailedTo, Notified
 from mta.model.message import InlineContent, Message
 from tests.queue.fakes import CONTENT, LATER, OK, Bench, Scripted
@@ -125,6 +126,27 @@ class ConcurrencyTests(SynchronousTestCase):
         wide = Scripted(concurrency=20)
         bench.manager.replace(bench.settings, {"relay": wide})
         self.assertEqual((5, 7), (len(bench.relay.deliveries), len(wide.deliveries)))
+
+    def test_a_campaign_keeps_nobody_from_the_window(self) -> None:
+        """Whoever has nothing waiting is next, however much another has on the disk."""
+        bench = Bench(window_messages=20)
+        bench.manager.start()
+        bench.relay.default = None
+        for number in range(200):
+            bench.send(f"u{number}@far.test", client=Client("s1", account="mass"))
+        person = bench.send("x@far.test", client=Client("s2", account="ann"))
+        other = bench.send("x@other.test", client=Client("s2", account="ann"))
+        self.assertIn(other.id, [one.message.id for one in bench.relay.deliveries])
+        bench.relay.end()
+        bench.relay.end()
+        self.assertIn(person.id, [one.message.id for one in bench.relay.deliveries])
+        # And nothing is lost by that.
+        bench.relay.default = OK
+        while bench.relay.waiting:
+            bench.relay.end()
+        bench.run(300)
+        self.assertEqual({}, bench.spool.messages)
+        self.assertEqual(202, len({one.message.id for one in bench.relay.deliveries}))
 
     def test_in_turn(self) -> None:
         bench = Bench()
