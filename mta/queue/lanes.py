@@ -1,8 +1,8 @@
 """Who is next at a site: by priority, and among equals by turns between senders; pure.
 
-Jobs of one *flow* (a campaign, a tenant, an account, or a sender's domain) to one
-next hop stand in one lane, the oldest first.  Lanes of the same class take turns, so
-a campaign of a million leaves everybody else's message no more than one turn behind.
+Flows (campaigns, tenants, accounts, or senders' domains) take turns, and within a flow the
+next hops do; jobs of one flow to one next hop stand in a lane, the oldest first.  So a
+campaign of a million leaves everybody else's message no more than one turn behind.
 
 Of three classes, high is served four times as often as normal, and normal four times
 as often as low, as long as each has something: nobody starves, whatever the others send.
@@ -40,42 +40,60 @@ def flow_of(message: Message) -> str:
     return account or message.envelope.reverse_path.rpartition("@")[2]
 
 
+class _Flow:
+    """What one sender has waiting.
+
+    :ivar lanes: by next hop, in the order of their turns.
+    :ivar count: jobs in all of them.
+    """
+
+    __slots__ = ("count", "lanes")
+
+    def __init__(self) -> None:
+        self.lanes: dict[str, deque[Job]] = {}
+        self.count = 0
+
+
 class Lanes:
     """The jobs that wait at one site.
 
     :ivar octets: memory of what waits.
     """
 
-    __slots__ = ("_classes", "_count", "_credit", "_lane", "_next", "octets")
+    __slots__ = ("_chosen", "_classes", "_count", "_credit", "_next", "octets")
 
     def __init__(self) -> None:
-        # By class: lanes in the order of their turns; the key is (flow, next hop).
-        self._classes: tuple[dict[tuple[str, str], deque[Job]], ...] = ({}, {}, {})
+        # By class: flows in the order of their turns.
+        self._classes: tuple[dict[str, _Flow], ...] = ({}, {}, {})
         self._credit = [0, 0, 0]
         self._count = 0
         # The class whose turn it is, once that was asked; -1: not yet.
         self._next = -1
-        # And the lane of that class, where it is not the first.
-        self._lane: tuple[str, str] | None = None
+        # And the flow and next hop of that class, where they are not the first.
+        self._chosen: tuple[str, str] | None = None
         self.octets = 0
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Job]:
-        for lanes in self._classes:
-            for lane in lanes.values():
-                yield from lane
+        for flows in self._classes:
+            for flow in flows.values():
+                for lane in flow.lanes.values():
+                    yield from lane
 
     def put(self, job: Job) -> None:
         """Let a job wait."""
         message = job.entry.message
-        lanes = self._classes[class_of(message)]
-        key = flow_of(message), job.addressees[0].next_hop
-        lane = lanes.get(key)
+        flows, name, hop = self._classes[class_of(message)], flow_of(message), job.addressees[0].next_hop
+        flow = flows.get(name)
+        if flow is None:
+            flow = flows[name] = _Flow()
+        lane = flow.lanes.get(hop)
         if lane is None:
-            lanes[key] = lane = deque()
+            lane = flow.lanes[hop] = deque()
         lane.append(job)
+        flow.count += 1
         self._count += 1
         self.octets += job.octets
 
@@ -84,8 +102,9 @@ class Lanes:
 
         :raise IndexError: if none waits.
         """
-        lanes = self._classes[self._turn()]
-        return lanes[self._key(lanes)][0]
+        flows = self._classes[self._turn()]
+        name, hop = self._place(flows)
+        return flows[name].lanes[hop][0]
 
     def choose(self, wait: Callable[[Job], float]) -> float:
         """Give the turn to the first that need not wait for a rate, passing over those that must.
@@ -96,12 +115,13 @@ class Lanes:
         shortest = float("inf")
         first = self._turn()
         for number in (first, *(other for other in range(len(WEIGHTS)) if other != first)):
-            for key, lane in self._classes[number].items():
-                seconds = wait(lane[0])
-                if seconds <= 0.0:
-                    self._next, self._lane = number, key
-                    return 0.0
-                shortest = min(shortest, seconds)
+            for name, flow in self._classes[number].items():
+                for hop, lane in flow.lanes.items():
+                    seconds = wait(lane[0])
+                    if seconds <= 0.0:
+                        self._next, self._chosen = number, (name, hop)
+                        return 0.0
+                    shortest = min(shortest, seconds)
         return shortest
 
     def take(self) -> Job:
@@ -109,54 +129,65 @@ class Lanes:
 
         :raise IndexError: if none waits.
         """
-        lanes = self._classes[self._turn()]
-        key = self._key(lanes)
-        self._next, self._lane = -1, None
-        lane = lanes.pop(key)
+        flows = self._classes[self._turn()]
+        name, hop = self._place(flows)
+        self._next, self._chosen = -1, None
+        flow = flows.pop(name)
+        lane = flow.lanes.pop(hop)
         job = lane.popleft()
+        # Both to the end of their lines.
         if lane:
-            lanes[key] = lane  # To the end of the line.
+            flow.lanes[hop] = lane
+        flow.count -= 1
+        if flow.count:
+            flows[name] = flow
         self._gone(job)
         return job
 
     def drop_last(self) -> Job:
-        """Take out the youngest job of the longest lane of the lowest class.
+        """Take out the youngest job of the longest flow of the lowest class.
 
         :raise IndexError: if none waits.
         """
-        job, key, lanes = self._last()
-        lane = lanes[key]
-        lane.pop()
-        if not lane:
-            del lanes[key]
-        self._gone(job)
+        job = self.last
+        self.withdraw(job)
         return job
 
     @property
     def last(self) -> Job:
-        """What :meth:`drop_last` would take."""
-        return self._last()[0]
+        """What :meth:`drop_last` would take.
 
-    def has_lane(self, message: Message, next_hop: str) -> bool:
-        """Whether something of the same flow waits for the same next hop."""
-        return (flow_of(message), next_hop) in self._classes[class_of(message)]
+        :raise IndexError: if none waits.
+        """
+        for flows in reversed(self._classes):
+            if flows:
+                longest = max(flows.values(), key=lambda flow: flow.count)
+                return max(longest.lanes.values(), key=len)[-1]
+        raise IndexError("nothing waits")
 
-    @property
-    def is_crowded(self) -> bool:
-        """Whether a lane has more than one, so that its youngest may make way for another flow."""
-        return any(len(lane) > 1 for lanes in self._classes for lane in lanes.values())
+    def gives_way(self, message: Message) -> bool:
+        """Whether a sender has so much less waiting than another that he should have a place."""
+        flow = self._classes[class_of(message)].get(flow_of(message))
+        own = flow.count if flow is not None else 0
+        return any(flow.count > own + 1 for flows in self._classes for flow in flows.values())
 
     def withdraw(self, job: Job) -> bool:
         """Take a job out; ``False`` if it does not wait here."""
         message = job.entry.message
-        lanes = self._classes[class_of(message)]
-        key = flow_of(message), job.addressees[0].next_hop
-        lane = lanes.get(key)
-        if lane is None or job not in lane:
+        flows, name, hop = self._classes[class_of(message)], flow_of(message), job.addressees[0].next_hop
+        flow = flows.get(name)
+        lane = flow.lanes.get(hop) if flow is not None else None
+        if flow is None or lane is None or job not in lane:
             return False
-        lane.remove(job)
+        if lane[-1] is job:
+            lane.pop()
+        else:
+            lane.remove(job)
         if not lane:
-            del lanes[key]
+            del flow.lanes[hop]
+        flow.count -= 1
+        if not flow.count:
+            del flows[name]
         self._gone(job)
         return True
 
@@ -164,22 +195,20 @@ class Lanes:
         self._count -= 1
         self.octets -= job.octets
 
-    def _last(self) -> tuple[Job, tuple[str, str], dict[tuple[str, str], deque[Job]]]:
-        for lanes in reversed(self._classes):
-            if lanes:
-                key = max(lanes, key=lambda key: len(lanes[key]))
-                return lanes[key][-1], key, lanes
-        raise IndexError("nothing waits")
-
     def _turn(self) -> int:
         """Which class is next: smooth weighted turns among those that have something."""
         if self._next < 0 or not self._classes[self._next]:
-            self._next, self._lane = self._class(), None
+            self._next, self._chosen = self._class(), None
         return self._next
 
-    def _key(self, lanes: dict[tuple[str, str], deque[Job]]) -> tuple[str, str]:
-        lane = self._lane
-        return lane if lane is not None and lane in lanes else next(iter(lanes))
+    def _place(self, flows: dict[str, _Flow]) -> tuple[str, str]:
+        """The flow and next hop in a class whose turn it is."""
+        if self._chosen is not None:
+            name, hop = self._chosen
+            if name in flows and hop in flows[name].lanes:
+                return name, hop
+        name = next(iter(flows))
+        return name, next(iter(flows[name].lanes))
 
     def _class(self) -> int:
         filled = [number for number, lanes in enumerate(self._classes) if lanes]

@@ -206,9 +206,8 @@ class Manager:
         if sender is None:
             sender = message.envelope.reverse_path
         destination = self._destinations.get(addressee.transport, addressee.next_hop)
-        if destination.queue and not self._has_place(
-            destination, message, addressee.next_hop, octets, self._reactor.seconds()
-        ):
+        now = self._reactor.seconds()
+        if destination.queue and not self._has_place(destination, message, octets, now):
             self._fall_behind()
             return
         window.add(entry)
@@ -234,7 +233,7 @@ class Manager:
         over: list[tuple[Destination, str, list[Addressee]]] = []
         for (name, next_hop, sender), group in found.items():
             destination = self._destinations.get(name, next_hop)
-            if not self._has_place(destination, message, next_hop, octets, now):
+            if not self._has_place(destination, message, octets, now):
                 over.append((destination, sender, group))
                 continue
             for start in range(0, len(group), RECIPIENTS):
@@ -282,18 +281,15 @@ class Manager:
                     break
         return window.has_room(octets)
 
-    def _has_place(
-        self, destination: Destination, message: Message, next_hop: str, octets: int, now: float
-    ) -> bool:
+    def _has_place(self, destination: Destination, message: Message, octets: int, now: float) -> bool:
         """Whether a job may wait at a destination: it has its share, or a sender of many makes way.
 
-        Turns are taken in the window.  Whoever has nothing in it would stand behind all that
-        another has on the disk.
+        Turns are taken in the window.  Whoever is not in it would stand behind all that another
+        has on the disk.
         """
         if destination.has_share(self._window, octets, now):
             return True
-        queue = destination.queue
-        return not queue.has_lane(message, next_hop) and queue.is_crowded and self._give_back(destination)
+        return destination.queue.gives_way(message) and self._give_back(destination)
 
     def _makes_room(self, message: Message, octets: int) -> bool:
         """The same where the window is full: at its own destination, or where most waits."""
@@ -301,13 +297,11 @@ class Manager:
             return False
         addressee = message.addressees[0]
         own = self._destinations.get(addressee.transport, addressee.next_hop)
-        if own.queue.has_lane(message, addressee.next_hop):
-            return False
-        most = own if own.queue.is_crowded else max(self._destinations, key=lambda one: len(one.queue))
-        while not self._window.has_room(octets) and most.queue.is_crowded:
-            if not self._give_back(most):
+        most = own if own.queue else max(self._destinations, key=lambda one: len(one.queue))
+        while not self._window.has_room(octets):
+            if not most.queue.gives_way(message) or not self._give_back(most):
                 return False
-        return self._window.has_room(octets)
+        return True
 
     def _give_back(self, destination: Destination) -> bool:
         """Leave the youngest job of whoever has most waiting to the disk, if it is there as it is here."""

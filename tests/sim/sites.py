@@ -220,6 +220,7 @@ class Simulation:
     :param seed: of everything random.
     :param recipients: how many.
     :param sick: whether the sick sites take part; without, only the healthy ones get mail.
+    :ivar delays: seconds that messages to persons took.
     :ivar ends: when the last recipient of each site ended, by its number.
     """
 
@@ -230,6 +231,7 @@ class Simulation:
         self.sites = [Site(random, number, number % 5 < 2) for number in range(50)]
         self.ends: dict[int, float] = {}
         self.ended: Counter[str] = Counter()
+        self.delays: dict[str, float] = {}
         self._digest = blake2b(digest_size=16)
         self.spool = Shelf(self.clock, 0.002, self._event)
         settings = Queue(retry=[300, 900, 3600], expire=86400.0, warn_after=0.0, jitter=0.1)  # type: ignore[call-arg]
@@ -259,25 +261,33 @@ class Simulation:
                 self._send(f"u{number}@{domain}", domain, campaign)
         self.manager.start()
 
-    def _send(self, address: str, domain: str, campaign: str) -> None:
+    def _send(self, address: str, domain: str, campaign: str) -> Message:
+        now = self.clock.seconds()
         message = Message(
             self.spool.new_id(),
             self._envelope,
             self._client,
             b"",
             self._content,
-            [Addressee(0, address, address, "relay", domain, due=NOW)],
-            NOW,
-            NOW + 86400.0,
+            [Addressee(0, address, address, "relay", domain, due=now)],
+            now,
+            now + 86400.0,
             {"campaign": campaign},
         )
         self.spool.put(message)
+        return message
+
+    def send(self, address: str, campaign: str) -> None:
+        """A message comes in now."""
+        self.manager.admitted(self._send(address, address.rpartition("@")[2], campaign))
 
     def _event(self, event: Event) -> None:
         if isinstance(event, DeliveredTo | FailedTo):
             self.ended[event.kind] += 1
             number = int(event.recipient.rpartition(".p")[2].partition(".")[0])
             self.ends[number] = event.at
+            if event.recipient.startswith("person"):
+                self.delays[event.recipient] = event.delay
         self._digest.update(f"{event.at:.3f}{event.kind}{event.message}".encode())
 
     def run(self) -> None:

@@ -9,7 +9,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.sim.sites import Simulation
+from tests.sim.sites import NOW, Simulation
 
 RECIPIENTS = int(os.environ.get("MTA_SIM", "4000"))
 
@@ -36,3 +36,18 @@ class SitesSimulation(SynchronousTestCase):
         first = self.simulate(3, 1000).trace()
         self.assertEqual(first, self.simulate(3, 1000).trace())
         self.assertNotEqual(first, self.simulate(4, 1000).trace())
+
+    def test_a_campaign_delays_nobody(self) -> None:
+        """Whoever writes to a provider while a mass mailing is under way to it waits for a turn or two."""
+        simulation = Simulation(5, 0)
+        site = next(site for site in simulation.sites if not site.sick and site.rate == (20, 1.0))
+        for number in range(5000):
+            simulation.send(f"u{number}@{site.domains[number % len(site.domains)]}", "mass")
+        for second in range(60):
+            simulation.clock.callLater(1.0 + second, simulation.send, f"person{second}@{site.domains[0]}", "")
+        simulation.run()
+        self.assertEqual({}, simulation.spool.messages)
+        delays = sorted(simulation.delays.values())
+        took = simulation.ends[site.number] - NOW
+        print(f"\nbeside a campaign of {took:.0f} s: median {delays[30]:.2f} s, at most {delays[-1]:.2f} s")
+        self.assertLess(delays[-1], 3.0)
