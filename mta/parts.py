@@ -153,7 +153,15 @@ def assemble(
     for plugin in transports:
         there[plugin.name] = Known(plugin.kind, str(getattr(plugin.settings, "smarthost", "")))
     problems += _nowhere(loaded, there)
-    maps = Maps.of(settings, loaded.base, context.reactor, context.run_in_thread, there, _placed(loaded))
+    maps = Maps.of(
+        settings,
+        loaded.base,
+        context.reactor,
+        context.run_in_thread,
+        there,
+        _placed(loaded),
+        before.maps if before else None,
+    )
     problems += [loaded.problem(*problem) for problem in maps.table_problems]
     problems += [Problem(item.file, item.line, "", item.what, item.remedy) for item in maps.file_problems]
     problems += _ours_already(loaded, maps)

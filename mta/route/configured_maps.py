@@ -25,12 +25,14 @@ class Maps:
     :ivar ways: of ``[[route]]``.
     :ivar senders: of ``[[sender_relay]]``.
     :ivar backup: of ``[backup_mx]``.
+    :ivar known: the transports that they may name.
     """
 
     rewrites: MapBuilder[Targets]
     ways: MapBuilder[Way]
     senders: MapBuilder[Way]
     backup: MapBuilder[None]
+    known: Mapping[str, Known]
 
     @classmethod
     def of(
@@ -41,6 +43,7 @@ class Maps:
         run_in_thread: Threads,
         known: Mapping[str, Known],
         place: Callable[[tuple[str | int, ...]], str],
+        before: Maps | None = None,
     ) -> Maps:
         """Read all.  Blocks: before the reactor runs, or in a thread.
 
@@ -48,6 +51,8 @@ class Maps:
         :param clock: ``seconds()`` tells the time.
         :param known: the transports that there are, by name.
         :param place: ``file:line`` of a place in the configuration.
+        :param before: those in use: their files are kept, for the caller to reload in a
+            thread; a large one, read here, would keep everybody waiting for seconds.
         """
         common: Any = {"base": base, "clock": clock, "run_in_thread": run_in_thread, "place": place}
         made = cls(
@@ -62,7 +67,11 @@ class Maps:
                 **common,
             ),
             MapBuilder(table="backup_mx", value=backup_value, key=backup_key, **common),
+            known,
         )
+        if before is not None and before.known == known:
+            for builder, old in zip(made._builders, before._builders, strict=True):
+                builder.kept = {file.path: file for file in old.files}
         for number, rewrite in enumerate(settings.rewrite):
             made.rewrites.add(number, rewrite.match, ", ".join(rewrite.to), "to", rewrite.file)
         for number, rule in enumerate(settings.route):

@@ -8,7 +8,7 @@ one before.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -50,6 +50,11 @@ def parse_map(
     for number, line in logical_lines(text):
         try:
             left = (_EXPRESSION if line.startswith("/") else _WORD).match(line)
+            if left is None and line.startswith("/"):
+                raise Wrong(
+                    "the expression has no end, or something stands behind its last slash",
+                    "write /EXPRESSION/, a space, VALUE; no flags are needed, case does not matter",
+                )
             if left is None:
                 raise Wrong("no key at the beginning", "write KEY, a space, VALUE")
             parsed = key(left[0])
@@ -75,6 +80,7 @@ class MapBuilder(Generic[T]):
     :ivar clock: see :class:`~mta.route.watched_file.WatchedFile`; so is ``run_in_thread``.
     :ivar place: ``file:line`` of a place in the configuration.
     :ivar value: see :data:`ParseValue`; so are ``key`` and ``examine``.
+    :ivar kept: files that were read already, by path; whoever gives them has them read again.
     :ivar map: what was joined.
     :ivar files: the files in it, for a reload.
     :ivar table_problems: mistakes in the tables.
@@ -89,6 +95,7 @@ class MapBuilder(Generic[T]):
     value: ParseValue[T]
     key: ParseKey = parse_key
     examine: Examine[T] = lambda entries: ()
+    kept: Mapping[str, WatchedFile[AddressMap[T]]] = field(default_factory=dict)
     map: Layers[T] = field(default_factory=Layers)
     files: list[WatchedFile[AddressMap[T]]] = field(default_factory=list)
     table_problems: list[TableProblem] = field(default_factory=list)
@@ -119,13 +126,16 @@ class MapBuilder(Generic[T]):
         def parse(text: str, read: Read) -> AddressMap[T]:
             return parse_map(text, path, self.value, self.key, self.examine)
 
-        try:
-            file = WatchedFile(path, parse, self.clock, self.run_in_thread, f"entries of {path}")
-        except FileError as error:
-            self.file_problems += error.problems
-            return
+        file = self.kept.get(path)
+        if file is None:
+            try:
+                file = WatchedFile(path, parse, self.clock, self.run_in_thread, f"entries of {path}")
+            except FileError as error:
+                self.file_problems += error.problems
+                return
         self.files.append(file)
-        self.map.layers.append(lambda: file.value)
+        read: WatchedFile[AddressMap[T]] = file
+        self.map.layers.append(lambda: read.value)
 
     def add_entries(
         self, where: tuple[str | int, ...], keys: Sequence[str], value: str, value_key: str

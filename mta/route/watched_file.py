@@ -32,7 +32,7 @@ class WatchedFile(Generic[T]):
     thread), and later in a thread, at most once a second, if one of the files
     has changed.  With errors, what was read last stays in force.
 
-    :param path: absolute.
+    :param path: absolute; an attribute, too.
     :param parse: makes the value of the file's text, and of further ones that it reads.
     :param clock: ``seconds()`` tells the time.
     :param run_in_thread: ``(callable, *args) -> Awaitable``.
@@ -50,7 +50,7 @@ class WatchedFile(Generic[T]):
         run_in_thread: Threads,
         what: str,
     ) -> None:
-        self._path = path
+        self.path = path
         self._parse = parse
         self._clock = clock
         self._run = run_in_thread
@@ -86,7 +86,7 @@ class WatchedFile(Generic[T]):
             return
         if fresh is not None:
             self._marks, self._value = fresh
-            self._log.info("read {path} again: the {what}", path=self._path, what=self._what)
+            self._log.info("read {path} again: the {what}", path=self.path, what=self._what)
         self._complaint = ""
 
     # --- in a thread ---------------------------------------------------------
@@ -106,10 +106,10 @@ class WatchedFile(Generic[T]):
             return _read(path, marks)
 
         try:
-            text = read(self._path)
+            text = read(self.path)
         except (OSError, ValueError) as error:
             what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-            problem = FileProblem(self._path, 0, what, "mend the path or its permissions")
+            problem = FileProblem(self.path, 0, what, "mend the path or its permissions")
             raise FileError([problem]) from None
         return marks, self._parse(text, read)
 

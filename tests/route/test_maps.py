@@ -158,6 +158,10 @@ class FileTests(SynchronousTestCase):
         self.assertIn("a circle: c@x.org → d@x.org → e@x.org → c@x.org", said[6])
         self.assertIn("a circle: y.org → z.org → y.org", said[7])
 
+    def test_flags(self) -> None:
+        error = self.assertRaises(FileError, parse_map, "/^a/i b@x.org\n", "virtual", rewrite_targets)
+        self.assertIn("no flags are needed", str(error))
+
     def test_itself_is_no_circle(self) -> None:
         text = "a@x.org a@x.org\nb@x.org b@x.org, c@x.org\n"
         self.assertEqual(2, len(parse_map(text, "f", rewrite_targets, rewrite_key, find_circles)))
@@ -204,6 +208,19 @@ class BuilderTests(SynchronousTestCase):
         failure = self.failureResultOf(Deferred.fromCoroutine(builder.files[0].reload()), FileError)
         self.assertIn(f"{path}:1", str(failure.value))
         self.flushLoggedErrors()
+
+    def test_kept(self) -> None:
+        """At a reload a file that is in use is not read where everybody would wait for it."""
+        (self.base / "map").write_text("a@x.org one\n")
+        first = self.builder()
+        first.add(0, [], "", "to", "map")
+        (self.base / "map").write_text("a@x.org another\n")
+        second = self.builder()
+        second.kept = {file.path: file for file in first.files}
+        second.add(0, [], "", "to", "map")
+        self.assertEqual("one", self.found(second, "a@x.org")[0])
+        self.successResultOf(Deferred.fromCoroutine(second.files[0].reload()))
+        self.assertEqual("another", self.found(second, "a@x.org")[0])
 
     def test_mistakes(self) -> None:
         builder = self.builder()
