@@ -253,11 +253,12 @@ class Destination:
     def has_share(self, window: Window, octets: int, now: float) -> bool:
         """Whether one more job may come into the window."""
         queue = self.queue
-        if not queue:
+        if not queue or self.is_fast(now):
             return True
-        if len(queue) < window.free_messages and queue.octets + octets <= window.free_octets:
-            return True
-        return self.is_fast(now)
+        if self._interval >= 0.0 and len(queue) >= self.limit:
+            # Known to be slow: what follows on its connections is enough.
+            return False
+        return len(queue) < window.free_messages and queue.octets + octets <= window.free_octets
 
     def slot(self, now: float, random: Callable[[], float]) -> float:
         """When a message that finds no room may have its turn."""
@@ -266,7 +267,8 @@ class Destination:
             step = max(step, (now - self._progress) / self._full)
         # Of whose pace nothing is known yet, it will be known soon.
         known = self._interval >= 0.0 or (self.running and now - self._progress > 1.0)
-        self._horizon = max(self._horizon, now + (PATIENCE if known else 1.0)) + step
+        # Twice as fast as it is: some may be put off once more, but it never waits for them.
+        self._horizon = max(self._horizon, now + (PATIENCE / 2 if known else 1.0)) + step / 2
         if self._horizon > now + HORIZON:
             self._horizon = now + HORIZON
             return now + HORIZON * (0.5 + 0.5 * random())
