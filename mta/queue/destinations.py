@@ -7,9 +7,10 @@ their own that begins nothing; then that becomes the site's, or joins it.
 A site starts as many deliveries at once as its transport allows and its replies advise.
 Three rules keep one that is slow or dead from being everybody's trouble:
 
-- It may fill the free room of the window by half at the most, a second slow one by
-  half of what is then left, and so on: some room is free always.  One that is known
-  to be fast may fill all of it, since it empties it within ``PATIENCE``.
+- One that is known to be fast may fill the window, since it empties it within ``PATIENCE``;
+  one that is known to be slow has no more there than follows on its connections.  Of whose
+  pace nothing is known may fill half of the free room, a second one half of what is then
+  left, and so on: some room is free always.
 - What is due on disk beyond that share is put off to when its turn may come, going
   by the pace of the site, so that what is due behind it is reached.
 - After some failures to connect, one after the other, nothing is tried for a while;
