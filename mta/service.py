@@ -35,6 +35,7 @@ from mta.interfaces import TemporarilyUnavailable
 from mta.journal.log import LogSink
 from mta.journal.reader import JournalReader
 from mta.listener import Listener
+from mta.model.bounce_data import classifier
 from mta.model.ids import encode_id
 from mta.ownership import foreign, give_away
 from mta.parts import Parts, assemble
@@ -240,6 +241,7 @@ class Server:
             hostname=settings.hostname,
             route=lambda address: self.parts.departures.notifications(self.parts.router.route)(address),
             shaping=environment.shaping,
+            classifier=classifier(one.rule() for one in settings.bounce),
             run_in_thread=environment.run_in_thread,
         )
         self.reception = Reception(
@@ -373,7 +375,7 @@ class Server:
         )
         self._environment.shaping.use(shapes_of(new))
         self._environment.exchangers.call_us(new.backup_mx.names)
-        self.manager.replace(new.queue, parts.transports)
+        self.manager.replace(new.queue, parts.transports, classifier(one.rule() for one in new.bounce))
         self._connections.limits = new.limits
         for role, factory in self.factories.items():
             factory.replace(

@@ -13,8 +13,12 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 import mta.interfaces
-from mta.config.settings import parse_duration
+from mta.config.settings import Bounce, parse_duration
 from mta.interfaces import IKind
+from mta.model.bounce import Rule
+from mta.model.bounce_classes import CLASSES
+from mta.model.bounce_data import classifier, shipped
+from mta.model.outcome import RemoteReply
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = ROOT / "docs" / "reference" / "plugins.rst"
@@ -53,6 +57,33 @@ class PluginReferenceTests(SynchronousTestCase):
                     if isinstance(field.default, float):
                         value = parse_duration(value)
                     self.assertEqual(field.default, value, where)
+
+
+class BounceReferenceTests(SynchronousTestCase):
+    """docs/reference/bounces.rst."""
+
+    def setUp(self) -> None:
+        self.text = (ROOT / "docs" / "reference" / "bounces.rst").read_text("utf-8")
+
+    def test_every_class(self) -> None:
+        """Each with its title, whom it concerns, and what follows from a 4xx."""
+        rows = re.findall(r"(?m)^   \* - ``([\w-]+)``\n     - (.*)\n     - (.*)\n     - (.*)$", self.text)
+        expected = []
+        for one in CLASSES:
+            read = classifier([Rule(one.name)]).classify(RemoteReply(450, "", "x", "x.test"))
+            then = read.consequence.removeprefix("it is ")
+            expected.append((one.name, one.title, one.scope, then))
+        self.assertEqual(expected, rows)
+
+    def test_every_provider(self) -> None:
+        _, providers = shipped()
+        found = re.search(r"(?s)rules of their own: (.*?)\.\n", self.text)
+        assert found is not None
+        self.assertEqual(sorted(providers), [name.strip("`") for name in re.split(r",\s+", found[1])])
+
+    def test_every_key(self) -> None:
+        for name in Bounce.model_fields:
+            self.assertIn(f"``{name}``", self.text)
 
 
 class PluginGuideTests(SynchronousTestCase):

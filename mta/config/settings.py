@@ -14,6 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from mta.model.bounce import Rule
+from mta.model.bounce_classes import BY_NAME
+
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -262,6 +265,58 @@ class Shape(Table):
         return self
 
 
+class Bounce(Table):
+    """What a reply means; see :class:`mta.model.bounce.Rule`."""
+
+    means: str
+    text: list[str] = []
+    code: list[str] = []
+    enhanced: list[str] = []
+    host: list[str] = []
+    command: list[str] = []
+    scope: Literal["recipient", "message", "sender", "site"] | None = None
+    action: Literal["fail", "retry"] | None = None
+    delay: Duration | None = None
+    suspend: Duration | None = None
+    cause: str = ""
+    remedy: str = ""
+
+    @field_validator("means")
+    @classmethod
+    def _is_a_class(cls, value: str) -> str:
+        if value not in BY_NAME:
+            raise ValueError(f"there is no such class; known are {', '.join(BY_NAME)}")
+        return value
+
+    @field_validator("code")
+    @classmethod
+    def _are_codes(cls, value: list[str]) -> list[str]:
+        for code in value:
+            if not re.fullmatch(r"[45x][\dx]{2}", code.lower()):
+                raise ValueError(f'{code!r} is no reply code, such as "550" or "4xx"')
+        return value
+
+    @field_validator("enhanced")
+    @classmethod
+    def _are_enhanced(cls, value: list[str]) -> list[str]:
+        for code in value:
+            if not re.fullmatch(r"[45x]\.[\dx]{1,3}\.[\dx]{1,3}", code.lower()):
+                raise ValueError(f'{code!r} is no enhanced status code, such as "5.7.1" or "x.7.26"')
+        return value
+
+    @model_validator(mode="after")
+    def _fits_something(self) -> Bounce:
+        if not (self.text or self.code or self.enhanced or self.host or self.command):
+            raise ValueError("it fits every reply: give text, code, enhanced, host or command")
+        if any(not phrase.strip(" *") for phrase in self.text):
+            raise ValueError("a phrase of text is empty")
+        return self
+
+    def rule(self) -> Rule:
+        """The rule."""
+        return Rule(**self.model_dump())
+
+
 class Dns(Table):
     """Which servers to ask; empty: those of /etc/resolv.conf.  ``stale`` as in RFC 8767."""
 
@@ -316,6 +371,7 @@ class Settings(Table):
     backup_mx: BackupMx = BackupMx()
     relay: Relay = Relay()  # type: ignore[call-arg]
     shape: list[Shape] = []
+    bounce: list[Bounce] = []
     dns: Dns = Dns()
     queue: Queue = Queue()  # type: ignore[call-arg]
     journal: Journal = Journal()

@@ -16,6 +16,7 @@ from mta.journal.text import (
     spoken,
     where_from,
 )
+from mta.model.bounce_classes import BY_NAME
 from mta.model.catalogue import REPLIES
 from mta.model.event import (
     Authenticated,
@@ -244,6 +245,8 @@ def _attempt(event: DeliveredTo | DeferredTo | FailedTo, when: Callable[[float],
     said = spoken(event.code, event.enhanced, event.reply, event.host)
     if said:
         lines.append(f"    {said}" + (f" (to {event.command})" if event.command else ""))
+    if isinstance(event, (DeferredTo, FailedTo)) and event.bounce_class in BY_NAME:
+        lines.append(f"    read as {event.bounce_class}: {BY_NAME[event.bounce_class].title}")
     if isinstance(event, DeferredTo) and event.next_attempt:
         lines.append(f"    next attempt {when(event.next_attempt)}")
     return lines

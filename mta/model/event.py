@@ -194,20 +194,28 @@ class DeliveredTo(_Attempt):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeferredTo(_Attempt):
-    """An attempt did not succeed; ``next_attempt`` is when the next is due."""
+    """An attempt did not succeed; ``next_attempt`` is when the next is due.
+
+    ``bounce_class`` is the class of the reply (:mod:`mta.model.bounce_classes`).
+    """
 
     kind: ClassVar[str] = "deferred"
 
     next_attempt: float = 0.0
+    bounce_class: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedTo(_Attempt):
-    """A recipient will not get it; ``expired`` if only time decided that."""
+    """A recipient will not get it; ``expired`` if only time decided that.
+
+    ``bounce_class`` is the class of the reply, or of the last one before the time was over.
+    """
 
     kind: ClassVar[str] = "failed"
 
     expired: bool = False
+    bounce_class: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

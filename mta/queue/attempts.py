@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mta.interfaces import Delivery
+from mta.model.bounce_data import default_classifier
 from mta.model.catalogue import REPLIES
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
 from mta.model.reply import Reply
@@ -34,6 +35,7 @@ class Attempts:
     :param log: where trouble is told.
     :param ended: told of each job that ended, with one outcome for each addressee, and
         the time.
+    :ivar classifier: says what replies mean; to be set.
     :ivar parallel: deliveries under way at once, over all destinations; to be set.
     :ivar first_pause: seconds for which a destination that is down rests at first; likewise.
     :ivar running: jobs under way.
@@ -49,6 +51,7 @@ class Attempts:
         "_reactor",
         "_turn",
         "_watch",
+        "classifier",
         "first_pause",
         "is_stopped",
         "parallel",
@@ -72,6 +75,7 @@ class Attempts:
         self._watch: Any = None
         # Destinations that wait for their rates.
         self._alarms: set[Destination] = set()
+        self.classifier = default_classifier()
         self.parallel = 1
         self.first_pause = 60.0
         self.running: set[Job] = set()
@@ -271,12 +275,30 @@ class Attempts:
         job.attempt = None
         destination.ended(now)
         destination.heard(outcomes)
+        self._advise(job, outcomes, now)
         self._ended(job, outcomes, now)
         destinations = self._destinations
         if destination.queue:
             destinations.make_ready(destination)
         if destinations.ready and not self._pumping and self._turn is None:
             self.pump()
+
+    def _advise(self, job: Job, outcomes: Sequence[Outcome], now: float) -> None:
+        """Tell a site what replies to a delivery mean for all that goes there.
+
+        Only what another host said, and what holds for more than one message or recipient
+        (``Classification.scope == "site"``): a blocklist, too much at once.  What follows is
+        the site's to decide; see :meth:`~mta.queue.destination.Destination.advised`.
+        """
+        last: RemoteReply | None = None
+        for outcome in outcomes:
+            reply = outcome.reply
+            if isinstance(outcome, Delivered) or reply is last or not reply.host:
+                continue
+            last = reply
+            verdict = self.classifier.classify(reply, job.destination.next_hop)
+            if verdict.is_site_wide:
+                job.destination.advised(verdict, now)
 
 
 async def _awaited(answer: Awaitable[Sequence[Outcome]]) -> Sequence[Outcome]:

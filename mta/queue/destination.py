@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from mta.model.bounce import Classification
 from mta.model.limits import Limits, Rate
 from mta.model.outcome import Delivered, Outcome, Postponed, RemoteReply
 from mta.queue.lanes import Lanes
@@ -54,6 +55,8 @@ class Destination:
     :ivar ready: whether it stands in the ring of those that could start one.
     :ivar resume: until when nothing is tried, in seconds since 1970; 0 if it is not down.
     :ivar reply: what the last failure to connect said.
+    :ivar advice: what a reply last told of all mail to it; ``None`` if none did.
+    :ivar advised_until: until when it asks for a rest, in seconds since 1970.
     :param transport: provides ``ITransport``; ``None`` if the name is not configured.
     """
 
@@ -67,6 +70,8 @@ class Destination:
         "_pause",
         "_progress",
         "_rates",
+        "advice",
+        "advised_until",
         "alarm",
         "gates",
         "hosts",
@@ -95,6 +100,8 @@ class Destination:
         self.ready = False
         self.resume = 0.0
         self.reply: RemoteReply | None = None
+        self.advice: Classification | None = None
+        self.advised_until = 0.0
         self.site = ""
         self.hosts: Sequence[str] = ()
         self._connections = 0
@@ -187,6 +194,9 @@ class Destination:
             "in_flight": self.running,
             "in_flight_limit": self.limit,
             "rests_until": self.resume or None,
+            "advice": None
+            if self.advice is None
+            else {"class": self.advice.name, "action": self.advice.action, "until": self.advised_until},
             "last_trouble": "" if self.reply is None else str(self.reply),
         }
 
@@ -300,6 +310,17 @@ class Destination:
             self._pause = min(self._pause * 2.0 or first, LONGEST_PAUSE)
             self.resume = now + self._pause
             self._set_limit()
+
+    def advised(self, verdict: Classification, now: float) -> None:
+        """A reply told something of all mail from here to this site.
+
+        Kept, and shown to operators.  ``verdict.action`` says what it asks for: ``slow`` fewer
+        deliveries at once, ``suspend`` none for ``verdict.suspend`` seconds, which
+        ``advised_until`` is the end of; ``fail`` came with a reply that is for good, and may
+        have a ``suspend`` as well, as when a blocklist names us.
+        """
+        self.advice = verdict
+        self.advised_until = max(self.advised_until, now + verdict.suspend)
 
     def heard(self, outcomes: Sequence[Outcome]) -> None:
         """What it said to a delivery, which is not counted as running any more: faster, or slower."""

@@ -349,7 +349,7 @@ def _about(report: Report, message: Message) -> str:
         head += _point("What happened", f"It was tried for {waited}, without success; now the time is over.")
         if report.last is None:
             said = report.reply
-    means, remedy = meaning(said)
+    means, remedy = meaning(said, report.verdict)
     if report.expired:
         # What the catalogue says of a finding that may pass is for those who still wait.
         remedy = _AFTER_EXPIRY

@@ -22,6 +22,8 @@ from zope.interface import implementer
 
 from mta.config.settings import Queue
 from mta.interfaces import Answer, IQueue, IShaping, ISpool, Route
+from mta.model.bounce import Classifier
+from mta.model.bounce_data import default_classifier
 from mta.model.message import Addressee, Message
 from mta.queue.attempts import Attempts
 from mta.queue.destination import Destination
@@ -59,6 +61,7 @@ class Manager:
     :param log: where trouble is told.
     :param run_in_thread: ``(callable, *args) -> Deferred``, for reading content from
         files; the reactor's own pool by default.
+    :param classifier: says what replies mean; that which comes with the program by default.
     :param uniform: gives a number from 0 to 1, for jitter.
     """
 
@@ -74,6 +77,7 @@ class Manager:
         shaping: IShaping | None = None,
         log: Logger | None = None,
         run_in_thread: Callable[..., Awaitable[Any]] | None = None,
+        classifier: Classifier | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
         self._reactor = reactor
@@ -114,6 +118,7 @@ class Manager:
         self._timer: Any = None
         self._shed_at = 0.0
         self._go_by(settings)
+        self._read_by(classifier or default_classifier())
 
     # --- life ------------------------------------------------------------------
 
@@ -142,9 +147,13 @@ class Manager:
             await moment
         self._attempts.abandon()
 
-    def replace(self, settings: Queue, transports: Mapping[str, Any]) -> None:
+    def replace(
+        self, settings: Queue, transports: Mapping[str, Any], classifier: Classifier | None = None
+    ) -> None:
         """Go by these from now on; what is under way ends as it began."""
         self._go_by(settings)
+        if classifier is not None:
+            self._read_by(classifier)
         self._destinations.replace(self._with_rerouting(transports))
         self._attempts.reconsider()
         self._refill()
@@ -157,6 +166,10 @@ class Manager:
         self._window.limit = settings.window_octets
         self._attempts.parallel = max(64, settings.window_messages // 2)
         self._attempts.first_pause = settings.retry[0]
+
+    def _read_by(self, classifier: Classifier) -> None:
+        self._rounds.classifier = classifier
+        self._attempts.classifier = classifier
 
     def _with_rerouting(self, transports: Mapping[str, Any]) -> dict[str, Any]:
         return {REROUTE: Rerouting(self._route, transports), **transports}
@@ -469,7 +482,8 @@ class Manager:
 
     def status(self) -> dict[str, Any]:
         """Numbers about the window in memory, JSON values."""
-        busy = [one for one in self._destinations if not one.is_idle or one.resume]
+        now = self._reactor.seconds()
+        busy = [one for one in self._destinations if not one.is_idle or one.resume or one.advised_until > now]
         busy.sort(key=lambda one: len(one.queue) + one.running, reverse=True)
         timer = self._timer
         return {

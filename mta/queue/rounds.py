@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mta.interfaces import ISpool, Result
+from mta.model.bounce_data import default_classifier
 from mta.model.event import Completed, Event
 from mta.model.message import Addressee, Message
 from mta.model.outcome import Delivered, Outcome
@@ -38,6 +39,7 @@ class Rounds:
     :param admitted: told of notifications after their commit.
     :ivar records: records that the spool has not confirmed.
     :ivar schedule: when to try again; may be replaced at any time.
+    :ivar classifier: says what replies mean; likewise.
     :ivar warn_after: seconds after which a sender is told of a delay; likewise.
     """
 
@@ -50,6 +52,7 @@ class Rounds:
         "_notifier",
         "_reactor",
         "_spool",
+        "classifier",
         "records",
         "schedule",
         "warn_after",
@@ -75,6 +78,7 @@ class Rounds:
         self._due = due
         self._doubt = unrecorded
         self._admitted = admitted
+        self.classifier = default_classifier()
         self.records = 0
         self.schedule = Schedule([60.0], 0.0, lambda: 0.5)
         self.warn_after = 0.0
@@ -104,6 +108,7 @@ class Rounds:
             warn_after=self.warn_after,
             resume=destination.resume,
             final=getattr(destination.transport, "final", None),
+            classify=self.classifier.classify,
         )
         self.settle(entry, settled)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mta.model.bounce import Classification
+from mta.model.bounce_data import classify as shipped_classify
 from mta.model.catalogue import REPLIES
 from mta.model.event import DeferredTo, DeliveredTo, Event, FailedTo
 from mta.model.message import Addressee, Message
@@ -14,6 +16,12 @@ from mta.queue.retry import Schedule
 
 #: Seconds over which come back what waited for a destination that was down.
 _SPREAD = 30.0
+
+#: Attempts for which a sender that is greylisted comes back soon; later ones go by the schedule.
+_SOON = 4
+
+#: What a reply means, by the next hop as well.
+Classify = Callable[[RemoteReply, str], Classification]
 
 #: What a notification says became of a recipient (RFC 3464, 2.3.3).
 Action = Literal["failed", "delayed", "delivered", "relayed"]
@@ -30,6 +38,7 @@ class Report:
     :ivar sender: whom to tell: the reverse-path of the copy; ``""`` for the null one.
     :ivar expired: whether only time decided.
     :ivar last: what the last attempt ended with, where time decided.
+    :ivar verdict: what the reply means, or the last one where time decided; ``None`` if nobody asked.
     """
 
     action: Action
@@ -39,6 +48,7 @@ class Report:
     sender: str
     expired: bool = False
     last: RemoteReply | None = None
+    verdict: Classification | None = None
 
 
 class Settlement:
@@ -70,11 +80,15 @@ def delivered_event(message: Message, addressee: Addressee, reply: RemoteReply, 
 def failed_event(message: Message, report: Report) -> FailedTo:
     """The event of an addressee that does not get it."""
     facts = _attempt(message, report.addressee, report.reply, report.at)
-    return FailedTo(**facts, expired=report.expired)
+    bounce_class = report.verdict.name if report.verdict is not None else ""
+    return FailedTo(**facts, expired=report.expired, bounce_class=bounce_class)
 
 
-def _deferred_event(message: Message, addressee: Addressee, reply: RemoteReply, now: float) -> DeferredTo:
-    return DeferredTo(**_attempt(message, addressee, reply, now), next_attempt=addressee.due)
+def _deferred_event(
+    message: Message, addressee: Addressee, reply: RemoteReply, now: float, bounce_class: str
+) -> DeferredTo:
+    facts = _attempt(message, addressee, reply, now)
+    return DeferredTo(**facts, next_attempt=addressee.due, bounce_class=bounce_class)
 
 
 def _attempt(message: Message, addressee: Addressee, reply: RemoteReply, now: float) -> dict[str, Any]:
@@ -109,8 +123,12 @@ def settle_outcomes(
     warn_after: float,
     resume: float = 0.0,
     final: bool | None = None,
+    classify: Classify = shipped_classify,
 ) -> Settlement:
     """Change addressees as the outcomes demand, and say what follows.
+
+    What a reply means may say when to try again; only a rule of the operator has the last
+    word against its code.
 
     :param outcomes: one for each addressee, in order.
     :param now: when the attempt ended.
@@ -119,6 +137,7 @@ def settle_outcomes(
     :param resume: before when the destination is not tried again.
     :param final: whether the transport is the last one, so that what it delivered is
         in the mailbox; ``None``: it is if no other host answered.
+    :param classify: says what a reply means.
     """
     settled = Settlement()
     for addressee, outcome in zip(addressees, outcomes, strict=True):
@@ -134,11 +153,17 @@ def settle_outcomes(
                 relayed = bool(reply.host) if final is None else not final
                 action: Action = "relayed" if relayed else "delivered"
                 settled.successes.append(Report(action, addressee, reply, now, sender))
-        elif isinstance(outcome, Failed):
+            continue
+        verdict = classify(reply, addressee.next_hop)
+        fails = verdict.action == "fail" if verdict.is_decided else isinstance(outcome, Failed)
+        if fails:
             addressee.state = "failed"
-            settled.reports.append(Report("failed", addressee, reply, now, sender))
+            settled.reports.append(Report("failed", addressee, reply, now, sender, verdict=verdict))
         else:
-            _postpone(settled, message, addressee, outcome, now, sender, schedule, warn_after, resume)
+            after = outcome.after if isinstance(outcome, Postponed) else 0.0
+            _postpone(
+                settled, message, addressee, reply, verdict, after, now, sender, schedule, warn_after, resume
+            )
     return settled
 
 
@@ -146,31 +171,36 @@ def _postpone(
     settled: Settlement,
     message: Message,
     addressee: Addressee,
-    outcome: Postponed,
+    reply: RemoteReply,
+    verdict: Classification,
+    after: float,
     now: float,
     sender: str,
     schedule: Schedule,
     warn_after: float,
     resume: float,
 ) -> None:
-    reply = outcome.reply
     warn: float | None = None
     if sender and warn_after and not addressee.warned and wants_delay(addressee):
         warn = message.created + warn_after
     due = schedule.next_due(now, addressee.attempts, message.expires, warn)
     if due is None:
         addressee.state = "expired"
-        settled.reports.append(expiry(message, addressee, reply, now, sender))
+        settled.reports.append(expiry(message, addressee, reply, now, sender, verdict))
         return
+    if verdict.soon and addressee.attempts <= _SOON:
+        due = min(due, now + verdict.soon)
+    if verdict.delay:
+        # Spread, so that what was put off together does not come back together.
+        due = max(due, now + verdict.delay + schedule.spread(verdict.delay * 0.1))
     if due < resume:
         due = min(resume + schedule.spread(_SPREAD), message.expires)
-    if outcome.after:
-        due = min(max(due, now + outcome.after), message.expires)
+    due = min(max(due, now + after), message.expires)
     addressee.due = due
     settled.changed.append(addressee)
-    settled.events.append(_deferred_event(message, addressee, reply, now))
+    settled.events.append(_deferred_event(message, addressee, reply, now, verdict.name))
     if warn is not None and now >= warn - 0.001:
-        settled.reports.append(Report("delayed", addressee, reply, now, sender))
+        settled.reports.append(Report("delayed", addressee, reply, now, sender, verdict=verdict))
 
 
 def put_off(
@@ -196,23 +226,29 @@ def put_off(
             continue
         addressee.due = min(due, message.expires)
         settled.changed.append(addressee)
-        settled.events.append(_deferred_event(message, addressee, reply, now))
+        settled.events.append(_deferred_event(message, addressee, reply, now, "busy"))
         late = warn_after and now >= message.created + warn_after
         if late and sender and not addressee.warned and wants_delay(addressee):
             settled.reports.append(Report("delayed", addressee, reply, now, sender))
 
 
 def expiry(
-    message: Message, addressee: Addressee, last: RemoteReply | None, now: float, sender: str
+    message: Message,
+    addressee: Addressee,
+    last: RemoteReply | None,
+    now: float,
+    sender: str,
+    verdict: Classification | None = None,
 ) -> Report:
     """The report of an addressee whose time is over.
 
     :param last: the answer of the last attempt; ``None`` if it is known by its words only.
+    :param verdict: what that answer means.
     """
     words = str(last) if last is not None else addressee.last_reply or "none, it had no turn"
     reply = REPLIES.reply("expired", time=span(now - message.created), last=words)
     ours = RemoteReply(reply.code, reply.enhanced, reply.text)
-    return Report("failed", addressee, ours, now, sender, expired=True, last=last)
+    return Report("failed", addressee, ours, now, sender, expired=True, last=last, verdict=verdict)
 
 
 def wishes(addressee: Addressee) -> frozenset[str]:

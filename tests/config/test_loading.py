@@ -168,6 +168,27 @@ class ValueTests(SynchronousTestCase):
         self.assertEqual("", nearest("zzz", ["relay_from"]))
 
 
+class BounceTests(SynchronousTestCase):
+    """``[[bounce]]``: what replies mean."""
+
+    def test_rule(self) -> None:
+        loaded = parse('[[bounce]]\nmeans = "full"\ntext = ["no room"]\ndelay = "6h"\n', FILE)
+        (bounce,) = loaded.settings.bounce
+        rule = bounce.rule()
+        self.assertEqual(("full", ["no room"], 21600.0), (rule.means, rule.text, rule.delay))
+
+    def test_mistakes(self) -> None:
+        for lines, words in (
+            ('means = "ful"\ntext = ["x"]', "there is no such class; known are bad-mailbox"),
+            ('means = "full"', "it fits every reply"),
+            ('means = "full"\ntext = ["*"]', "a phrase of text is empty"),
+            ('means = "full"\ncode = ["250"]', "'250' is no reply code"),
+            ('means = "full"\nenhanced = ["5.7"]', "'5.7' is no enhanced status code"),
+        ):
+            error = self.assertRaises(ConfigurationError, parse, f"[[bounce]]\n{lines}\n", FILE)
+            self.assertIn(words, str(error))
+
+
 class ExampleTests(SynchronousTestCase):
     """etc/mta.toml shows every setting with its default."""
 

@@ -209,6 +209,14 @@ class StoryTests(SynchronousTestCase):
         self.assertIn("expired for <bob@example.net>", text)
         self.assertIn(ids(2)[1], text)
 
+    def test_class_of_a_reply(self) -> None:
+        failed = FailedTo(
+            at=NOON, message=ID, recipient="bob@example.net", code=550, reply="no", bounce_class="bad-mailbox"
+        )
+        told = self.tell(received(), failed)
+        self.assertIn("    read as bad-mailbox: no such mailbox", told.lines)
+        self.assertEqual("bad-mailbox", told.to_json()["events"][-1]["bounce_class"])
+
     def test_held_and_released(self) -> None:
         hold = Operated(at=NOON + 1, message=ID, action="hold", by="root", reason="looks odd")
         free = Operated(at=NOON + 2, message=ID, action="release", by="root")
