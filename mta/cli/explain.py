@@ -1,17 +1,29 @@
-"""What a reply code, an enhanced code, one of our replies, or a pasted line of a log means."""
+"""What a code, one of our replies, a class of replies, or a pasted line of a log means."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import textwrap
+from dataclasses import asdict
 
 from mta.cli.context import CommandError, Context
 from mta.config.problem import nearest
+from mta.model.bounce import Classification, Classifier
+from mta.model.bounce_classes import BY_NAME, BounceClass
+from mta.model.bounce_data import classifier, default_classifier
 from mta.model.catalogue import REPLIES
 from mta.model.reply_entry import Entry
 from mta.model.standard import Standard
 from mta.model.standards import Codes, codes_in, reply_code, status_code
+
+_SCOPES = {
+    "recipient": "this recipient",
+    "message": "this message",
+    "sender": "all mail of this sender",
+    "site": "all mail from here to the same hosts",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="CODE",
-        help="such as 550, 5.7.26, relay-denied, or a whole reply; without one, list our own",
+        help="such as 550, 5.7.26, relay-denied, greylisted, or a whole reply; without one, list our own",
     )
 
 
@@ -35,17 +47,66 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             rows = [(entry.code, entry.enhanced, entry.name, entry.text) for entry in REPLIES]
             out.table(("code", "enhanced", "name", "text"), rows)
         return os.EX_OK
+    if text.lower() in BY_NAME and not REPLIES.find(text.lower()):
+        of = BY_NAME[text.lower()]
+        if out.as_json:
+            out.json(asdict(of))
+        else:
+            out.line(class_explanation(of))
+        return os.EX_OK
     entries, standards = explain(text)
+    pasted = bool(codes_in(text)) and re.search(r"[^\W\d_]{2}", text) is not None
+    verdict = _classifier(context).classify_pasted(text) if pasted else None
     if out.as_json:
         out.json(
             {
                 "ours": [_entry_json(entry) for entry in entries],
                 "standards": [_standard_json(standard) for standard in standards],
+                "class": None if verdict is None else asdict(verdict),
             }
         )
     else:
-        out.line(explanation(entries, standards))
+        parts = [] if verdict is None else [verdict_explanation(verdict)]
+        out.line("\n\n".join([*parts, explanation(entries, standards)]))
     return os.EX_OK
+
+
+def _classifier(context: Context) -> Classifier:
+    """With the operator's rules, if there is a configuration that can be read."""
+    try:
+        bounce = context.load().settings.bounce
+    except CommandError:
+        return default_classifier()
+    return classifier(one.rule() for one in bounce)
+
+
+def verdict_explanation(verdict: Classification) -> str:
+    """What a pasted reply means, where another server gave it."""
+    return "\n".join(
+        [
+            f"From another server it means: {verdict.name}, {verdict.title}"
+            + (f"   [{verdict.provider}]" if verdict.provider else ""),
+            _wrapped("meaning", verdict.cause),
+            _wrapped("sender", verdict.remedy),
+            _wrapped("admin", verdict.operator),
+            _wrapped("then", f"{verdict.consequence}.".capitalize()),
+            _wrapped("scope", _SCOPES[verdict.scope]),
+            _wrapped("by", verdict.rule or "nothing fits"),
+        ]
+    )
+
+
+def class_explanation(of: BounceClass) -> str:
+    """What a class of replies means."""
+    return "\n".join(
+        [
+            f"Replies of this class mean: {of.name}, {of.title}",
+            _wrapped("meaning", of.cause),
+            _wrapped("sender", of.remedy),
+            _wrapped("admin", of.operator),
+            _wrapped("scope", _SCOPES[of.scope]),
+        ]
+    )
 
 
 def explain(text: str) -> tuple[list[Entry], list[Standard]]:
@@ -66,11 +127,11 @@ def explain(text: str) -> tuple[list[Entry], list[Standard]]:
     if not codes and text.isdigit() and reply_code(text):
         codes = Codes(text)
     if not codes:
-        like = nearest(text, (entry.name for entry in REPLIES))
+        like = nearest(text, (*(entry.name for entry in REPLIES), *BY_NAME))
         hint = f"; did you mean {like!r}?" if like else ""
         raise CommandError(
             f"{text!r} has no code in it{hint}; give a reply code (550), an enhanced code (5.7.1), the name "
-            "of one of our replies (`mta explain` lists them), or a whole reply",
+            "of one of our replies (`mta explain` lists them) or of a class of replies, or a whole reply",
             os.EX_USAGE,
         )
     return _ours(codes, text), _standards(codes)
@@ -90,8 +151,6 @@ def _ours(codes: Codes, text: str) -> list[Entry]:
 
 def _is_said(template: str, text: str) -> bool:
     """Whether the fixed words of a template stand in a text, in their order."""
-    import re
-
     fixed = [part.strip() for part in re.split(r"\{\w+\}", template)]
     fixed = [part for part in fixed if len(part) > 3]
     return bool(fixed) and re.search(".*".join(map(re.escape, fixed)), text) is not None

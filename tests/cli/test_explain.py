@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -104,6 +105,39 @@ class ExplainTests(SynchronousTestCase):
         value = call("explain", "550", "--json").json
         self.assertIn("mailbox-unknown", [entry["name"] for entry in value["ours"]])
         self.assertEqual("550", value["standards"][0]["code"])
+
+    def test_pasted_reply_of_another_server(self) -> None:
+        """It is read as the queue would read it."""
+        line = (
+            "status=deferred (host mx.example.net[192.0.2.1] said: 450 4.2.0 <x@example.net>: Recipient "
+            "address rejected: Greylisted (in reply to RCPT TO command))"
+        )
+        result = call("explain", line)
+        self.assertTrue(result.out.startswith("From another server it means: greylisted"), result.out)
+        self.assertIn("tried again soon, but not within 5 minutes", " ".join(result.out.split()))
+        value = call("explain", line, "--json").json["class"]
+        self.assertEqual(("greylisted", "recipient", 300.0), (value["name"], value["scope"], value["delay"]))
+
+    def test_provider_in_a_pasted_line(self) -> None:
+        line = "host mta5.am0.yahoodns.net[192.0.2.1] said: 553 5.7.2 [TSS09] All messages will be"
+        self.assertIn("[yahoo]", call("explain", line).out)
+
+    def test_codes_alone_are_of_no_class(self) -> None:
+        self.assertIsNone(call("explain", "550", "5.7.1", "--json").json["class"])
+
+    def test_class(self) -> None:
+        out = call("explain", "greylisted").out
+        self.assertIn("Replies of this class mean: greylisted", out)
+        self.assertEqual("recipient", call("explain", "greylisted", "--json").json["scope"])
+
+    def test_rules_of_the_operator(self) -> None:
+        """The configuration's own rules are asked first."""
+        path = Path(self.mktemp())
+        path.write_text('[[bounce]]\nmeans = "size"\ntext = ["xyzzy"]\n')
+        out = call("--config", str(path), "explain", "550 5.7.1 xyzzy").out
+        self.assertTrue(out.startswith("From another server it means: size"), out)
+        path.write_text("nonsense = 1\n")
+        self.assertIn("policy", call("--config", str(path), "explain", "550 5.7.1 xyzzy").out)
 
     def test_list(self) -> None:
         self.assertIn("mailbox-unknown", call("explain").out)
