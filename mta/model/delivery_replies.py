@@ -226,6 +226,14 @@ DELIVERY: tuple[Entry, ...] = (
         "Wait; one message tries again soon, and the others follow. `mta queue flush` tries at once.",
     ),
     Entry(
+        "destination-rests",
+        451,
+        "4.7.0",
+        "Not tried, since this site took nothing from here just before; then it said: {last}",
+        "Several messages in a row were refused for a reason that holds for all mail from here.",
+        "See what the site said, with `mta explain`; `mta queue flush` tries at once.",
+    ),
+    Entry(
         "destination-slow",
         451,
         "4.4.5",

@@ -207,7 +207,8 @@ class Attempts:
             self._finish(job, _postponed(job, reply))
             return
         if destination.resume > now:
-            reply = REPLIES.reply("destination-down", last=destination.reply or "")
+            name = "destination-rests" if destination.advised_until > now else "destination-down"
+            reply = REPLIES.reply(name, last=destination.reply or "")
             self._finish(job, _postponed(job, reply))
             return
         entry = job.entry
@@ -297,8 +298,13 @@ class Attempts:
                 continue
             last = reply
             verdict = self.classifier.classify(reply, job.destination.next_hop)
-            if verdict.is_site_wide:
-                job.destination.advised(verdict, now)
+            if verdict.is_site_wide and job.destination.advised(verdict, reply, now):
+                self._log.warn(
+                    "{site} takes nothing from here and is left alone for {minutes:.0f} minutes: {reply}",
+                    site=job.destination.site or job.destination.next_hop,
+                    minutes=verdict.suspend / 60,
+                    reply=str(reply),
+                )
 
 
 async def _awaited(answer: Awaitable[Sequence[Outcome]]) -> Sequence[Outcome]:

@@ -21,6 +21,8 @@ PATIENCE = 10.0
 HORIZON = 1800.0
 #: Failures to connect after which a destination is taken to be down.
 FAILURES = 3
+#: Replies after which a site that takes nothing from here is left alone.
+OBJECTIONS = 3
 #: Seconds for which nothing is tried then, at the most; it begins with the first retry delay.
 LONGEST_PAUSE = 900.0
 
@@ -66,6 +68,8 @@ class Destination:
         "_full",
         "_horizon",
         "_interval",
+        "_objected",
+        "_objections",
         "_pace",
         "_pause",
         "_progress",
@@ -102,6 +106,8 @@ class Destination:
         self.reply: RemoteReply | None = None
         self.advice: Classification | None = None
         self.advised_until = 0.0
+        self._objected = False
+        self._objections = 0
         self.site = ""
         self.hosts: Sequence[str] = ()
         self._connections = 0
@@ -295,7 +301,7 @@ class Destination:
         """It is there, or an operator wants to know whether it is."""
         self._failures = 0
         self._pause = 0.0
-        self.resume = 0.0
+        self.resume = self.advised_until = 0.0
         self._set_limit()
 
     def missed(self, now: float, reply: RemoteReply, first: float) -> None:
@@ -311,22 +317,41 @@ class Destination:
             self.resume = now + self._pause
             self._set_limit()
 
-    def advised(self, verdict: Classification, now: float) -> None:
+    def advised(self, verdict: Classification, reply: RemoteReply, now: float) -> bool:
         """A reply told something of all mail from here to this site.
 
-        Kept, and shown to operators.  ``verdict.action`` says what it asks for: ``slow`` fewer
-        deliveries at once, ``suspend`` none for ``verdict.suspend`` seconds, which
-        ``advised_until`` is the end of; ``fail`` came with a reply that is for good, and may
-        have a ``suspend`` as well, as when a blocklist names us.
+        ``slow`` asks for fewer deliveries at once.  A ``suspend`` is followed when it was heard
+        ``OBJECTIONS`` times and nothing was taken in between, because one message may earn what
+        a site says of all: then nothing is tried until ``advised_until``, and what comes is put
+        off till then.
+
+        :return: whether a rest begins.
         """
         self.advice = verdict
-        self.advised_until = max(self.advised_until, now + verdict.suspend)
+        if verdict.action == "slow" and not self._objected:
+            self._pace.objected(self.running)
+            self._set_limit()
+        if not verdict.suspend:
+            return False
+        self._objections += 1
+        until = now + verdict.suspend
+        if self._objections < OBJECTIONS or until <= self.resume:
+            return False
+        begins = self.advised_until <= now
+        self.advised_until = self.resume = until
+        self.reply = reply
+        # It begins with one again.
+        self._pace.restart()
+        self._set_limit()
+        return begins
 
     def heard(self, outcomes: Sequence[Outcome]) -> None:
         """What it said to a delivery, which is not counted as running any more: faster, or slower."""
-        if any(map(objects, outcomes)):
+        self._objected = any(map(objects, outcomes))
+        if self._objected:
             self._pace.objected(self.running)
         elif any(isinstance(outcome, Delivered) for outcome in outcomes):
+            self._objections = 0
             self._pace.succeeded()
         else:
             return

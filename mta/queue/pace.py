@@ -58,6 +58,12 @@ class Pace:
         if self.limit < self._ceiling:
             self._set(self._exact + (1.0 / self._exact if self._steady else 1.0))
 
+    def restart(self) -> None:
+        """Begin with one, after a rest."""
+        self._steady = True
+        self._rest = 0
+        self._set(1.0)
+
     def objected(self, running: int) -> None:
         """The site asked us to slow down.
 

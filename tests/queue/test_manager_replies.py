@@ -103,7 +103,8 @@ class ReplyTests(SynchronousTestCase):
         self.bench.send("y@far.test")
         (site,) = [one for one in self.bench.manager.status()["destinations"] if one["transport"] == "relay"]
         self.assertEqual(("reputation", "fail"), (site["advice"]["class"], site["advice"]["action"]))
-        self.assertEqual(NOW + 900, site["advice"]["until"])
+        # One message may earn it; a rest takes three in a row.
+        self.assertEqual(0, site["advice"]["until"])
 
     def test_no_advice_from_one_recipient(self) -> None:
         self.send(Failed(reply(550, "5.1.1", "User unknown")))

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, TimeoutError, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.settings import Shape
-from mta.model.event import DeliveredTo
+from mta.model.event import DeferredTo, DeliveredTo
 from mta.model.outcome import Postponed, RemoteReply
 from mta.queue.meter import Rates
 from mta.route.shaping import Shaping
@@ -142,6 +142,33 @@ class SiteTests(SynchronousTestCase):
             self.relay.end()
         (site,) = self.destinations()
         self.assertEqual((3, 3), (site["in_flight_limit"], site["in_flight"]))
+
+    def test_a_site_that_takes_nothing_is_left_alone(self) -> None:
+        """After three such replies in a row, for all of its domains; then one delivery asks again."""
+        said = "550 5.7.1 Service unavailable; client host [192.0.2.9] blocked using zen.spamhaus.org"
+        blocked = Postponed(RemoteReply(451, "4.7.1", said, "mx1.big.test [192.0.2.1]", "MAIL FROM"))
+        self.relay.default = blocked
+        for number in range(12):
+            self.bench.send(f"x@{'abc'[number % 3]}.test")
+        self.assertEqual(3, len(self.relay.deliveries))
+        self.assertIn("Not tried", self.bench.spool.of(DeferredTo)[-1].reply)
+        (site,) = self.destinations()
+        self.assertEqual(1, site["in_flight_limit"])
+        self.bench.run(890)
+        self.assertEqual(3, len(self.relay.deliveries))
+        self.relay.default = OK
+        self.bench.run(120)
+        self.assertEqual({}, self.bench.spool.messages)
+
+    def test_one_that_is_blocked_is_no_verdict(self) -> None:
+        """What a site says of all may be said because of one: the others go on."""
+        said = "Service unavailable; client host [192.0.2.9] blocked using zen.spamhaus.org"
+        blocked = Postponed(RemoteReply(451, "4.7.1", said, "mx1.big.test [192.0.2.1]", "MAIL FROM"))
+        self.relay.default = OK
+        for number in range(12):
+            self.relay.answers[f"x{number}@a.test"] = blocked if number % 3 else OK
+            self.bench.send(f"x{number}@a.test")
+        self.assertEqual(12, len(self.relay.deliveries))
 
     def test_rate(self) -> None:
         """Two a second, and more recipients take longer."""
