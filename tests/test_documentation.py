@@ -115,7 +115,7 @@ class SetUpTests(SynchronousTestCase):
                 name, _, version = line.partition("==")
                 pinned[_normal(name)] = version
         for line in filter(None, map(str.strip, lines)):
-            match = re.fullmatch(r"([\w-]+)(?:\[\w+\])? >= ([\d.]+)", line)
+            match = re.fullmatch(r"([\w.-]+)(?:\[\w+\])? >= ([\d.]+)", line)
             assert match is not None, line
             version = pinned.get(_normal(match[1]), "0")
             self.assertGreaterEqual(_numbers(version), _numbers(match[2]), line)

@@ -23,6 +23,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.interfaces": ("mta.model",),
     "mta.deliver": (*COMMON, "mta.smtp"),
     "mta.mailbox": (*COMMON, "mta.smtp"),
+    "mta.feedback": COMMON,
     "mta.api": (*COMMON, "mta.config", "mta.journal"),
     "mta.cli": (*COMMON, "mta.config", "mta.journal"),
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up .venv; with "parts" the real parts that end-to-end tests use, with "docs" Sphinx.
+# Sets up .venv; with "parts" the real parts that end-to-end tests use, with "bounces" the published
+# bounces that their reader is tested with, with "docs" Sphinx.
 # As root it asks apt-get for what is missing; an ordinary user is told what it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -68,6 +69,21 @@ pip_install() {
 
 if [ "${1:-}" = docs ]; then
     .venv/bin/python -c 'import sphinx' 2>/dev/null || pip_install -e '.[docs]'
+    exit 0
+fi
+
+if [ "${1:-}" = bounces ]; then
+    # They are in the source package of flufl.bounce, and not in what pip installs of it.
+    bounces=.venv/share/bounces
+    [ ! -d $bounces ] || exit 0
+    draft=$(mktemp -d .venv/bounces.XXXXXX)
+    trap 'rm -rf "$draft"' EXIT
+    if .venv/bin/python -m pip download -q --disable-pip-version-check -c constraints.txt --no-deps \
+        --no-binary flufl.bounce -d "$draft" flufl.bounce && tar -xzf "$draft"/*.tar.gz -C "$draft"; then
+        mkdir -p .venv/share && mv "$draft"/*/tests $bounces
+    else
+        say "the source package of flufl.bounce cannot be had; tests that need its bounces are skipped"
+    fi
     exit 0
 fi
 

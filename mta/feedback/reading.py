@@ -1,0 +1,92 @@
+"""From the octets of a message to what it says: a bounce, a complaint, or nothing; pure.
+
+RFC 3464 and RFC 5965 are read by us.  What is neither is given to flufl.bounce, which knows
+what some dozens of servers write.  It is to run in a thread: its patterns take their time.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from email.message import Message
+from typing import Any
+
+from flufl.bounce import all_failures
+
+from mta.feedback.abuse_report import abuse_report
+from mta.feedback.delivery_status import delivery_status, status_in
+from mta.feedback.mime import parse, parts, words
+from mta.feedback.report import Action, Reading, RecipientReport
+from mta.feedback.returned import traces
+
+#: Octets of a report that are read: what is behind them is the returned message's body.
+LONGEST = 512 * 1024
+#: A reply of SMTP in a text.
+_REPLY = re.compile(r"(?<![\d.])([45]\d\d)[ \-:]+#?(?:[45]\.\d+\.\d+)?|#?[45]\.\d{1,3}\.\d{1,3}(?![\d.])")
+_LINES = 6
+# It tells of each message that it cannot read, with a traceback.
+logging.getLogger("flufl.bounce").disabled = True
+
+
+def read(octets: bytes) -> Reading:
+    """What a message says.  Never raises, whatever it is."""
+    octets = octets[:LONGEST]
+    try:
+        message = parse(octets)
+    except RecursionError:
+        # Parts within parts within parts: the library's parser follows them all.
+        return Reading()
+    complaint = abuse_report(message)
+    if complaint is not None:
+        return Reading("rfc5965", complaint=complaint, traces=traces(message, octets))
+    found = delivery_status(message)
+    if found:
+        return Reading("rfc3464", found, traces=traces(message, octets))
+    found = _other(message, octets)
+    return Reading("text" if found else "", found, traces=traces(message, octets))
+
+
+def _other(message: Message[str, str], octets: bytes) -> list[RecipientReport]:
+    """What flufl.bounce finds; it tells addresses, and whether it is for good."""
+    scan: Any = all_failures
+    try:
+        temporary, permanent = scan(_with_clean_header(octets))
+    except Exception:
+        # Its readers expect messages that are whole; what is too broken for them says nothing.
+        return []
+    if not temporary and not permanent:
+        return []
+    lines = _text(message).splitlines()
+    failed = [_told(address.decode("ascii", "replace"), "failed", lines) for address in sorted(permanent)]
+    return failed + [
+        _told(address.decode("ascii", "replace"), "delayed", lines) for address in sorted(temporary)
+    ]
+
+
+def _with_clean_header(octets: bytes) -> Message[str, str]:
+    """What is not ASCII in the header is no text for the library, and its readers fall over it."""
+    end = re.search(rb"\r?\n\r?\n", octets)
+    header = octets[: end.start()] if end else octets
+    return parse(re.sub(rb"[\x80-\xff]", b"?", header) + octets[len(header) :])
+
+
+def _told(address: str, action: Action, lines: list[str]) -> RecipientReport:
+    """With what the text says near the address."""
+    for number, line in enumerate(lines):
+        if address.lower() not in line.lower():
+            continue
+        near = lines[number : number + _LINES]
+        said = next((place for place, one in enumerate(near) if _REPLY.search(one)), None)
+        if said is not None:
+            text = words(" ".join(near[said : said + 3]), 500)
+            return RecipientReport(address, "", action, status_in(text), text)
+    return RecipientReport(address, "", action)
+
+
+def _text(message: Message[str, str]) -> str:
+    texts = []
+    for part in parts(message):
+        payload = part.get_payload(decode=True)
+        if part.get_content_maintype() == "text" and isinstance(payload, bytes):
+            texts.append(payload.decode("utf-8", "replace"))
+    return "\n".join(texts)[:65536]

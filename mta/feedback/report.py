@@ -1,0 +1,73 @@
+"""What a message that came back says, whatever the format that it says it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+#: What became of a recipient (RFC 3464, 2.3.3).
+Action = Literal["failed", "delayed", "delivered", "relayed", "expanded"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientReport:
+    """One recipient of a bounce.
+
+    :ivar recipient: for whom it failed, as the other side calls them.
+    :ivar original: whom the sender wrote to, if the other side says so.
+    :ivar action: what became of it.
+    :ivar status: enhanced status code (RFC 3463); ``""`` if there is none.
+    :ivar diagnostic: the words of whoever refused it.
+    :ivar host: who refused it, or who reports it.
+    """
+
+    recipient: str
+    original: str = ""
+    action: Action = "failed"
+    status: str = ""
+    diagnostic: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What a recipient thinks of a message, as a mailbox provider reports it (RFC 5965).
+
+    :ivar type: ``abuse``, ``fraud``, ``virus``, ``not-spam``, ``other`` and what else is registered.
+    :ivar recipients: who complains, where the provider tells.
+    :ivar reporter: which program or provider reports it.
+    :ivar source: the IP address that the message came from.
+    """
+
+    type: str
+    recipients: tuple[str, ...] = ()
+    reporter: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """By what the message that it is about can be found, the likeliest first.
+
+    :ivar message_ids: with their angle brackets.
+    :ivar queue_ids: what has the form of a queue id of ours.
+    :ivar recipients: whom the returned message names as its recipients.
+    """
+
+    message_ids: tuple[str, ...] = ()
+    queue_ids: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that was found.
+
+    :ivar format: ``rfc3464``, ``rfc5965``, or ``text`` for one of the many others; ``""`` if
+        it says nothing that can be understood.
+    """
+
+    format: Literal["rfc3464", "rfc5965", "text", ""] = ""
+    recipients: list[RecipientReport] = field(default_factory=list)
+    complaint: Complaint | None = None
+    traces: Traces = field(default_factory=Traces)
