@@ -14,6 +14,7 @@ from mta.config.problem import ConfigurationError, Problem
 from mta.config.providers import provider_shapes
 from mta.config.settings import Settings, Shape
 from mta.interfaces import PluginContext
+from mta.journal.history import History
 from mta.route.exchangers import Exchangers
 from mta.route.own_addresses import OwnAddresses
 from mta.route.resolver import Resolver
@@ -59,6 +60,7 @@ class Environment:
         )
         self.exchangers.call_us(settings.backup_mx.names)
         self.shaping = Shaping(shapes_of(settings), settings.workers)
+        self.journal = History(loaded.state / "spool", self.run_in_thread)
         self.context = PluginContext(
             reactor=reactor,
             state=str(loaded.state),
@@ -68,6 +70,7 @@ class Environment:
             run_in_thread=self.run_in_thread,
             exchangers=self.exchangers,
             shaping=self.shaping,
+            journal=self.journal,
         )
 
 

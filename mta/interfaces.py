@@ -77,6 +77,7 @@ class PluginContext:
     :ivar run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
     :ivar exchangers: finds hosts for a next hop (:class:`IExchangers`).
     :ivar shaping: what destinations are given at the most (:class:`IShaping`).
+    :ivar journal: knows what happened (:class:`IJournal`).
     """
 
     reactor: Any
@@ -87,6 +88,7 @@ class PluginContext:
     run_in_thread: Callable[..., Awaitable[Any]]
     exchangers: Any = None
     shaping: Any = None
+    journal: Any = None
 
 
 class IKind(Interface):
@@ -516,6 +518,23 @@ class IQueue(Interface):
 
     def status() -> dict[str, Any]:
         """Numbers about the window in memory, JSON values."""
+
+
+class IJournal(Interface):
+    """The history of this server, all workers together."""
+
+    def message(identifier: str) -> Awaitable[Sequence[Event]]:
+        """All events of a message, oldest first.
+
+        :param identifier: a queue id.
+        :raise TemporarilyUnavailable: if it cannot be read.
+        """
+
+    def find(word: str, limit: int = 20) -> Awaitable[Sequence[Event]]:
+        """Events that stand under an address or a Message-ID, newest first; errors as for ``message``."""
+
+    def note(events: Iterable[Event]) -> None:
+        """Add to it, with the next commit of this worker."""
 
 
 class ISpoolFile(Interface):

@@ -19,10 +19,14 @@ from mta.config.problem import ConfigurationError, Problem
 from mta.config.settings import Domain, PluginTable
 from mta.deliver.call_forward import CallForward
 from mta.deliver.relay import RelayTransport
+from mta.feedback.bounce_addresses import BounceAddresses
+from mta.feedback.keys import derived_key, read_keys
+from mta.feedback.return_path import ReturnPaths
 from mta.identity.authenticator import Authenticator
 from mta.identity.directories import Directories
 from mta.identity.portal import make_portal
 from mta.interfaces import (
+    Answer,
     IDirectory,
     IEventSink,
     IIdentity,
@@ -48,7 +52,7 @@ from mta.route.way import Known
 _log = Logger()
 
 #: Transports that are there without being configured, by name, which is their kind too.
-_BUILT_IN = ("maildir", "relay", "error")
+_BUILT_IN = ("maildir", "relay", "error", "feedback")
 
 
 @dataclass(slots=True)
@@ -61,6 +65,7 @@ class Parts:
     :ivar authenticator: runs SASL; ``None`` when nobody can log in.
     :ivar directories: all directories as one.
     :ivar pipeline: all judges.
+    :ivar return_path: gives copies their reverse-path; ``None`` if each has the message's.
     :ivar router: all routers.
     :ivar departures: which way mail leaves by whose it is.
     :ivar maps: what ``[[rewrite]]``, ``[[route]]`` and their kin say.
@@ -74,6 +79,7 @@ class Parts:
     authenticator: Authenticator | None
     directories: Directories
     pipeline: Pipeline
+    return_path: Callable[[str, str, str, str], Answer[str | None]] | None
     router: Routers
     departures: Departures
     maps: Maps
@@ -166,13 +172,26 @@ def assemble(
     problems += [Problem(item.file, item.line, "", item.what, item.remedy) for item in maps.file_problems]
     problems += _ours_already(loaded, maps)
     verify = _verifier(loaded, ways, problems)
+    keys = _feedback_keys(loaded, secret, problems)
     if problems:
         raise ConfigurationError(sorted(problems, key=lambda problem: problem.line))
     people = [plugin.instance for plugin in identities] + list(checkers)
     knowing = [person for person in people if IDirectory.providedBy(person)]
     directories = Directories(knowing, _separators(loaded), _domain_aliases(loaded))
     able = [person for person in people if ICredentialsChecker.providedBy(person)]
-    ours: list[Any] = [plugin.instance for plugin in routers]
+    feedback = settings.feedback
+    bounces = BounceAddresses(
+        domains=frozenset(filter(None, (*feedback.verp.values(), feedback.srs))),
+        addresses=feedback.addresses,
+        served=frozenset(name.lower() for name in settings.domains).__contains__,
+        keys=keys,
+        expire=feedback.expire,
+        copies=feedback.copies,
+        route=lambda address: router.route(address),
+        journal=context.journal,
+        clock=context.reactor,
+    )
+    ours: list[Any] = [bounces, *(plugin.instance for plugin in routers)]
     try:
         outbound = OutboundRouter(settings.relay.smarthost, maps.ways.map)
     except ValueError as error:
@@ -196,6 +215,8 @@ def assemble(
         )
     except DomainsError as error:
         raise ConfigurationError([loaded.problem(place, what) for place, what in error.problems]) from None
+    router = Routers([*ours, domains, backup, outbound])
+    paths = ReturnPaths(feedback.verp, feedback.srs, keys, router.is_local, context.reactor)
     return Parts(
         loaded=loaded,
         plugins=[*identities, *judges, *routers, *transports, *sinks],
@@ -203,12 +224,23 @@ def assemble(
         authenticator=Authenticator(make_portal(able, directories), able, secret) if able else None,
         directories=directories,
         pipeline=Pipeline([(plugin.name, plugin.instance) for plugin in judges]),
-        router=Routers([*ours, domains, backup, outbound]),
+        return_path=paths.return_path if feedback.verp or feedback.srs else None,
+        router=router,
         departures=Departures(maps.senders.map),
         maps=maps,
         transports=ways,
         sinks=[plugin.instance for plugin in sinks],
     )
+
+
+def _feedback_keys(loaded: Loaded, secret: bytes, problems: list[Problem]) -> list[bytes]:
+    """The keys that sign bounce addresses; what is wrong with their file goes to ``problems``."""
+    file = loaded.settings.feedback.keys
+    try:
+        return [*(read_keys(loaded.resolve(file)) if file else ()), derived_key(secret)]
+    except ValueError as error:
+        problems.append(loaded.problem(("feedback", "keys"), str(error)))
+        return [derived_key(secret)]
 
 
 def _placed(loaded: Loaded) -> Callable[[tuple[str | int, ...]], str]:

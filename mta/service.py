@@ -231,6 +231,7 @@ class Server:
             minimum_free=settings.queue.minimum_free,
             keep=settings.journal.keep,
         )
+        environment.journal.note = self.spool.note
         self._unsubscribe = [self.spool.subscribe(LogSink(loaded.settings.log.level))]
         self._unsubscribe_plugins = [self.spool.subscribe(sink) for sink in parts.sinks]
         self.manager = Manager(
@@ -258,6 +259,7 @@ class Server:
             bounce_expire=settings.queue.bounce_expire,
             has_room=self.spool.has_room,
             admitted=self.manager.admitted,
+            return_path=parts.return_path,
         )
         connections = Connections(settings.limits)
         self.factories = {role: self._factory(role, connections) for role in (*ROLES, "local")}
@@ -372,6 +374,7 @@ class Server:
             header_size=new.limits.header_size,
             expire=new.queue.expire,
             bounce_expire=new.queue.bounce_expire,
+            return_path=parts.return_path,
         )
         self._environment.shaping.use(shapes_of(new))
         self._environment.exchangers.call_us(new.backup_mx.names)

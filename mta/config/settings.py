@@ -73,6 +73,14 @@ def _parse_network(value: Any) -> Any:
     return value
 
 
+def _domain(value: str) -> str:
+    if not re.fullmatch(
+        r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", value.lower()
+    ):
+        raise ValueError(f'{value!r} is no domain, such as "bounces.example.org"')
+    return value.lower()
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
 Rate = Annotated[tuple[int, float], BeforeValidator(parse_rate)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
@@ -325,6 +333,36 @@ class Dns(Table):
     stale: Duration = 86400.0
 
 
+class Feedback(Table):
+    """What comes back: bounces and complaints; see :mod:`mta.feedback`."""
+
+    verp: dict[str, str] = {}
+    copies: bool = True
+    srs: str = ""
+    addresses: list[str] = []
+    keys: str = ""
+    expire: Duration = 21 * 86400.0
+
+    @field_validator("verp", mode="after")
+    @classmethod
+    def _lower_domains(cls, value: dict[str, str]) -> dict[str, str]:
+        return {name.lower(): _domain(domain) for name, domain in value.items()}
+
+    @field_validator("srs", mode="after")
+    @classmethod
+    def _lower_domain(cls, value: str) -> str:
+        return _domain(value) if value else ""
+
+    @field_validator("addresses", mode="after")
+    @classmethod
+    def _full(cls, value: list[str]) -> list[str]:
+        for item in value:
+            local, at, domain = item.rpartition("@")
+            if not at or not local or not domain:
+                raise ValueError(f'{item!r} is no address, such as "complaints@example.org"')
+        return value
+
+
 class Queue(Table):
     """Retries, expiry, and the window in memory."""
 
@@ -373,6 +411,7 @@ class Settings(Table):
     shape: list[Shape] = []
     bounce: list[Bounce] = []
     dns: Dns = Dns()
+    feedback: Feedback = Feedback()
     queue: Queue = Queue()  # type: ignore[call-arg]
     journal: Journal = Journal()
     log: Log = Log()

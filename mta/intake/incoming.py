@@ -18,7 +18,7 @@ from mta.model.reply import Reply
 from mta.model.verdict import PASS, Verdict
 
 if TYPE_CHECKING:
-    from mta.intake.reception import Reception
+    from mta.intake.reception import Reception, ReturnPath
 
 #: Roles whose messages are completed as RFC 6409 (8) allows.
 _COMPLETED_ROLES = frozenset({"submission", "submissions", "local"})
@@ -110,6 +110,17 @@ class Incoming:
             self.abort()
             return refusal
         message, event = self._message(content, header, decided)
+        if reception.return_path is not None:
+            try:
+                await _give_return_paths(message, reception.return_path)
+            except TemporarilyUnavailable as trouble:
+                self.abort()
+                reply = REPLIES.reply(
+                    "directory-unavailable", address=envelope.reverse_path, ref=client.session
+                )
+                return Reply(
+                    reply.code, reply.lines, reply.enhanced, reply.name, "return-path", {"why": str(trouble)}
+                )
         try:
             await reception.spool.admit(message, (event,))
         except TemporarilyUnavailable as trouble:
@@ -202,6 +213,16 @@ class Incoming:
                     )
                 )
         return found
+
+
+async def _give_return_paths(message: Message, return_path: ReturnPath) -> None:
+    """Give each copy that leaves us the reverse-path to which its bounces are to come."""
+    sender = message.envelope.reverse_path
+    for addressee in message.addressees:
+        if "sender" not in addressee.options:  # A list has an owner, who is told.
+            path = await settle(return_path(message.id, sender, addressee.original, addressee.address))
+            if path is not None:
+                addressee.options = {**addressee.options, "return_path": path}
 
 
 def _field(name: str, value: str) -> bytes:

@@ -56,6 +56,9 @@ class Leave(Protocol):
 #: same large list under a thousand names would keep everybody waiting.
 MOST_ADDRESSEES = 20_000
 
+#: By queue id, sender, forward-path and final address: the reverse-path, if it is not the sender.
+ReturnPath = Callable[[str, str, str, str], Answer[str | None]]
+
 
 @implementer(IReception)
 class Reception:
@@ -75,6 +78,7 @@ class Reception:
     :param bounce_expire: the same for the null reverse-path.
     :param has_room: whether the disk has room for so many octets.
     :param admitted: told of each message after its commit.
+    :param return_path: gives the reverse-path of a copy, where it is not the sender's.
     """
 
     log = Logger()
@@ -95,6 +99,7 @@ class Reception:
         bounce_expire: float = 86400.0,
         has_room: Callable[[int], bool] = lambda octets: True,
         admitted: Callable[[Message], None] = lambda message: None,
+        return_path: ReturnPath | None = None,
     ) -> None:
         self.reactor = reactor
         self.hostname = hostname
@@ -107,6 +112,7 @@ class Reception:
         self.expire = expire
         self.bounce_expire = bounce_expire
         self.admitted = admitted
+        self.return_path = return_path
         self.dates = DateField()
         self._relay_from = tuple(relay_from)
         self._may_relay: dict[str, bool] = {}
@@ -122,6 +128,7 @@ class Reception:
         header_size: int,
         expire: float,
         bounce_expire: float,
+        return_path: ReturnPath | None = None,
     ) -> None:
         """Answer by other rules from the next question on; parameters as for the constructor."""
         self.router = router
@@ -130,6 +137,7 @@ class Reception:
         self.header_size = header_size
         self.expire = expire
         self.bounce_expire = bounce_expire
+        self.return_path = return_path
         self._relay_from = tuple(relay_from)
         self._may_relay = {}
 

@@ -9,7 +9,10 @@ from typing import Any
 from mta.model.event import (
     Authenticated,
     AuthenticationFailed,
+    Bounced,
+    Complained,
     Completed,
+    Confirmed,
     DeferredTo,
     DeliveredTo,
     Discarded,
@@ -182,6 +185,34 @@ def _discarded(event: Discarded) -> str:
     return f"notification discarded: {event.reason} for {_list(event.recipients)}"
 
 
+def _bounced(event: Bounced) -> str:
+    what = "bounced" if event.action == "failed" else "delayed elsewhere"
+    return f"{what} <{event.recipient}>{_reported(event)}"
+
+
+def _confirmed(event: Confirmed) -> str:
+    return f"confirmed as {event.action} <{event.recipient}>{_reported(event)}"
+
+
+def _reported(event: Bounced | Confirmed) -> str:
+    words = f" (there <{event.reported}>)" if event.reported else ""
+    said = event.reply if event.status in event.reply else f"{event.status} {event.reply}".strip()
+    said = f"{event.host} reports: {said}" if event.host and said else said
+    return f"{words}{_notification(event)}{': ' if said else ''}{said}"
+
+
+def _complained(event: Complained) -> str:
+    words = f"complaint ({event.type}) by {f'<{event.recipient}>' if event.recipient else 'somebody'}"
+    extra = " ".join(_pairs(reporter=event.reporter, source=event.source))
+    return f"{words}{_notification(event)}{': ' if extra else ''}{extra}"
+
+
+def _notification(event: Bounced | Confirmed | Complained) -> str:
+    # Its own message, where it was found to belong to no other.
+    how = f", found by {event.matched}" if event.matched else ", which belongs to no message known"
+    return f", as message {event.notification} tells{how}"
+
+
 def _operated(event: Operated) -> str:
     words = f"{event.action} by {event.by or 'somebody'}"
     words += f" for {_list(event.recipients)}" if event.recipients else ""
@@ -210,6 +241,9 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Rejected: _rejected,
     Authenticated: _authenticated,
     AuthenticationFailed: _authentication_failed,
+    Bounced: _bounced,
+    Complained: _complained,
+    Confirmed: _confirmed,
     DeliveredTo: _delivered,
     DeferredTo: _deferred,
     FailedTo: _failed,

@@ -21,7 +21,10 @@ from mta.model.catalogue import REPLIES
 from mta.model.event import (
     Authenticated,
     AuthenticationFailed,
+    Bounced,
+    Complained,
     Completed,
+    Confirmed,
     DeferredTo,
     DeliveredTo,
     Discarded,
@@ -41,7 +44,8 @@ class Standing:
 
     :ivar address: the final address.
     :ivar original: what the client asked for, if it is another.
-    :ivar state: ``waiting``, ``deferred``, ``held``, ``delivered``, ``failed``, ``expired``, ``removed``.
+    :ivar state: ``waiting``, ``deferred``, ``held``, ``delivered``, ``failed``, ``expired``, ``removed``,
+        or ``bounced`` by a server that had taken it.
     :ivar attempts: attempts made.
     :ivar due: when the next one is due; 0.0 if unknown or none.
     :ivar why: the last reply, and who gave it.
@@ -83,7 +87,8 @@ class Story:
 
     :ivar message: queue id; ``""`` for a session that got no message accepted.
     :ivar state: in a word: ``queued``, ``held``, ``delivered``, ``failed``, ``partly delivered``,
-        ``removed``, ``rejected``, or ``unknown`` when its beginning is not in the journal any more.
+        ``bounced``, ``removed``, ``rejected``, or ``unknown`` when its beginning is not in the
+        journal any more.
     :ivar standings: each recipient's.
     :ivar lines: the whole story, for a person.
     :ivar events: what it is made of.
@@ -220,9 +225,23 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
     if isinstance(event, Rejected):
         return refusal_lines(event, when)
     line = event_line(event).removeprefix(f"{event.message or event.session}: ")
-    if isinstance(event, (Notified, Discarded, Operated, Completed, Authenticated, AuthenticationFailed)):
+    if isinstance(event, _PLAIN):
         return [f"{when(event.at)}  {line}"]
     return [f"{when(event.at)}  {event.kind}: {line}"]
+
+
+#: Events of which the line says everything.
+_PLAIN = (
+    Notified,
+    Discarded,
+    Operated,
+    Completed,
+    Authenticated,
+    AuthenticationFailed,
+    Bounced,
+    Complained,
+    Confirmed,
+)
 
 
 def _attempt(event: DeliveredTo | DeferredTo | FailedTo, when: Callable[[float], str]) -> list[str]:
@@ -275,6 +294,10 @@ def _standings(events: list[Event], queued: Message | None) -> list[Standing]:
             found[event.recipient, original] = Standing(
                 event.recipient, original, state, event.attempt, due, why
             )
+        elif isinstance(event, Bounced) and event.action == "failed":
+            for standing in found.values():
+                if standing.address.lower() == event.recipient.lower():
+                    standing.state, standing.why = "bounced", event.reply or event.status
         elif isinstance(event, Operated):
             held = _operate(event, found, held)
     if held:
@@ -319,4 +342,6 @@ def _state(events: list[Event], standings: list[Standing], queued: Message | Non
         return "delivered"
     if "delivered" in states:
         return "partly delivered"
+    if states == {"bounced"}:
+        return "bounced"
     return "removed" if states == {"removed"} else "failed"

@@ -85,6 +85,22 @@ DELIVERY: tuple[Entry, ...] = (
         "The operator should look at what the application said; `postpone` has the message wait instead.",
     ),
     Entry(
+        "feedback-unread",
+        554,
+        "5.6.0",
+        "{address} takes bounces and complaints, and this is none that can be read",
+        "What came to an address of [feedback] names no recipient and no complaint.",
+        "Write to a person; the operator finds it with `mta trace`.",
+    ),
+    Entry(
+        "feedback-unavailable",
+        451,
+        "4.3.0",
+        "The journal cannot be searched for the message that this is about: {problem}",
+        "A bounce or a complaint came, and a database in the state directory cannot be read.",
+        "The operator should look at the state directory; delivery is tried again.",
+    ),
+    Entry(
         "member-unknown",
         550,
         "5.1.1",

@@ -245,6 +245,71 @@ class Discarded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Feedback(Event):
+    """What came back about a message from where it was delivered to.
+
+    ``notification`` is the queue id of what came; ``matched`` tells by what the message was found:
+    ``token`` (signed), ``queue-id``, ``message-id``, or nothing, and then ``message`` is the
+    notification itself.
+    """
+
+    indexed: ClassVar[bool] = True
+
+    recipient: str = ""
+    notification: str = ""
+    matched: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """The recipient."""
+        return _lower(self.recipient)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounced(_Feedback):
+    """Another server took it, and tells later that it could not deliver it.
+
+    ``action`` is ``failed`` or ``delayed``; ``reported`` is the recipient as the other side calls it.
+    """
+
+    kind: ClassVar[str] = "bounced"
+
+    action: str = "failed"
+    reported: str = ""
+    status: str = ""
+    reply: str = ""
+    host: str = ""
+    format: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """The recipient, under both names."""
+        return _lower(self.recipient, self.reported)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed(_Feedback):
+    """Another server took it, and tells later that it was ``delivered``, ``relayed`` or ``expanded``."""
+
+    kind: ClassVar[str] = "confirmed"
+
+    action: str = "delivered"
+    reported: str = ""
+    status: str = ""
+    reply: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complained(_Feedback):
+    """A recipient called it spam, or worse; ``type`` is the Feedback-Type of RFC 5965."""
+
+    kind: ClassVar[str] = "complained"
+
+    type: str = "abuse"
+    reporter: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operated(Event):
     """A person changed the queue: hold, release, retry, remove, flush."""
 

@@ -77,7 +77,9 @@ class Addressee:
     :ivar transport: name of the transport, such as ``maildir`` or ``relay``.
     :ivar next_hop: what the transport goes by: a domain, ``host:port``, a path.
     :ivar options: further facts for the transport, as the router gave them
-        (``quota`` in octets, ``detail``, ``folder``); strings and integers only.
+        (``quota`` in octets, ``detail``, ``folder``); strings and integers only.  ``sender`` is
+        who is told what becomes of this copy, if it is not the message's sender, and
+        ``return_path`` the reverse-path that others are told, if it is not that of the sender.
     :ivar notify: RFC 3461 NOTIFY keywords.
     :ivar orcpt: RFC 3461 ORCPT.
     :ivar attempts: attempts made.

@@ -215,7 +215,8 @@ class Attempts:
         addressees = job.addressees
         repeat = entry.doubtful or any(addressee.attempts for addressee in addressees)
         try:
-            attempt = transport.deliver(Delivery(entry.message, addressees, job.sender, repeat))
+            sender = addressees[0].options.get("return_path", job.sender)
+            attempt = transport.deliver(Delivery(entry.message, addressees, sender, repeat))
             if not isinstance(attempt, Deferred):
                 attempt = Deferred.fromCoroutine(attempt if hasattr(attempt, "send") else _awaited(attempt))
         except Exception:

@@ -244,7 +244,7 @@ class Manager:
         octets = entry.octets // max(1, len(found))
         jobs: list[Job] = []
         over: list[tuple[Destination, str, list[Addressee]]] = []
-        for (name, next_hop, sender), group in found.items():
+        for (name, next_hop, sender, _), group in found.items():
             destination = self._destinations.get(name, next_hop)
             if not self._has_place(destination, message, octets, now):
                 over.append((destination, sender, group))

@@ -40,7 +40,8 @@ class Job:
     :ivar entry: the message's round.
     :ivar destination: whose turn it waits for.
     :ivar addressees: whom it is for.
-    :ivar sender: the reverse-path of this copy.
+    :ivar sender: who is told what becomes of it: its reverse-path, unless the addressees'
+        options have another ``return_path``.
     :ivar octets: its part of the message's memory.
     :ivar attempt: the attempt's Deferred once it is under way.
     :ivar began: when it was begun.
@@ -150,14 +151,22 @@ class Window:
         self.octets -= entry.octets
 
 
-def ways(message: Message, addressees: Iterable[Addressee]) -> dict[tuple[str, str, str], list[Addressee]]:
-    """Addressees by the way that they go: (transport, next hop, reverse-path).
+def ways(
+    message: Message, addressees: Iterable[Addressee]
+) -> dict[tuple[str, str, str, str | None], list[Addressee]]:
+    """Addressees by the way that they go: (transport, next hop, sender, reverse-path if it is another).
 
     :param addressees: some of the message's.
     """
-    found: dict[tuple[str, str, str], list[Addressee]] = {}
+    found: dict[tuple[str, str, str, str | None], list[Addressee]] = {}
     reverse_path = message.envelope.reverse_path
     for addressee in addressees:
-        sender = addressee.options.get("sender", reverse_path)
-        found.setdefault((addressee.transport, addressee.next_hop, sender), []).append(addressee)
+        options = addressee.options
+        key = (
+            addressee.transport,
+            addressee.next_hop,
+            options.get("sender", reverse_path),
+            options.get("return_path"),
+        )
+        found.setdefault(key, []).append(addressee)
     return found

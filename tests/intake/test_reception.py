@@ -150,6 +150,34 @@ class ReceptionTests(SynchronousTestCase):
             **options,
         )
 
+    def test_return_paths(self) -> None:
+        """Each copy may get one of its own, but not one to a list that has an owner."""
+
+        async def return_path(identifier: str, sender: str, original: str, address: str) -> str | None:
+            return None if address == "ann@local.test" else f"{identifier}.{original}.{sender}"
+
+        reception = self.reception(return_path=return_path)
+        self.send(reception, "x@far.test", "ann@local.test", role="local")
+        self.send(reception, "all@local.test")
+        first, second = self.seen
+        self.assertEqual(
+            [f"{first.id}.x@far.test.a@b.test", None],
+            [addressee.options.get("return_path") for addressee in first.addressees],
+        )
+        self.assertEqual(
+            [None, None], [addressee.options.get("return_path") for addressee in second.addressees]
+        )
+
+    def test_return_path_unknown(self) -> None:
+        """Where nobody can tell, the client is put off, and nothing is kept."""
+
+        def return_path(*question: str) -> str | None:
+            raise TemporarilyUnavailable("ldap://a does not answer")
+
+        reply = self.send(self.reception(return_path=return_path), "x@far.test", role="local")[-1]
+        self.assertEqual((451, "return-path"), (reply.code, reply.rule))
+        self.assertEqual([], self.seen)
+
     def result(self, answer: Any) -> Any:
         if hasattr(answer, "__await__"):
             return self.successResultOf(ensureDeferred(answer))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 from twisted.logger import Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
@@ -15,6 +16,8 @@ from mta.journal.text import duration, event_json, event_line, size
 from mta.journal.timeline import Story, refusal_lines, story
 from mta.model.event import (
     AuthenticationFailed,
+    Bounced,
+    Complained,
     Completed,
     DeferredTo,
     DeliveredTo,
@@ -197,6 +200,35 @@ class StoryTests(SynchronousTestCase):
         message.addressees[0].original = "all@example.org"
         told = self.tell(received(recipients=["all@example.org"]), queued=message)
         self.assertEqual(["bob@example.net"], [item.address for item in told.standings])
+
+    def test_bounced_elsewhere(self) -> None:
+        """What another server had taken, and told of later; a delay and a complaint change nothing."""
+        note = ids(2)[1]
+        facts: dict[str, Any] = {"at": NOON + 99, "message": ID, "notification": note, "matched": "token"}
+        bounced = Bounced(
+            **facts,
+            recipient="bob@example.net",
+            reported="rob@inner.test",
+            status="5.1.1",
+            reply="550 5.1.1 gone",
+            host="mx.inner.test",
+        )
+        delayed = Bounced(**facts, recipient="bob@example.net", action="delayed", status="4.4.1")
+        complained = Complained(**{**facts, "matched": ""}, reporter="Loop/1.0")
+        done = Completed(at=NOON + 66, message=ID)
+        self.assertEqual("delivered", self.tell(received(), DELIVERED, done, delayed, complained).state)
+        told = self.tell(received(), DELIVERED, done, delayed, bounced, complained)
+        self.assertEqual("bounced", told.state)
+        self.assertEqual("550 5.1.1 gone", told.standings[0].why)
+        text = "\n".join(told.lines)
+        for words in (
+            f"T+99  delayed elsewhere <bob@example.net>, as message {note} tells, found by token: 4.4.1",
+            "bounced <bob@example.net> (there <rob@inner.test>)",
+            "mx.inner.test reports: 550 5.1.1 gone",
+            f"complaint (abuse) by somebody, as message {note} tells, which belongs to no message known",
+            "reporter=Loop/1.0",
+        ):
+            self.assertIn(words, text)
 
     def test_expired_and_notified(self) -> None:
         failed = FailedTo(at=NOON + 9, message=ID, recipient="bob@example.net", expired=True, reply="too old")

@@ -39,6 +39,30 @@ class DoubleBounceTests(SynchronousTestCase):
         self.assertIn(b"as the postmaster", delivery.message.content.read())
         self.assertEqual({}, bench.spool.messages)
 
+    def test_other_reverse_path(self) -> None:
+        """Copies with a reverse-path each go one by one; the sender is told of them as ever."""
+        bench = self.bench({"a@home.test": SENDER})
+        message = bench.message("x@far.test", "y@far.test", "z@far.test", sender="a@home.test")
+        for addressee, path in zip(message.addressees, ("b-1@home.test", "b-2@home.test"), strict=False):
+            addressee.options = {"return_path": path}
+        bench.spool.put(message)
+        bench.manager.admitted(message)
+        self.assertEqual(
+            [("b-1@home.test", "x@far.test"), ("b-2@home.test", "y@far.test"), ("a@home.test", "z@far.test")],
+            [(delivery.sender, delivery.addressees[0].address) for delivery in bench.relay.deliveries],
+        )
+        self.assertEqual(["a@home.test"], self.told(bench))
+
+    def test_one_with_another_reverse_path(self) -> None:
+        """The short way of a message with one addressee."""
+        bench = self.bench({"a@home.test": SENDER})
+        message = bench.message("x@far.test", sender="a@home.test")
+        message.addressees[0].options = {"return_path": "b-1@home.test"}
+        bench.spool.put(message)
+        bench.manager.admitted(message)
+        self.assertEqual(["b-1@home.test"], [delivery.sender for delivery in bench.relay.deliveries])
+        self.assertEqual(["a@home.test"], self.told(bench))
+
     def test_by_the_setting(self) -> None:
         bench = self.bench({"pm@home.test": POSTMASTER}, postmaster="pm@home.test")
         bench.send("x@far.test", sender="")

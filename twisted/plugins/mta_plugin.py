@@ -8,6 +8,7 @@ from mta.deliver.maildir import MAILDIR as maildir_transport
 from mta.deliver.pipe import PIPE as pipe_transport
 from mta.deliver.relay import RELAY as relay_transport
 from mta.deliver.webhook import WEBHOOK as webhook_transport
+from mta.feedback.transport import FEEDBACK as feedback_transport
 from mta.identity.file import FILE as file_identity
 from mta.identity.ldap import LDAP as ldap_identity
 
@@ -20,6 +21,7 @@ service = ServiceMaker(
 
 __all__ = [
     "error_transport",
+    "feedback_transport",
     "file_identity",
     "ldap_identity",
     "lmtp_transport",
