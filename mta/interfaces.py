@@ -504,11 +504,20 @@ class IQueue(Interface):
     def hold(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:
         """Keep from being delivered until released; answers how many were."""
 
-    def release(ids: Sequence[str], by: str) -> Awaitable[int]:
+    def release(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:
         """End a hold; due at once."""
 
-    def retry(ids: Sequence[str], by: str) -> Awaitable[int]:
+    def retry(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:
         """Due at once."""
+
+    def move(ids: Sequence[str], by: str, transport: str, next_hop: str, reason: str = "") -> Awaitable[int]:
+        """Send another way, at once if it is not held; ``""`` leaves the transport as it is.
+
+        :raise ValueError: if there is no such transport.
+        """
+
+    def bounce(ids: Sequence[str], by: str, reason: str) -> Awaitable[int]:
+        """Fail for good; the sender is told."""
 
     def flush(by: str) -> Awaitable[int]:
         """Everything that waits for a retry is due at once."""

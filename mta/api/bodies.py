@@ -59,6 +59,19 @@ class Removal(Act):
     notify: bool = False
 
 
+class Move(Act):
+    """Send messages another way; without a transport by the one that they have."""
+
+    transport: str = Field("", max_length=100)
+    next_hop: str = Field(max_length=1000, pattern=r"^[^\x00-\x20\x7f]+$")
+
+
+class Bounce(Act):
+    """Return messages to their senders, who are told why."""
+
+    reason: str = Field(min_length=1, max_length=1000)
+
+
 class Flush(Body):
     """Try everything now."""
 

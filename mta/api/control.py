@@ -23,7 +23,19 @@ from twisted.web.iweb import IRequest
 from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException
 
-from mta.api.bodies import Act, Body, Flush, Page, Rehearsal, Removal, Search, read_body, read_query
+from mta.api.bodies import (
+    Act,
+    Body,
+    Bounce,
+    Flush,
+    Move,
+    Page,
+    Rehearsal,
+    Removal,
+    Search,
+    read_body,
+    read_query,
+)
 from mta.api.problem import ApiProblem
 from mta.config.problem import ConfigurationError
 from mta.interfaces import IQueue, TemporarilyUnavailable
@@ -172,7 +184,7 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Act, request)
-            return {"count": await self._queue.release(body.ids, _who(request, body.by))}
+            return {"count": await self._queue.release(body.ids, _who(request, body.by), body.reason)}
 
         return self._answer(request, act())
 
@@ -182,7 +194,32 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Act, request)
-            return {"count": await self._queue.retry(body.ids, _who(request, body.by))}
+            return {"count": await self._queue.retry(body.ids, _who(request, body.by), body.reason)}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/queue/move", methods=["POST"])
+    def move(self, request: IRequest) -> Any:
+        """Send messages another way."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Move, request)
+            who = _who(request, body.by)
+            try:
+                count = await self._queue.move(body.ids, who, body.transport, body.next_hop, body.reason)
+            except ValueError as error:
+                raise ApiProblem(400, "This way does not exist", str(error)) from None
+            return {"count": count}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/queue/bounce", methods=["POST"])
+    def bounce(self, request: IRequest) -> Any:
+        """Return messages to their senders."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Bounce, request)
+            return {"count": await self._queue.bounce(body.ids, _who(request, body.by), body.reason)}
 
         return self._answer(request, act())
 

@@ -36,15 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("hold", "keep messages from being delivered"),
         ("release", "end a hold; they are tried at once"),
         ("retry", "try messages now"),
-        ("remove", "take messages out of the queue"),
+        ("move", "send messages another way"),
+        ("bounce", "return messages to their senders, and tell them why"),
+        ("remove", "take messages out of the queue, and tell nobody"),
     ):
         act = actions.add_parser(name, help=help)
         act.add_argument("ids", nargs="*", metavar="ID")
         act.add_argument("--all", action="store_true", help="every message")
         _filters(act)
         act.add_argument("--yes", "-y", action="store_true", help="do not ask back")
-        if name in ("hold", "remove"):
-            act.add_argument("--reason", default="", metavar="TEXT", help="for the journal, and the sender")
+        told = "for the journal, and the sender" if name in ("bounce", "remove") else "for the journal"
+        act.add_argument("--reason", default="", required=name == "bounce", metavar="TEXT", help=told)
+        if name == "move":
+            act.add_argument("--next-hop", required=True, metavar="HOP", help="where to: a domain, HOST:PORT")
+            act.add_argument("--transport", default="", metavar="NAME", help="by which; by the same without")
         if name == "remove":
             act.add_argument("--notify", action="store_true", help="tell the senders")
     actions.add_parser("flush", help="try everything now")
@@ -266,7 +271,7 @@ def _act(arguments: argparse.Namespace, context: Context) -> int:
         if ids and not arguments.yes and context.stdin.isatty():
             _confirm(f"{arguments.action} {plural(len(ids), 'message')}?", context)
     body: dict[str, Any] = {"by": user()}
-    for name in ("reason", "notify"):
+    for name in ("reason", "notify", "next_hop", "transport"):
         if hasattr(arguments, name):
             body[name] = getattr(arguments, name)
     count = 0
@@ -278,7 +283,14 @@ def _act(arguments: argparse.Namespace, context: Context) -> int:
     if context.out.as_json:
         context.out.json({"count": count, "ids": ids})
     else:
-        done = {"hold": "held", "release": "released", "retry": "due now", "remove": "removed"}
+        done = {
+            "hold": "held",
+            "release": "released",
+            "retry": "due now",
+            "move": "moved",
+            "bounce": "returned",
+            "remove": "removed",
+        }
         context.out.line(f"{plural(count, 'message')} {done[arguments.action]}")
     if count or filtered:
         return os.EX_OK

@@ -215,6 +215,7 @@ def _notification(event: Bounced | Confirmed | Complained) -> str:
 
 def _operated(event: Operated) -> str:
     words = f"{event.action} by {event.by or 'somebody'}"
+    words += f" to {event.target}" if event.target else ""
     words += f" for {_list(event.recipients)}" if event.recipients else ""
     return f"{words}: {event.reason}" if event.reason else words
 

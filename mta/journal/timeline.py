@@ -316,7 +316,7 @@ def _operate(event: Operated, found: dict[tuple[str, str], Standing], held: bool
             concerned = not event.recipients or standing.address in event.recipients
             if concerned and standing.state in ("waiting", "deferred", "held"):
                 standing.state, standing.why = "removed", event.reason
-    return event.action == "hold" or (held and event.action not in ("release", "remove"))
+    return event.action == "hold" or (held and event.action not in ("release", "bounce", "remove"))
 
 
 def _look(queued: Message, found: dict[tuple[str, str], Standing]) -> None:

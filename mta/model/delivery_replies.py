@@ -258,6 +258,14 @@ DELIVERY: tuple[Entry, ...] = (
         "Wait; or allow more connections to it, if its operator agrees.",
     ),
     Entry(
+        "bounced",
+        550,
+        "5.7.0",
+        "Returned by the operator: {reason}",
+        "A person decided with `mta queue bounce` that the message is not to be delivered.",
+        "The reason says what to do; otherwise ask the operator.",
+    ),
+    Entry(
         "removed",
         550,
         "5.7.0",

@@ -311,13 +311,17 @@ class Complained(_Feedback):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operated(Event):
-    """A person changed the queue: hold, release, retry, remove, flush."""
+    """A person changed the queue: hold, release, retry, move, bounce, remove, flush.
+
+    ``target`` is the transport and the next hop of a move.
+    """
 
     kind: ClassVar[str] = "operated"
 
     action: str
     by: str = ""
     reason: str = ""
+    target: str = ""
     recipients: list[str] = field(default_factory=list)
 
 

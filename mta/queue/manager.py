@@ -464,13 +464,24 @@ class Manager:
         """Keep from being delivered until released; answers how many were."""
         return await self._operations.hold(ids, by, reason)
 
-    async def release(self, ids: Sequence[str], by: str) -> int:
+    async def release(self, ids: Sequence[str], by: str, reason: str = "") -> int:
         """End a hold; due at once."""
-        return await self._operations.release(ids, by)
+        return await self._operations.release(ids, by, reason)
 
-    async def retry(self, ids: Sequence[str], by: str) -> int:
+    async def retry(self, ids: Sequence[str], by: str, reason: str = "") -> int:
         """Due at once."""
-        return await self._operations.retry(ids, by)
+        return await self._operations.retry(ids, by, reason)
+
+    async def move(self, ids: Sequence[str], by: str, transport: str, next_hop: str, reason: str = "") -> int:
+        """Send another way, at once if it is not held; ``""`` leaves the transport as it is."""
+        if transport and transport not in self._destinations.transports:
+            known = ", ".join(sorted(self._destinations.transports))
+            raise ValueError(f"there is no transport {transport!r}, but {known}")
+        return await self._operations.move(ids, by, transport, next_hop, reason)
+
+    async def bounce(self, ids: Sequence[str], by: str, reason: str) -> int:
+        """Fail for good; the sender is told."""
+        return await self._operations.bounce(ids, by, reason)
 
     async def flush(self, by: str) -> int:
         """Everything that waits for a retry is due at once."""

@@ -19,7 +19,7 @@ from mta.model.event import Completed, Operated
 from mta.model.message import Addressee, Message
 from mta.model.outcome import RemoteReply
 from mta.queue.notifier import Notifier
-from mta.queue.settlement import Report
+from mta.queue.settlement import Report, failed_event
 
 #: Messages changed at once.
 _PAGE = 100
@@ -76,7 +76,7 @@ class Operations:
 
         return await self._each(ids, change)
 
-    async def release(self, ids: Sequence[str], by: str) -> int:
+    async def release(self, ids: Sequence[str], by: str, reason: str = "") -> int:
         """End a hold; due at once."""
 
         async def change(message: Message) -> Result | None:
@@ -84,11 +84,11 @@ class Operations:
             for addressee in changed:
                 addressee.state = "queued"
                 addressee.due = self._reactor.seconds()
-            return self._result(message, changed, "release", by)
+            return self._result(message, changed, "release", by, reason)
 
         return await self._each(ids, change)
 
-    async def retry(self, ids: Sequence[str], by: str) -> int:
+    async def retry(self, ids: Sequence[str], by: str, reason: str = "") -> int:
         """Due at once."""
 
         async def change(message: Message) -> Result | None:
@@ -96,7 +96,7 @@ class Operations:
             for addressee in changed:
                 addressee.due = self._reactor.seconds()
             self._manager.probe(changed)
-            return self._result(message, changed, "retry", by)
+            return self._result(message, changed, "retry", by, reason)
 
         return await self._each(ids, change)
 
@@ -109,6 +109,49 @@ class Operations:
         self._manager.look()
         return count
 
+    async def move(self, ids: Sequence[str], by: str, transport: str, next_hop: str, reason: str = "") -> int:
+        """Send another way; due at once, unless held.
+
+        :param transport: ``""``: the one that it has.
+        """
+
+        async def change(message: Message) -> Result | None:
+            changed = [
+                one
+                for one in message.addressees
+                if (one.transport, one.next_hop) != (transport or one.transport, next_hop)
+            ]
+            for addressee in changed:
+                if transport and transport != addressee.transport:
+                    # The other options are about the transport that it leaves.
+                    options = addressee.options
+                    addressee.options = {"sender": options["sender"]} if "sender" in options else {}
+                    addressee.transport = transport
+                addressee.next_hop = next_hop
+                if addressee.state == "queued":
+                    addressee.due = self._reactor.seconds()
+            self._manager.probe(changed)
+            target = f"{transport} {next_hop}".strip()
+            return self._result(message, changed, "move", by, reason, target)
+
+        return await self._each(ids, change)
+
+    async def bounce(self, ids: Sequence[str], by: str, reason: str) -> int:
+        """Fail for good; the sender is told."""
+
+        async def change(message: Message) -> Result | None:
+            changed = list(message.addressees)
+            result = self._result(message, changed, "bounce", by, reason)
+            if result is None:
+                return None
+            now = self._reactor.seconds()
+            reports = self._reports(message, "bounced", reason, now)
+            result.events += [failed_event(message, report) for report in reports]
+            await self._end(message, result, "failed", reports, now)
+            return result
+
+        return await self._each(ids, change)
+
     async def remove(self, ids: Sequence[str], by: str, reason: str, notify: bool) -> int:
         """Take out of the queue; with ``notify`` the sender is told."""
 
@@ -118,27 +161,42 @@ class Operations:
             result = self._result(message, changed, "remove", by, reason)
             if result is None:
                 return None
-            if notify:
-                said = REPLIES.reply("removed", reason=reason or "no reason was given")
-                reply = RemoteReply(said.code, said.enhanced, said.text)
-                path = message.envelope.reverse_path
-                reports = [
-                    Report("failed", one, reply, now, one.options.get("sender", path)) for one in changed
-                ]
-                result.admit, events = await self._notifier.tell(message, reports, now)
-                result.events += events
-            for addressee in changed:
-                addressee.state = "removed"
-            result.complete = True
-            result.events.append(Completed(at=now, message=message.id, session=message.client.session))
+            reports = self._reports(message, "removed", reason, now) if notify else []
+            await self._end(message, result, "removed", reports, now)
             return result
 
         return await self._each(ids, change)
 
     # --- how -------------------------------------------------------------------
 
+    def _reports(self, message: Message, name: str, reason: str, now: float) -> list[Report]:
+        said = REPLIES.reply(name, reason=reason or "no reason was given")
+        reply = RemoteReply(said.code, said.enhanced, said.text)
+        path = message.envelope.reverse_path
+        return [
+            Report("failed", one, reply, now, one.options.get("sender", path)) for one in message.addressees
+        ]
+
+    async def _end(
+        self, message: Message, result: Result, state: str, reports: Sequence[Report], now: float
+    ) -> None:
+        """Let a message leave the queue, and tell its sender what is reported."""
+        if reports:
+            result.admit, events = await self._notifier.tell(message, reports, now)
+            result.events += events
+        for addressee in message.addressees:
+            addressee.state = state
+        result.complete = True
+        result.events.append(Completed(at=now, message=message.id, session=message.client.session))
+
     def _result(
-        self, message: Message, changed: list[Addressee], action: str, by: str, reason: str = ""
+        self,
+        message: Message,
+        changed: list[Addressee],
+        action: str,
+        by: str,
+        reason: str = "",
+        target: str = "",
     ) -> Result | None:
         if not changed:
             return None
@@ -149,6 +207,7 @@ class Operations:
             action=action,
             by=by,
             reason=reason,
+            target=target,
             recipients=[addressee.address for addressee in changed],
         )
         return Result(message.id, changed, False, [event])

@@ -44,11 +44,21 @@ class RememberingQueue:
     def hold(self, ids: Sequence[str], by: str, reason: str = "") -> Deferred[int]:
         return self._ask("hold", ids, by, reason)
 
-    def release(self, ids: Sequence[str], by: str) -> Deferred[int]:
-        return self._ask("release", ids, by)
+    def release(self, ids: Sequence[str], by: str, reason: str = "") -> Deferred[int]:
+        return self._ask("release", ids, by, reason)
 
-    def retry(self, ids: Sequence[str], by: str) -> Deferred[int]:
-        return self._ask("retry", ids, by)
+    def retry(self, ids: Sequence[str], by: str, reason: str = "") -> Deferred[int]:
+        return self._ask("retry", ids, by, reason)
+
+    def move(
+        self, ids: Sequence[str], by: str, transport: str, next_hop: str, reason: str = ""
+    ) -> Deferred[int]:
+        if transport == "pigeon":
+            raise ValueError("there is no transport 'pigeon'")
+        return self._ask("move", ids, by, transport, next_hop, reason)
+
+    def bounce(self, ids: Sequence[str], by: str, reason: str) -> Deferred[int]:
+        return self._ask("bounce", ids, by, reason)
 
     def flush(self, by: str) -> Deferred[int]:
         return self._ask("flush", by)
@@ -191,8 +201,8 @@ class ControlTests(ServedCase):
         self.assertEqual(
             [
                 ("hold", [name], user, "odd"),
-                ("release", [name], user),
-                ("retry", [name], f"ann ({user})"),
+                ("release", [name], user, ""),
+                ("retry", [name], f"ann ({user})", ""),
                 ("remove", [name], user, "spam", True),
                 ("flush", user),
             ],

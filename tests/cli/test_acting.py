@@ -31,14 +31,20 @@ class ActingTests(ServedCase):
         name = ids(1)[0]
         self.assertIn("1 message held", (await self.mta("queue", "hold", name, "--reason", "odd")).out)
         await self.mta("queue", "release", name.upper())
-        await self.mta("queue", "retry", name)
+        await self.mta("queue", "retry", name, "--reason", "they are back")
+        await self.mta("queue", "move", name, "--next-hop", "backup:26", "--reason", "down")
+        await self.mta("queue", "move", name, "--next-hop", "x", "--transport", "lmtp")
+        self.assertIn("1 message returned", (await self.mta("queue", "bounce", name, "--reason", "no")).out)
         await self.mta("queue", "remove", name, "--notify")
         self.assertIn("5 recipients due now", (await self.mta("queue", "flush")).out)
         self.assertEqual(
             [
                 ("hold", [name], self.user, "odd"),
-                ("release", [name], self.user),
-                ("retry", [name], self.user),
+                ("release", [name], self.user, ""),
+                ("retry", [name], self.user, "they are back"),
+                ("move", [name], self.user, "", "backup:26", "down"),
+                ("move", [name], self.user, "lmtp", "x", ""),
+                ("bounce", [name], self.user, "no"),
                 ("remove", [name], self.user, "", True),
                 ("flush", self.user),
             ],
@@ -63,6 +69,13 @@ class ActingTests(ServedCase):
         await self.mta("queue", "remove", "--all", tty=True, stdin="y\n")
         await self.mta("queue", "remove", "--all", "--yes", tty=True)
         self.assertEqual(2, len(self.server.queue.asked))
+
+    async def test_no_such_way(self) -> None:
+        words = ("queue", "move", ids(1)[0], "--next-hop", "x", "--transport", "pigeon")
+        self.assertIn("no transport 'pigeon'", (await self.mta(*words, status=os.EX_USAGE)).err)
+        await self.mta("queue", "move", ids(1)[0], "--next-hop", "a b", status=os.EX_USAGE)
+        await self.mta("queue", "bounce", ids(1)[0], "--reason", "", status=os.EX_USAGE)
+        self.assertEqual([], self.server.queue.asked)
 
     async def test_unclear(self) -> None:
         for words in ((), (ids(1)[0], "--all")):

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.interfaces import Route, TemporarilyUnavailable
-from mta.model.event import Completed, DeliveredTo, Notified, Operated
+from mta.model.event import Completed, DeliveredTo, FailedTo, Notified, Operated
 from tests.queue.fakes import LATER, NOW, OK, Bench
 
 HOME = {"a@home.test": [Route("a@home.test", "maildir", "/m/a")]}
@@ -115,6 +115,45 @@ class OperationTests(SynchronousTestCase):
         )
         self.assertEqual(["failed"], [event.action for event in self.bench.spool.of(Notified)])
         self.assertEqual({}, self.bench.spool.messages)
+
+    def test_move(self) -> None:
+        """Another next hop, tried at once, also where the first one rests."""
+        identifier = self.put_off()
+        self.assertEqual(1, self.now(self.manager.move([identifier], "op", "", "backup.test", "down")))
+        self.bench.run(1)
+        self.assertEqual("backup.test", self.bench.relay.deliveries[-1].addressees[0].next_hop)
+        self.assertEqual({}, self.bench.spool.messages)
+        (event,) = self.bench.spool.of(Operated)
+        self.assertEqual(
+            ("move", "op", "down", "backup.test"), (event.action, event.by, event.reason, event.target)
+        )
+
+    def test_move_to_another_transport(self) -> None:
+        identifier = self.put_off()
+        self.assertEqual(1, self.now(self.manager.move([identifier], "op", "maildir", "/m/a")))
+        self.bench.run(1)
+        self.assertEqual(["/m/a"], [one.addressees[0].next_hop for one in self.bench.local.deliveries])
+        failed = Deferred.fromCoroutine(self.manager.move([identifier], "op", "pigeon", "x"))
+        self.failureResultOf(failed, ValueError)
+
+    def test_move_leaves_held_ones_held(self) -> None:
+        identifier = self.put_off()
+        self.now(self.manager.hold([identifier], "op"))
+        self.assertEqual(1, self.now(self.manager.move([identifier], "op", "", "backup.test")))
+        self.assertEqual(0, self.now(self.manager.move([identifier], "op", "", "backup.test")))
+        self.bench.run(86400, 60)
+        self.assertEqual(["held"], self.states())
+
+    def test_bounce(self) -> None:
+        """The sender is told, and the journal says who and why."""
+        identifier = self.put_off()
+        self.assertEqual(1, self.now(self.manager.bounce([identifier], "op", "no such customer")))
+        (delivery,) = self.bench.local.deliveries
+        text = delivery.message.content.read().replace(b"\r\n     ", b"")
+        self.assertIn(b"Returned by the operator: no such customer", text)
+        self.assertEqual({}, self.bench.spool.messages)
+        kinds = [type(event) for event in self.bench.spool.journal if event.message == identifier]
+        self.assertEqual([Operated, FailedTo, Notified, Completed], kinds[-4:])
 
     def test_hold_in_the_window(self) -> None:
         """A message that waits for its turn does not get it."""
