@@ -15,6 +15,7 @@ from mta.config.providers import provider_shapes
 from mta.config.settings import Settings, Shape
 from mta.interfaces import PluginContext
 from mta.journal.history import History
+from mta.model.bounce_data import classifier
 from mta.route.exchangers import Exchangers
 from mta.route.own_addresses import OwnAddresses
 from mta.route.resolver import Resolver
@@ -61,6 +62,7 @@ class Environment:
         self.exchangers.call_us(settings.backup_mx.names)
         self.shaping = Shaping(shapes_of(settings), settings.workers)
         self.journal = History(loaded.state / "spool", self.run_in_thread)
+        self.classifier = classifier(one.rule() for one in settings.bounce)
         self.context = PluginContext(
             reactor=reactor,
             state=str(loaded.state),
@@ -71,6 +73,7 @@ class Environment:
             exchangers=self.exchangers,
             shaping=self.shaping,
             journal=self.journal,
+            classify=lambda reply, next_hop: self.classifier.classify(reply, next_hop),
         )
 
 

@@ -15,6 +15,8 @@ from twisted.cred.checkers import ICredentialsChecker as ICredentialsChecker
 from zope.interface import Attribute, Interface
 
 from mta.model.address import Address
+from mta.model.bounce import Classification
+from mta.model.bounce_data import classify
 from mta.model.delivery import Delivery as Delivery
 from mta.model.delivery import Exchanger as Exchanger
 from mta.model.delivery import Result as Result
@@ -23,7 +25,7 @@ from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event
 from mta.model.limits import Gate, Limits
 from mta.model.message import Content, Message
-from mta.model.outcome import Outcome
+from mta.model.outcome import Outcome, RemoteReply
 from mta.model.people import Alias as Alias
 from mta.model.people import HostedDomain as HostedDomain
 from mta.model.people import Mailbox as Mailbox
@@ -78,6 +80,7 @@ class PluginContext:
     :ivar exchangers: finds hosts for a next hop (:class:`IExchangers`).
     :ivar shaping: what destinations are given at the most (:class:`IShaping`).
     :ivar journal: knows what happened (:class:`IJournal`).
+    :ivar classify: ``(RemoteReply, next_hop) -> Classification``: what another server's reply means.
     """
 
     reactor: Any
@@ -89,6 +92,7 @@ class PluginContext:
     exchangers: Any = None
     shaping: Any = None
     journal: Any = None
+    classify: Callable[[RemoteReply, str], Classification] = classify
 
 
 class IKind(Interface):

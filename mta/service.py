@@ -242,7 +242,7 @@ class Server:
             hostname=settings.hostname,
             route=lambda address: self.parts.departures.notifications(self.parts.router.route)(address),
             shaping=environment.shaping,
-            classifier=classifier(one.rule() for one in settings.bounce),
+            classifier=environment.classifier,
             run_in_thread=environment.run_in_thread,
         )
         self.reception = Reception(
@@ -378,7 +378,8 @@ class Server:
         )
         self._environment.shaping.use(shapes_of(new))
         self._environment.exchangers.call_us(new.backup_mx.names)
-        self.manager.replace(new.queue, parts.transports, classifier(one.rule() for one in new.bounce))
+        self._environment.classifier = classifier(one.rule() for one in new.bounce)
+        self.manager.replace(new.queue, parts.transports, self._environment.classifier)
         self._connections.limits = new.limits
         for role, factory in self.factories.items():
             factory.replace(

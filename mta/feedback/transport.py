@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -22,12 +23,17 @@ from mta.interfaces import (
     PluginContext,
     TemporarilyUnavailable,
 )
+from mta.model.address import domain_of
+from mta.model.bounce import Classification
+from mta.model.bounce_data import classify
 from mta.model.catalogue import REPLIES
 from mta.model.event import Bounced, Complained, Confirmed, Event
 from mta.model.header import field_value, header_section
 from mta.model.message import Addressee, Message
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
 
+#: The codes with which a reply begins.
+_CODES = re.compile(r"(?:([45]\d\d)[ -]?)?(?:#?[45]\.\d{1,3}\.\d{1,3} ?)?")
 #: Of what several reports about one recipient say, the gravest counts.
 _GRAVITY = ("failed", "delayed", "expanded", "relayed", "delivered")
 
@@ -46,6 +52,7 @@ class FeedbackTransport:
     :param journal: where the original is found, and events go.
     :param run_in_thread: see :class:`~mta.interfaces.PluginContext`.
     :param seconds: tells the time.
+    :param classify: says what a reply means.
     """
 
     log = Logger()
@@ -55,10 +62,12 @@ class FeedbackTransport:
         journal: IJournal,
         run_in_thread: Callable[..., Awaitable[Any]],
         seconds: Callable[[], float],
+        classify: Callable[[RemoteReply, str], Classification] = classify,
     ) -> None:
         self._journal = journal
         self._run_in_thread = run_in_thread
         self._seconds = seconds
+        self._classify = classify
 
     def concurrency(self, next_hop: str) -> int:
         """What takes time is done in threads, of which there are few."""
@@ -124,15 +133,15 @@ class FeedbackTransport:
             gravest.setdefault(recipient_of(original, report), report)
         return [self._event(common, recipient, report, reading) for recipient, report in gravest.items()]
 
-    @staticmethod
     def _event(
-        common: dict[str, Any], recipient: str, report: RecipientReport, reading: Reading
+        self, common: dict[str, Any], recipient: str, report: RecipientReport, reading: Reading
     ) -> Bounced | Confirmed:
         reported = report.recipient if report.recipient.lower() != recipient.lower() else ""
         facts = {**common, "recipient": recipient, "reported": reported, "action": report.action}
         facts.update(status=report.status, reply=report.diagnostic, host=report.host)
         if report.action in ("failed", "delayed"):
-            return Bounced(**facts, format=reading.format)
+            verdict = self._classify(_reply(report), domain_of(recipient))
+            return Bounced(**facts, format=reading.format, bounce_class=verdict.name)
         return Confirmed(**facts)
 
 
@@ -145,6 +154,13 @@ def _beginning(message: Message) -> bytes:
         if size >= LONGEST:
             break
     return b"".join(taken)[:LONGEST]
+
+
+def _reply(report: RecipientReport) -> RemoteReply:
+    """What was said to whoever reports it, as if it had been said to us."""
+    match = _CODES.match(report.diagnostic)
+    code = int(match[1]) if match and match[1] else 450 if report.action == "delayed" else 550
+    return RemoteReply(code, report.status, report.diagnostic[match.end() if match else 0 :], report.host)
 
 
 def _what(reading: Reading) -> str:
@@ -183,7 +199,9 @@ class FeedbackKind:
 
     def build(self, settings: FeedbackSettings, context: PluginContext) -> FeedbackTransport:
         """See :class:`~mta.interfaces.IKind`."""
-        return FeedbackTransport(context.journal, context.run_in_thread, context.reactor.seconds)
+        return FeedbackTransport(
+            context.journal, context.run_in_thread, context.reactor.seconds, context.classify
+        )
 
 
 FEEDBACK = FeedbackKind()

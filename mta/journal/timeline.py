@@ -226,7 +226,8 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
         return refusal_lines(event, when)
     line = event_line(event).removeprefix(f"{event.message or event.session}: ")
     if isinstance(event, _PLAIN):
-        return [f"{when(event.at)}  {line}"]
+        lines = [f"{when(event.at)}  {line}"]
+        return lines + _class(event.bounce_class) if isinstance(event, Bounced) else lines
     return [f"{when(event.at)}  {event.kind}: {line}"]
 
 
@@ -264,11 +265,16 @@ def _attempt(event: DeliveredTo | DeferredTo | FailedTo, when: Callable[[float],
     said = spoken(event.code, event.enhanced, event.reply, event.host)
     if said:
         lines.append(f"    {said}" + (f" (to {event.command})" if event.command else ""))
-    if isinstance(event, (DeferredTo, FailedTo)) and event.bounce_class in BY_NAME:
-        lines.append(f"    read as {event.bounce_class}: {BY_NAME[event.bounce_class].title}")
+    if isinstance(event, (DeferredTo, FailedTo)):
+        lines += _class(event.bounce_class)
     if isinstance(event, DeferredTo) and event.next_attempt:
         lines.append(f"    next attempt {when(event.next_attempt)}")
     return lines
+
+
+def _class(name: str) -> list[str]:
+    """What a reply was read as."""
+    return [f"    read as {name}: {BY_NAME[name].title}"] if name in BY_NAME else []
 
 
 def _standings(events: list[Event], queued: Message | None) -> list[Standing]:

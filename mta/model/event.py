@@ -268,7 +268,8 @@ class _Feedback(Event):
 class Bounced(_Feedback):
     """Another server took it, and tells later that it could not deliver it.
 
-    ``action`` is ``failed`` or ``delayed``; ``reported`` is the recipient as the other side calls it.
+    ``action`` is ``failed`` or ``delayed``; ``reported`` is the recipient as the other side calls it;
+    ``bounce_class`` is the class of the reply.
     """
 
     kind: ClassVar[str] = "bounced"
@@ -279,6 +280,7 @@ class Bounced(_Feedback):
     reply: str = ""
     host: str = ""
     format: str = ""
+    bounce_class: str = ""
 
     def keys(self) -> tuple[str, ...]:
         """The recipient, under both names."""

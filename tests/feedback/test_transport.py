@@ -100,7 +100,7 @@ class TransportTests(SynchronousTestCase):
         assert isinstance(event, Bounced)
         self.assertEqual((FIRST, "rolf@far.test", "token"), (event.message, event.recipient, event.matched))
         self.assertEqual(("failed", "gone@inner.test", "5.1.1"), (event.action, event.reported, event.status))
-        self.assertEqual(REPORT, event.notification)
+        self.assertEqual((REPORT, "bad-mailbox"), (event.notification, event.bounce_class))
 
     def test_by_queue_id(self) -> None:
         self.deliver(self.report(self.failed("rita@far.test"), identifier=FIRST))
