@@ -382,6 +382,9 @@ class IShaping(Interface):
     def gates(transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[Gate]:
         """The rates that messages of one tenant to one next hop share with others."""
 
+    def retry(transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[float]:
+        """Seconds after the first, second, ... attempt; empty for the usual ones."""
+
     def has_gates(transport: str) -> bool:
         """Whether there are any for a transport."""
 

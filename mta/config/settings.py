@@ -258,6 +258,7 @@ class Shape(Table):
     messages_per_connection: int = Field(0, ge=0)
     messages: list[Rate] = []
     recipients: list[Rate] = []
+    retry: list[Duration] = []
 
     @field_validator("domain", "mx", mode="after")
     @classmethod
@@ -266,10 +267,10 @@ class Shape(Table):
 
     @model_validator(mode="after")
     def _says_something(self) -> Shape:
-        if not (self.connections or self.messages_per_connection or self.messages or self.recipients):
-            raise ValueError(
-                "it sets nothing: give connections, messages_per_connection, messages, recipients"
-            )
+        sets = (self.connections, self.messages_per_connection, self.messages, self.recipients, self.retry)
+        if not any(sets):
+            names = "connections, messages_per_connection, messages, recipients or retry"
+            raise ValueError(f"it sets nothing: give {names}")
         return self
 
 

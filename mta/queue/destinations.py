@@ -47,6 +47,10 @@ class Unshaped:
         """See :class:`~mta.interfaces.IShaping`."""
         return ()
 
+    def retry(self, transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[float]:
+        """See :class:`~mta.interfaces.IShaping`."""
+        return ()
+
     def has_gates(self, transport: str) -> bool:
         """See :class:`~mta.interfaces.IShaping`."""
         return False
@@ -195,13 +199,14 @@ class Destinations:
             first.put(job)
         return first
 
+    def retry(self, job: Job) -> Sequence[float]:
+        """The retry schedule of its own that a job's way has; empty for the usual one."""
+        return self._shaping.retry(*_facts(job))
+
     def _rates(self, job: Job) -> list[Rates]:
         """The rates that a job shares with others by its domain or tenant."""
-        destination = job.destination
-        next_hop = job.addressees[0].next_hop
-        tenant = str(job.entry.message.attributes.get("tenant", ""))
         found = []
-        for gate in self._shaping.gates(destination.name, next_hop, destination.hosts, tenant):
+        for gate in self._shaping.gates(*_facts(job)):
             rates = self._gates.get(gate.key)
             if rates is None:
                 rates = self._gates[gate.key] = Rates(gate.messages, gate.recipients)
@@ -215,6 +220,13 @@ class Destinations:
         self._all = {key: found for key, found in self._all.items() if found not in gone}
         self._sites = {key: found for key, found in self._sites.items() if found not in gone}
         self._sweep = max(2 * _IDLE, 2 * len(self._all))
+
+
+def _facts(job: Job) -> tuple[str, str, Sequence[str], str]:
+    """What shaping goes by: transport, next hop, hosts, tenant."""
+    destination = job.destination
+    tenant = str(job.entry.message.attributes.get("tenant", ""))
+    return destination.name, job.addressees[0].next_hop, destination.hosts, tenant
 
 
 async def _awaited(answer: Awaitable[Sequence[str]]) -> Sequence[str]:

@@ -106,6 +106,7 @@ class Manager:
         )
         self._attempts = Attempts(reactor, self._destinations, log=self._log, ended=self._rounds.ended)
         self._destinations.resolved = self._resolved
+        self._rounds.own_retry = self._destinations.retry
         self._operations = Operations(self, reactor, spool, self._notifier)
         self._started = False
         #: Messages with ids up to this one may have been attempted without our knowing.

@@ -26,6 +26,10 @@ class Schedule:
         self._jitter = jitter
         self._random = random
 
+    def with_delays(self, delays: Sequence[float]) -> Schedule:
+        """The same with other distances."""
+        return Schedule(delays, self._jitter, self._random)
+
     def delay(self, attempts: int) -> float:
         """Seconds to wait after so many attempts, jitter included; a second at least.
 

@@ -40,6 +40,7 @@ class Rounds:
     :ivar records: records that the spool has not confirmed.
     :ivar schedule: when to try again; may be replaced at any time.
     :ivar classifier: says what replies mean; likewise.
+    :ivar own_retry: the delays of a job's way, where it has its own; to be set.
     :ivar warn_after: seconds after which a sender is told of a delay; likewise.
     """
 
@@ -53,6 +54,7 @@ class Rounds:
         "_reactor",
         "_spool",
         "classifier",
+        "own_retry",
         "records",
         "schedule",
         "warn_after",
@@ -82,6 +84,7 @@ class Rounds:
         self.records = 0
         self.schedule = Schedule([60.0], 0.0, lambda: 0.5)
         self.warn_after = 0.0
+        self.own_retry: Callable[[Job], Sequence[float]] = lambda job: ()
 
     def ended(self, job: Job, outcomes: Sequence[Outcome], now: float) -> None:
         """Settle the outcomes of a job, one for each of its addressees."""
@@ -104,13 +107,17 @@ class Rounds:
             outcomes,
             now,
             job.sender,
-            schedule=self.schedule,
+            schedule=self._schedule(job),
             warn_after=self.warn_after,
             resume=destination.resume,
             final=getattr(destination.transport, "final", None),
             classify=self.classifier.classify,
         )
         self.settle(entry, settled)
+
+    def _schedule(self, job: Job) -> Schedule:
+        delays = self.own_retry(job)
+        return self.schedule.with_delays(delays) if delays else self.schedule
 
     def settle(self, entry: Entry, settled: Settlement) -> None:
         """Record what became of a part of the round, and at its end what waited for that."""

@@ -37,6 +37,7 @@ class Shaping:
         if self._workers > 1:
             shapes = [_part_of(shape, self._workers) for shape in shapes]
         self._sites = [shape for shape in shapes if not (shape.domain or shape.tenant)]
+        self._with_retry = [shape for shape in shapes if shape.retry]
         self._parts = [(number, s) for number, s in enumerate(shapes) if s.domain or s.tenant]
 
     def limits(self, transport: str, next_hop: str, hosts: Sequence[str]) -> Limits:
@@ -78,6 +79,16 @@ class Shaping:
             key = (str(number), tenant if shape.tenant else "", next_hop.lower() if shape.domain else "")
             found.append(Gate(key, tuple(shape.messages), tuple(shape.recipients)))
         return tuple(found)
+
+    def retry(self, transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[float]:
+        """See :class:`~mta.interfaces.IShaping`: of the last table that fits and has one."""
+        names = [host.lower().rstrip(".") for host in hosts]
+        for shape in reversed(self._with_retry):
+            if shape.tenant and not _any(shape.tenant, tenant):
+                continue
+            if self._fits_part(shape, transport, next_hop, names):
+                return shape.retry
+        return ()
 
     def has_gates(self, transport: str) -> bool:
         """See :class:`~mta.interfaces.IShaping`."""

@@ -13,7 +13,7 @@ from mta.model.event import DeferredTo, DeliveredTo
 from mta.model.outcome import Postponed, RemoteReply
 from mta.queue.meter import Rates
 from mta.route.shaping import Shaping
-from tests.queue.fakes import DOWN, OK, Bench, Scripted
+from tests.queue.fakes import DOWN, LATER, OK, Bench, Scripted
 
 BUSY = Postponed(RemoteReply(421, "4.3.2", "too busy", "mx.far.test [192.0.2.1]", "MAIL FROM"))
 
@@ -247,6 +247,15 @@ class ShapingTests(SynchronousTestCase):
         self.assertEqual(5, len(self.relay.deliveries))
         bench.run(30)
         self.assertEqual(6, len(self.relay.deliveries))
+
+    def test_retry(self) -> None:
+        """A domain's own distances, and the usual ones for others."""
+        bench = self.bench({"domain": ["a.test"], "retry": ["7s"]})
+        self.relay.default = LATER
+        bench.send("x@a.test")
+        bench.send("x@b.test")
+        bench.run(10)
+        self.assertEqual((2, 1), (self.to("a.test"), self.to("b.test")))
 
     def test_reload(self) -> None:
         """Another rate holds at once, and one that goes stops nothing any more."""

@@ -81,6 +81,23 @@ class ShapingTests(SynchronousTestCase):
             [gate.key for gate in shaping.gates("relay", "gmail.com", GOOGLE, "acme")],
         )
 
+    def test_retry(self) -> None:
+        """Of the last table that fits and has one."""
+        shaping = Shaping(
+            [
+                shape(retry=["10m"]),
+                shape(mx=["*.google.com"], retry=["1m", "2m"]),
+                shape(domain=["gmail.com"], tenant=["acme"], retry=["5s"]),
+            ]
+        )
+        for next_hop, hosts, tenant, expected in (
+            ("x.test", (), "", [600.0]),
+            ("gmail.com", GOOGLE, "", [60.0, 120.0]),
+            ("gmail.com", GOOGLE, "acme", [5.0]),
+        ):
+            self.assertEqual(expected, shaping.retry("relay", next_hop, hosts, tenant))
+        self.assertEqual((), shaping.retry("maildir", "/x", (), ""))
+
     def test_workers(self) -> None:
         """All together keep what the tables say."""
         shaping = Shaping([shape(connections=5, messages=["10/s", "3/h"])], 4)
