@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from mta.api.problem import ApiProblem
 from mta.config.settings import parse_duration
 from mta.model.ids import decode_id
+from mta.model.selection import Selection, reply_pattern
 
 #: Octets of a request's body.
 MAX_BODY = 4 * 1024 * 1024
@@ -98,6 +99,41 @@ class Page(Body):
     recipient: str = ""
     domain: str = ""
     state: Literal["", "queued", "held"] = ""
+    sender_domain: str = ""
+    destination: str = Field("", max_length=1000)
+    tenant: str = ""
+    campaign: str = ""
+    priority: int | None = Field(None, ge=-9, le=9)
+    last_reply: str = Field("", max_length=1000)
+    before: Moment = float("inf")
+    since: Moment = 0.0
+    deferred: bool = False
+
+    @field_validator("last_reply")
+    @classmethod
+    def _is_expression(cls, value: str) -> str:
+        reply_pattern(value)
+        return value
+
+    def selection(self) -> Selection:
+        """What messages must be."""
+        return Selection(
+            self.sender_domain,
+            self.destination,
+            self.tenant,
+            self.campaign,
+            self.priority,
+            reply_pattern(self.last_reply),
+            self.before,
+            self.since,
+            self.deferred,
+        )
+
+
+class Summary(Page):
+    """By what to sum up which part of the queue."""
+
+    by: Literal["destination", "tenant", "campaign", "sender", "age", "reply"] = "destination"
 
 
 class Search(Body):

@@ -11,7 +11,9 @@ import json
 import pwd
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 from klein import Klein
@@ -33,6 +35,7 @@ from mta.api.bodies import (
     Rehearsal,
     Removal,
     Search,
+    Summary,
     read_body,
     read_query,
 )
@@ -43,7 +46,12 @@ from mta.journal.reader import JournalError, JournalReader
 from mta.journal.text import event_json
 from mta.journal.timeline import story
 from mta.model.ids import decode_id
+from mta.model.message import Message
 from mta.model.message_json import message_json
+from mta.model.selection import summary
+
+#: Messages read at once.
+_PAGE = 200
 
 B = TypeVar("B", bound=Body)
 
@@ -109,17 +117,40 @@ class ControlApi:
         page = read_query(Page, request.args)
 
         def read() -> dict[str, Any]:
+            messages = [message_json(message) for message in islice(self._chosen(page), page.limit)]
+            more = messages[-1]["id"] if len(messages) == page.limit else None
+            return {"messages": messages, "next": more, "count": self._reader.count()}
+
+        return await self._run(read)  # type: ignore[no-any-return]
+
+    def _chosen(self, page: Page) -> Iterator[Message]:
+        """What fits, read piece by piece; in a thread."""
+        selection, after = page.selection(), page.after
+        while True:
             found = self._reader.page(
-                page.after,
-                page.limit,
+                after,
+                _PAGE,
                 sender=page.sender,
                 recipient=page.recipient,
                 state=page.state,
                 domain=page.domain,
             )
-            messages = [message_json(message) for message in found]
-            more = messages[-1]["id"] if len(messages) == page.limit else None
-            return {"messages": messages, "next": more, "count": self._reader.count()}
+            yield from filter(selection.fits, found)
+            if len(found) < _PAGE:
+                return
+            after = found[-1].id
+
+    @app.route("/v1/queue/summary", methods=["GET"])
+    def summary(self, request: IRequest) -> Any:
+        """What waits in this shard, by destination, tenant and so on."""
+        return self._answer(request, self._get_summary(request))
+
+    async def _get_summary(self, request: IRequest) -> dict[str, Any]:
+        query = read_query(Summary, request.args)
+
+        def read() -> dict[str, Any]:
+            groups = summary(self._chosen(query), query.by, time.time())
+            return {"groups": [group.to_json() for group in groups[: query.limit]], "all": len(groups)}
 
         return await self._run(read)  # type: ignore[no-any-return]
 

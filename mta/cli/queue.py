@@ -6,29 +6,35 @@
 from __future__ import annotations
 
 import argparse
-import heapq
 import os
 import time
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from mta.cli.context import CommandError, Context, confirm_ids, plural
+from mta.cli.queue_choice import add_choices, chosen, is_chosen
 from mta.journal.text import duration, local_time, printable, size
 from mta.model.message import Message
 from mta.model.message_json import message_json, state_of
+from mta.model.selection import TRAITS, summary
 
-#: Messages read at once.
-_PAGE = 200
+#: Columns of a summary that are numbers.
+_NUMBERS = ("messages", "recipients", "held", "size", "oldest")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``mta queue list``, ``mta queue remove ID`` and so on."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="show what waits, oldest first")
-    _filters(listing)
+    add_choices(listing)
     listing.add_argument("--limit", "-n", type=int, default=100, metavar="N", help="N at the most (100)")
     listing.add_argument("--after", default="", metavar="ID", help="only what came after this message")
+    summing = actions.add_parser("summary", help="show what waits by destination, tenant and so on")
+    summing.add_argument(
+        "--by", choices=list(TRAITS), default="destination", help="what to tell apart (destination)"
+    )
+    add_choices(summing)
+    summing.add_argument("--limit", "-n", type=int, default=50, metavar="N", help="N groups at the most (50)")
     show = actions.add_parser("show", help="show everything about messages")
     show.add_argument("ids", nargs="+", metavar="ID")
     show.add_argument("--content", action="store_true", help="print the message itself")
@@ -43,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         act = actions.add_parser(name, help=help)
         act.add_argument("ids", nargs="*", metavar="ID")
         act.add_argument("--all", action="store_true", help="every message")
-        _filters(act)
+        add_choices(act)
         act.add_argument("--yes", "-y", action="store_true", help="do not ask back")
         told = "for the journal, and the sender" if name in ("bounce", "remove") else "for the journal"
         act.add_argument("--reason", default="", required=name == "bounce", metavar="TEXT", help=told)
@@ -60,22 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         act.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
-def _filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--from", dest="sender", default="", metavar="ADDRESS", help="from this sender; <> for bounces"
-    )
-    parser.add_argument(
-        "--to", dest="recipient", default="", metavar="ADDRESS", help="to this recipient, or @domain"
-    )
-    parser.add_argument("--held", action="store_true", help="only what is held")
-    parser.add_argument("--deferred", action="store_true", help="only what was tried before")
-
-
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Do what ``action`` says."""
     action = arguments.action
     if action == "list":
         return _list(arguments, context)
+    if action == "summary":
+        return _summary(arguments, context)
     if action == "show":
         return _show(arguments, context)
     if action == "flush":
@@ -86,36 +83,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 # --- looking -----------------------------------------------------------------
 
 
-def _messages(arguments: argparse.Namespace, context: Context, after: str = "") -> Iterator[Message]:
-    """What fits the filters, oldest first, of all shards together."""
-    state = "held" if arguments.held else "queued" if arguments.deferred else ""
-    pages = [_pages(reader, arguments, state, after) for reader in context.queues()]
-    for message in heapq.merge(*pages, key=lambda item: item.id):
-        if not arguments.deferred or any(addressee.attempts for addressee in message.addressees):
-            yield message
-
-
-def _pages(reader: Any, arguments: argparse.Namespace, state: str, after: str) -> Iterator[Message]:
-    whole = arguments.recipient.startswith("@")
-    filters = {
-        "sender": arguments.sender,
-        "recipient": "" if whole else arguments.recipient,
-        "domain": arguments.recipient[1:] if whole else "",
-        "state": state,
-    }
-    while True:
-        found = reader.page(after, _PAGE, **filters)
-        yield from found
-        if len(found) < _PAGE:
-            return
-        after = found[-1].id
-
-
 def _list(arguments: argparse.Namespace, context: Context) -> int:
     if arguments.limit < 1:
         raise CommandError("--limit: at least 1", os.EX_USAGE)
     after = confirm_ids([arguments.after])[0] if arguments.after else ""
-    messages = list(islice(_messages(arguments, context, after), arguments.limit))
+    messages = list(islice(chosen(arguments, context, after), arguments.limit))
     if context.out.as_json:
         context.out.json([message_json(message) for message in messages])
         return os.EX_OK
@@ -125,6 +97,41 @@ def _list(arguments: argparse.Namespace, context: Context) -> int:
         context.out.table(columns, [_row(message, now) for message in messages], right=("age", "size"))
     _totals(context, len(messages))
     return os.EX_OK
+
+
+def _summary(arguments: argparse.Namespace, context: Context) -> int:
+    if arguments.limit < 1:
+        raise CommandError("--limit: at least 1", os.EX_USAGE)
+    now = time.time()
+    groups = summary(chosen(arguments, context), arguments.by, now)
+    if context.out.as_json:
+        context.out.json([group.to_json() for group in groups[: arguments.limit]])
+        return os.EX_OK
+    if not groups:
+        context.out.line("Nothing waits.")
+        return os.EX_OK
+    rows = [
+        (
+            group.key or "-",
+            group.messages,
+            group.recipients,
+            group.held or "",
+            size(group.octets),
+            duration(max(0.0, now - group.oldest)),
+            _next(group.next_try, now),
+        )
+        for group in groups[: arguments.limit]
+    ]
+    context.out.table((arguments.by, *_NUMBERS, "next try"), rows, right=_NUMBERS)
+    if len(groups) > len(rows):
+        context.out.line(f"and {len(groups) - len(rows)} more; --limit shows them")
+    return os.EX_OK
+
+
+def _next(due: float | None, now: float) -> str:
+    if due is None:
+        return ""
+    return "now" if due <= now else f"in {duration(due - now)}"
 
 
 def _totals(context: Context, shown: int) -> None:
@@ -149,8 +156,7 @@ def _row(message: Message, now: float) -> tuple[str, ...]:
     first = waiting[0].address if waiting else ""
     more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
     queued = [addressee for addressee in waiting if addressee.state == "queued"]
-    due = min((addressee.due for addressee in queued), default=0.0)
-    following = "" if not queued else "now" if due <= now else f"in {duration(due - now)}"
+    following = _next(min((addressee.due for addressee in queued), default=None), now)
     reply = next((addressee.last_reply for addressee in waiting if addressee.last_reply), "")
     return (
         message.id,
@@ -256,18 +262,16 @@ def _flush(context: Context) -> int:
 def _act(arguments: argparse.Namespace, context: Context) -> int:
     from mta.cli.control import ask, sockets, user
 
-    filtered = (
-        arguments.all or arguments.sender or arguments.recipient or arguments.held or arguments.deferred
-    )
+    filtered = arguments.all or is_chosen(arguments)
     ids = confirm_ids(arguments.ids)
     if bool(ids) == bool(filtered):
         raise CommandError(
-            "name messages by their ids, or choose them with --all, --from, --to, --held or --deferred",
+            "name messages by their ids, or choose them with --all, --from, --to, --destination and so on",
             os.EX_USAGE,
         )
     sockets(context.state)
     if filtered:
-        ids = [message.id for message in _messages(arguments, context)]
+        ids = [message.id for message in chosen(arguments, context)]
         if ids and not arguments.yes and context.stdin.isatty():
             _confirm(f"{arguments.action} {plural(len(ids), 'message')}?", context)
     body: dict[str, Any] = {"by": user()}

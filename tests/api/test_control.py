@@ -180,6 +180,23 @@ class ControlTests(ServedCase):
         self.assertEqual([names[2]], [item["id"] for item in found["messages"]])
         self.assertEqual([], (await self.ask("GET", "/v1/queue?state=held"))["messages"])
 
+    async def test_choices(self) -> None:
+        """Filters of every kind, over more than one page of the shard, and a summary."""
+        names = ids(450)
+        for number, name in enumerate(names):
+            reply = "451 4.7.1 slow" if number == 449 else ""
+            self.shard.admit(queued(name, recipient=f"r@d{number % 2}.test", last_reply=reply))
+        found = await self.ask("GET", "/v1/queue?last_reply=SLOW&destination=relay:*.test&limit=1")
+        self.assertEqual([names[449]], [item["id"] for item in found["messages"]])
+        self.assertEqual(names[449], found["next"])
+        answer = await self.ask("GET", "/v1/queue/summary?by=destination&limit=1")
+        self.assertEqual(2, answer["all"])
+        (group,) = answer["groups"]
+        self.assertEqual(("relay:d0.test", 225), (group["key"], group["messages"]))
+        answer = await self.ask("GET", "/v1/queue/summary?last_reply=(", status=400)
+        self.assertIn("regular expression", answer["detail"])
+        await self.ask("GET", "/v1/queue/summary?by=weather", status=400)
+
     async def test_one(self) -> None:
         self.shard.admit(queued(ID, last_reply="451 later"))
         value = await self.ask("GET", f"/v1/queue/{ID.upper()}")

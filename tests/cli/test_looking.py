@@ -54,6 +54,62 @@ class QueueTests(CommandCase):
         self.assertEqual([names[2]], found("--deferred"))
         self.assertEqual([], found("--deferred", "--to", "@example.com"))
 
+    def test_choices(self) -> None:
+        """By destination, last reply, tenant, campaign, priority, age and the sender's domain."""
+        names = ids(4)
+        many = [
+            queued(names[0], last_reply="451 4.7.1 Rate limited", attempts=1),
+            queued(names[1], recipient="carl@sub.example.com", sender="x@other.test"),
+            queued(names[2], created=time.time() - 60),
+            queued(names[3], sender="", last_reply="421 4.4.2 gone"),
+        ]
+        many[1].attributes = {"tenant": "acme", "campaign": "spring", "priority": -3}
+        for message in many:
+            self.shards[0].admit(message)
+
+        def found(*options: str) -> list[int]:
+            chosen = self.mta("queue", "list", "--json", *options).json
+            return [names.index(item["id"]) for item in chosen]
+
+        for expected, options in (
+            ([1], ["--destination", "SUB.example.com"]),
+            ([1], ["--destination", "relay:*.com"]),
+            ([], ["--destination", "lmtp:*"]),
+            ([0], ["--last-reply", "rate.limit"]),
+            ([0, 3], ["--last-reply", r"^4\d\d 4"]),
+            ([], ["--last-reply", "gone", "--destination", "*.com"]),
+            ([1], ["--tenant", "acme"]),
+            ([1], ["--campaign", "spring", "--tenant", "acme"]),
+            ([1], ["--priority", "-3"]),
+            ([0, 2, 3], ["--priority", "0"]),
+            ([2], ["--newer", "2h"]),
+            ([0, 1, 3], ["--older", "2h"]),
+            ([1], ["--from", "@OTHER.test"]),
+            ([3], ["--from", "<>"]),
+        ):
+            self.assertEqual(expected, found(*options), options)
+        self.assertIn("no regular", self.mta("queue", "list", "--last-reply", "(", status=os.EX_USAGE).err)
+
+    def test_summary(self) -> None:
+        """Of all shards, the largest group first; words of one message's own do not tell apart."""
+        names = ids(3)
+        self.shards[0].admit(queued(names[0], last_reply="451 4.7.1 Later 4F2A-881-x", attempts=1))
+        self.shards[1].admit(queued(names[1], last_reply="451 4.7.1 Later 99C3-120-y", attempts=1))
+        self.shards[0].admit(queued(names[2], recipient="c@example.com", state="held"))
+        first, second = self.mta("queue", "summary", "--json").json
+        self.assertEqual(("relay:example.net", 2, 2, 0), tuple(first.values())[:4])
+        self.assertEqual(NOON + 60, first["next_try"])
+        self.assertEqual(("relay:example.com", 1, 1, 1), tuple(second.values())[:4])
+        self.assertIsNone(second["next_try"])
+        groups = self.mta("queue", "summary", "--by", "reply", "--json").json
+        self.assertEqual([2, 1], [group["messages"] for group in groups])
+        out = self.mta("queue", "summary", "--by", "age", "--held").out
+        self.assertRegex(out, r"3 d and more +1 +1 +1 ")
+        for trait in ("tenant", "campaign", "sender"):
+            self.mta("queue", "summary", "--by", trait)
+        self.assertIn("1 more", self.mta("queue", "summary", "-n", "1").out)
+        self.assertIn("Nothing waits", self.mta("queue", "summary", "--tenant", "nobody").out)
+
     def test_many(self) -> None:
         """More than one page of a shard."""
         for name in ids(450):
