@@ -26,7 +26,7 @@ _MOST = 1000
 
 def delivery_status(message: Message[str, str]) -> list[RecipientReport]:
     """What a notification says of each recipient; empty if it is none."""
-    found: list[RecipientReport] = []
+    found: dict[RecipientReport, None] = {}
     for part in parts(message):
         if part.get_content_type() not in _KINDS:
             continue
@@ -38,9 +38,11 @@ def delivery_status(message: Message[str, str]) -> list[RecipientReport]:
             # Some servers put the fields of the message and of a recipient into one group.
             reporter = reporter or typed(block.get("reporting-mta"), 255)
             report = _recipient(block, reporter)
-            if report is not None and report not in found:
-                found.append(report)
-    return found[:_MOST]
+            if report is not None:
+                found[report] = None
+            if len(found) >= _MOST:
+                break
+    return list(found)[:_MOST]
 
 
 def status_in(text: str) -> str:

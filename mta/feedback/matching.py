@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mta.feedback.report import Complaint, RecipientReport, Traces
@@ -21,14 +21,14 @@ class Original:
     :ivar message: its queue id.
     :ivar matched: by what it was found.  A token is signed; the others are known to everybody
         who got the message, or a report about it.
-    :ivar recipients: everybody that the journal names, without doubles: final address and
-        the address that the sender used.
+    :ivar people: everybody that the journal names: by address, and by the address that the
+        sender used, in lower case: the final address.
     :ivar recipient: whom the token was made for; ``""`` without one.
     """
 
     message: str
     matched: How
-    recipients: tuple[tuple[str, str], ...] = ()
+    people: Mapping[str, str] = field(default_factory=dict)
     recipient: str = ""
 
 
@@ -44,9 +44,7 @@ async def find_original(
     if token is not None:
         events = await journal.message(token.message)
         people = _people(events)
-        return Original(
-            token.message, "token", people, token.recipient(address for pair in people for address in pair)
-        )
+        return Original(token.message, "token", people, people.get(token.recipient(people), ""))
     for identifier in traces.queue_ids:
         if identifier == own:
             continue
@@ -62,7 +60,7 @@ async def find_original(
             people = _people(await journal.message(event.message))
             found.append(Original(event.message, "message-id", people))
         # One Message-ID may have come in several messages, each for some of the recipients.
-        best = next((one for one in found if wanted & _known(one.recipients)), None)
+        best = next((one for one in found if not wanted.isdisjoint(one.people)), None)
         if found:
             return best or found[0]
     return None
@@ -87,26 +85,24 @@ def complainant(original: Original | None, complaint: Complaint, traces: Traces)
 
 def _one_of(original: Original, named: Iterable[str]) -> str:
     for name in named:
-        for final, first in original.recipients:
-            if name and name.lower() in (final.lower(), first.lower()):
-                return final
+        if name.lower() in original.people:
+            return original.people[name.lower()]
     # The other side may have sent it on to an address that we never heard of.
-    return original.recipients[0][0] if len(original.recipients) == 1 else ""
+    final = set(original.people.values()) if len(original.people) <= 2 else ()
+    return next(iter(final)) if len(final) == 1 else ""
 
 
-def _known(people: Iterable[tuple[str, str]]) -> set[str]:
-    return {address.lower() for pair in people for address in pair}
-
-
-def _people(events: Iterable[Event]) -> tuple[tuple[str, str], ...]:
+def _people(events: Iterable[Event]) -> dict[str, str]:
     """Recipients, as far as is known where they ended."""
-    found: dict[tuple[str, str], None] = {}
+    found: dict[str, str] = {}
+    aliases: dict[str, str] = {}
     asked: list[str] = []
     for event in events:
         if isinstance(event, Received):
             asked += event.recipients
         elif isinstance(event, DeliveredTo | DeferredTo | FailedTo):
-            found[event.recipient, event.original or event.recipient] = None
-    reached = {original for _, original in found}
-    found.update({(address, address): None for address in asked if address not in reached})
-    return tuple(found)
+            found[event.recipient.lower()] = event.recipient
+            aliases.setdefault((event.original or event.recipient).lower(), event.recipient)
+    # An alias stands for the first of its members, unless it got the message itself.
+    found = {**aliases, **found}
+    return {**{address.lower(): address for address in asked}, **found}

@@ -20,10 +20,14 @@ from mta.feedback.report import Action, Reading, RecipientReport
 from mta.feedback.returned import traces
 
 #: Octets of a report that are read: what is behind them is the returned message's body.
-LONGEST = 512 * 1024
+LONGEST = 256 * 1024
 #: A reply of SMTP in a text.
 _REPLY = re.compile(r"(?<![\d.])([45]\d\d)[ \-:]+#?(?:[45]\.\d+\.\d+)?|#?[45]\.\d{1,3}\.\d{1,3}(?![\d.])")
 _LINES = 6
+#: Octets, and recipients, of a report in another format: its words stand before what it returns,
+#: and its readers take their time for each line.
+_LONGEST_TEXT = 64 * 1024
+_MOST = 100
 # It tells of each message that it cannot read, with a traceback.
 logging.getLogger("flufl.bounce").disabled = True
 
@@ -50,17 +54,16 @@ def _other(message: Message[str, str], octets: bytes) -> list[RecipientReport]:
     """What flufl.bounce finds; it tells addresses, and whether it is for good."""
     scan: Any = all_failures
     try:
-        temporary, permanent = scan(_with_clean_header(octets))
+        temporary, permanent = scan(_with_clean_header(octets[:_LONGEST_TEXT]))
     except Exception:
         # Its readers expect messages that are whole; what is too broken for them says nothing.
         return []
     if not temporary and not permanent:
         return []
     lines = _text(message).splitlines()
-    failed = [_told(address.decode("ascii", "replace"), "failed", lines) for address in sorted(permanent)]
-    return failed + [
-        _told(address.decode("ascii", "replace"), "delayed", lines) for address in sorted(temporary)
-    ]
+    permanent, temporary = sorted(permanent)[:_MOST], sorted(temporary)[:_MOST]
+    failed = [_told(address.decode("ascii", "replace"), "failed", lines) for address in permanent]
+    return failed + [_told(address.decode("ascii", "replace"), "delayed", lines) for address in temporary]
 
 
 def _with_clean_header(octets: bytes) -> Message[str, str]:

@@ -240,6 +240,14 @@ class OtherTests(SynchronousTestCase):
         rfc822 = b"Content-Type: message/rfc822\r\n\r\n"
         self.assertEqual("", read(rfc822 * 3000).format)
 
+    def test_many(self) -> None:
+        """Whoever writes a report of thousands of recipients gets a bounded number of events for it."""
+        many = [f"Final-Recipient: rfc822; a{number}@far.test\nAction: failed\n" for number in range(2000)]
+        self.assertEqual(1000, len(dsn(*many).recipients))
+        text = b"Subject: x\r\n\r\nHi. This is the qmail-send program at far.test.\r\nI'm afraid...\r\n\r\n"
+        text += b"".join(b"<a%d@far.test>:\r\nSorry.\r\n\r\n" % number for number in range(2000))
+        self.assertEqual(100, len(read(text).recipients))
+
     def test_long(self) -> None:
         """Of a large one the beginning is read."""
         fields = "Final-Recipient: rfc822; a@far.test\nAction: failed\n"
