@@ -1,0 +1,77 @@
+"""Messages that a person holds, moves, returns and removes; the journal says who and why."""
+
+from __future__ import annotations
+
+import getpass
+import time
+
+from tests.e2e.client import Speaker
+from tests.e2e.remote import Remote
+from tests.e2e.scenario import Scenario
+from tests.e2e.server import Server
+
+SENDER = "anna@example.org"
+
+
+class OperatingScenario(Scenario):
+    def setUp(self) -> None:
+        super().setUp()
+        self.busy: Remote = self.part(Remote())
+        self.busy.at["RCPT"] = b"450 4.2.1 Come back in a while"
+        self.server: Server = self.part(
+            Server(
+                self.place / "server",
+                access={"relay_from": ["127.0.0.0/8"]},
+                relay={"smarthost": f"127.0.0.1:{self.busy.port}"},
+                queue={"retry": ["1h"]},
+            )
+        )
+        self.server.start()
+
+    def deferred(self, recipient: str) -> str:
+        """Send a message, and wait until it was tried; its queue id."""
+        text = b"From: Anna <anna@example.org>\r\nSubject: x\r\n\r\nHello.\r\n"
+        with Speaker(self.server.ports["mx"]) as speaker:
+            answer = speaker.send(SENDER, [recipient], text).decode()
+        identifier = next(word for word in answer.replace(".", " ").split() if len(word) == 13)
+        self.server.wait_trace(identifier, "Come back in a while")
+        return identifier
+
+    def test_moved_returned_removed(self) -> None:
+        who = getpass.getuser()
+        moved, returned, removed = (self.deferred(f"{name}@far.test") for name in ("m", "r", "x"))
+        other: Remote = self.part(Remote())
+        hop = f"127.0.0.1:{other.port}"
+        self.server.mta("queue", "move", moved, "--next-hop", hop, "--reason", "they are slow")
+        other.wait(1)
+        self.server.wait_trace(moved, f"move by {who}", "they are slow", hop, "delivered")
+        choice = ("--to", "r@far.test", "--last-reply", "come back")
+        self.server.mta("queue", "bounce", *choice, "--reason", "R has left")
+        (notice,) = self.server.wait_mail(SENDER)
+        self.assertIn(b"Returned by the operator: R has left", b" ".join(notice.split()))
+        self.server.wait_trace(returned, f"bounce by {who}", "R has left", "failed")
+        self.server.mta("queue", "remove", removed, "--reason", "a mistake")
+        self.server.wait_trace(removed, f"remove by {who}", "a mistake", "removed")
+        self.assertIn("The queue is empty", self.server.mta("queue", "list"))
+        self.assertEqual([], self.busy.mails)
+
+    def test_held(self) -> None:
+        """It stays through everything but a release."""
+        held = self.deferred("h@far.test")
+        other = self.deferred("o@far.test")
+        self.server.mta("queue", "hold", held, "--reason", "odd")
+        del self.busy.at["RCPT"]
+        self.server.kill()
+        self.server.start()
+        self.server.mta("queue", "flush")
+        self.server.mta("queue", "retry", held, check=False)
+        self.busy.wait(1)
+        self.server.wait_trace(other, "delivered")
+        self.assertTrue(self.server.stop())
+        self.server.start()
+        time.sleep(2)
+        self.assertEqual(1, len(self.busy.mails))
+        self.assertIn(held, self.server.mta("queue", "list", "--held"))
+        self.server.mta("queue", "release", held, "--reason", "it was not")
+        self.busy.wait(2)
+        self.server.wait_trace(held, "release by", "it was not", "delivered")
