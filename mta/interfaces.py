@@ -490,7 +490,10 @@ class ISpool(Interface):
         """When the next addressee is due; ``None`` if nobody waits."""
 
     def reschedule(due: float) -> Awaitable[int]:
-        """Make every queued addressee that is due later due then; answers how many were."""
+        """Make every queued addressee that is due later due then; answers how many were.
+
+        Those of messages that are scheduled for a later time keep to it.
+        """
 
     def get(identifier: str) -> Awaitable[Message | None]:
         """One queued message, with all its waiting addressees."""

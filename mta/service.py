@@ -304,6 +304,7 @@ class Server:
             limits=self._loaded.settings.limits,
             connections=connections,
             session_id=self._session_id,
+            submission=self._loaded.settings.submission,
         )
 
     def _session_id(self) -> str:
@@ -387,6 +388,7 @@ class Server:
                 authenticator=parts.authenticator if role.startswith("submission") else None,
                 tls=None if role == "local" else self._tls,
                 limits=new.limits,
+                submission=new.submission,
             )
         for unsubscribe in self._unsubscribe_plugins:
             unsubscribe()

@@ -156,6 +156,20 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def coming(text: str, now: float) -> float:
+    """A point in time to come: ``2h`` (from now), and whatever else :func:`moment` knows.
+
+    :param now: seconds since 1970.
+    :raise CommandError: if it is none, or has passed.
+    """
+    at = moment(text, now)
+    if text.strip()[-1:].lower() in "smhdw":
+        at = 2 * now - at
+    if at <= now:
+        raise CommandError(f"{text!r} has passed", os.EX_USAGE)
+    return at
+
+
 def moment(text: str, now: float) -> float:
     """A point in time: ``2h`` (ago), ``2026-01-31``, ``2026-01-31 12:00``, ``12:00`` (today).
 

@@ -223,6 +223,8 @@ def _told(message: Message) -> list[str]:
         f"accepted   {local_time(message.created)}, from {origin} by {client.protocol} ({client.role})",
         f"expires    {local_time(message.expires)}",
     ]
+    if message.starts > message.created:
+        lines.append(f"scheduled  {local_time(message.starts)}")
     facts = (
         ("session", client.session),
         ("tls", f"{client.tls_version} {client.tls_cipher}".strip()),

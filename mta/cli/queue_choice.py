@@ -44,11 +44,12 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--held", action="store_true", help="only what is held")
     parser.add_argument("--deferred", action="store_true", help="only what was tried before")
+    parser.add_argument("--scheduled", action="store_true", help="only what waits for its time")
 
 
 def is_chosen(arguments: argparse.Namespace) -> bool:
     """Whether there is an option that chooses."""
-    names = ("sender", "recipient", "held", "deferred", *(name for _, name, _, _ in _OPTIONS))
+    names = ("sender", "recipient", "held", "deferred", "scheduled", *(name for _, name, _, _ in _OPTIONS))
     return arguments.priority is not None or any(getattr(arguments, name) for name in names)
 
 
@@ -78,6 +79,8 @@ def _selection(arguments: argparse.Namespace) -> Selection:
         before=moment(arguments.older, now) if arguments.older else float("inf"),
         since=moment(arguments.newer, now) if arguments.newer else 0.0,
         deferred=arguments.deferred,
+        # What is scheduled is tried before its time only by whoever says so.
+        scheduled=True if arguments.scheduled else False if arguments.action == "retry" else None,
     )
 
 
@@ -87,7 +90,7 @@ def _pages(reader: Any, arguments: argparse.Namespace, after: str) -> Iterator[M
         "sender": "" if arguments.sender.startswith("@") else arguments.sender,
         "recipient": "" if whole else arguments.recipient,
         "domain": arguments.recipient[1:] if whole else "",
-        "state": "held" if arguments.held else "queued" if arguments.deferred else "",
+        "state": "held" if arguments.held else "queued" if arguments.deferred or arguments.scheduled else "",
     }
     while True:
         found = reader.page(after, _PAGE, **filters)

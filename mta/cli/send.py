@@ -15,14 +15,16 @@ import smtplib
 import socket
 import ssl
 import sys
+import time
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate, getaddresses, make_msgid
 from ipaddress import ip_address
 from pathlib import Path
 
-from mta.cli.context import CommandError, Context
-from mta.cli.transmission import Refused, reply_of, transmit, why
+from mta.cli.context import CommandError, Context, coming
+from mta.cli.transmission import Refused, SmtpReply, reply_of, transmit, why
 from mta.model.address import AddressError, parse_address
 
 #: Seconds for each reply.
@@ -41,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     body = parser.add_mutually_exclusive_group()
     body.add_argument("--body", default="", metavar="TEXT")
     body.add_argument("--body-file", default="", metavar="FILE", help="- for standard input")
+    parser.add_argument(
+        "--at", default="", metavar="TIME", help='when to send it on: "2h" from now, "2027-01-31 08:00"'
+    )
     parser.add_argument("--attach", action="append", default=[], metavar="FILE")
     parser.add_argument(
         "--tls",
@@ -62,13 +67,16 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     message = _message(arguments, context)
     international = not all(item.isascii() for item in (sender, *recipients))
     data = message.as_bytes(policy=SMTPUTF8 if international else SMTP)
+    release = coming(arguments.at, time.time()) if arguments.at else 0.0
     host, port = _server(arguments.smtp, context)
     password = _password(arguments.user)
     try:
         with _connect(host, port, arguments, context) as client:
             if arguments.user:
                 _log_in(client, arguments.user, password)
-            reply = transmit(client, sender, list(dict.fromkeys(recipients)), data)
+            reply = transmit(
+                client, sender, list(dict.fromkeys(recipients)), data, _scheduled(client, release)
+            )
     except Refused as refusal:
         lines = [f"{host}:{port} refused it; nothing was sent"]
         for command, answer in refusal.replies:
@@ -94,6 +102,17 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if identifier:
         context.out.line(f"What becomes of it: mta trace {identifier[1]}")
     return os.EX_OK
+
+
+def _scheduled(client: smtplib.SMTP, release: float) -> list[str]:
+    """The parameter of MAIL that has the server keep it until then (RFC 4865)."""
+    if not release:
+        return []
+    client.ehlo_or_helo_if_needed()
+    if not client.has_extn("futurerelease"):
+        reply = SmtpReply(555, "5.5.4 the server does not schedule messages here (FUTURERELEASE)")
+        raise Refused([("MAIL FROM", reply)])
+    return [f"HOLDUNTIL={datetime.fromtimestamp(int(release), UTC):%Y-%m-%dT%H:%M:%SZ}"]
 
 
 # --- the message -------------------------------------------------------------

@@ -161,6 +161,12 @@ class Limits(Table):
     session_time: Duration = 86400.0
 
 
+class Submission(Table):
+    """What people and programs that authenticate may ask of the queue."""
+
+    future_release: Duration = 30 * 86400.0
+
+
 class Domain(Table):
     """One domain whose mail is kept here."""
 
@@ -403,6 +409,7 @@ class Settings(Table):
     tls: Tls = Tls()
     access: Access = Access()
     limits: Limits = Limits()  # type: ignore[call-arg]
+    submission: Submission = Submission()
     domains: dict[str, Domain] = {}
     rewrite: list[Rewrite] = []
     route: list[RouteRule] = []

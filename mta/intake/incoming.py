@@ -151,6 +151,9 @@ class Incoming:
         if verdict.fields:
             trace = b"".join(_field(name, value) for name, value in verdict.fields) + trace
         held = verdict.action == "hold"
+        # Due and expiry count from the time for which it was scheduled.
+        scheduled = envelope.release > now
+        begins = envelope.release if scheduled else now
         message = Message(
             id=self._id,
             envelope=envelope,
@@ -159,10 +162,11 @@ class Incoming:
             content=content,
             addressees=[],
             created=now,
-            expires=now + (reception.expire if envelope.reverse_path else reception.bounce_expire),
+            expires=begins + (reception.expire if envelope.reverse_path else reception.bounce_expire),
+            attributes={"release": begins} if scheduled else {},
         )
         tenant = str(message.attributes.get("tenant", ""))
-        message.addressees = self._addressees(now, "held" if held else "queued", tenant)
+        message.addressees = self._addressees(begins, "held" if held else "queued", tenant)
         message_id = field_value(header, b"message-id")
         if message_id is None:
             message_id = field_value(added, b"message-id") or b""
@@ -181,11 +185,12 @@ class Incoming:
             account=client.account,
             message_id=message_id.decode("utf-8", "replace")[:998],
             held=f"{verdict.rule}: {verdict.reason}" if held else "",
+            scheduled=begins if scheduled else 0.0,
             tags=verdict.evidence,
         )
         return message, event
 
-    def _addressees(self, now: float, state: str, tenant: str) -> list[Addressee]:
+    def _addressees(self, due: float, state: str, tenant: str) -> list[Addressee]:
         leave, sender, account = self._reception.leave, self._envelope.reverse_path, self._client.account
         found: list[Addressee] = []
         seen: set[tuple[str, str, str]] = set()
@@ -208,7 +213,7 @@ class Incoming:
                         options=options,
                         notify=recipient.notify,
                         orcpt=recipient.orcpt,
-                        due=now,
+                        due=due,
                         state=state,
                     )
                 )

@@ -216,6 +216,7 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
             ("Message-ID", event.message_id),
             ("session", event.session),
             ("held by", event.held),
+            ("scheduled for", when(event.scheduled) if event.scheduled else ""),
         )
         lines += [f"    {name} {value}" for name, value in facts if value]
         lines += [f"    {judge}: {evidence}" for judge, evidence in event.tags.items()]

@@ -72,6 +72,7 @@ class Envelope:
     :ivar ret: ``FULL``, ``HDRS`` or ``""`` (RFC 3461).
     :ivar envid: ENVID with xtext decoded; ``""`` without.
     :ivar auth: the AUTH parameter (RFC 4954, 5): an address, ``<>``, or ``""``.
+    :ivar release: before when it is not to be sent on (RFC 4865), in seconds since 1970; 0: at once.
     """
 
     reverse_path: str
@@ -82,3 +83,4 @@ class Envelope:
     ret: str = ""
     envid: str = ""
     auth: str = ""
+    release: float = 0.0

@@ -79,7 +79,10 @@ def _lower(*words: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received(Event):
-    """A message was accepted: it is on disk, and its 250 follows."""
+    """A message was accepted: it is on disk, and its 250 follows.
+
+    ``scheduled`` is when it is to be sent on, if not at once.
+    """
 
     kind: ClassVar[str] = "received"
     indexed: ClassVar[bool] = True
@@ -95,6 +98,7 @@ class Received(Event):
     account: str = ""
     message_id: str = ""
     held: str = ""
+    scheduled: float = 0.0
     tags: dict[str, Any] = field(default_factory=dict)
 
     def keys(self) -> tuple[str, ...]:

@@ -119,7 +119,8 @@ class Message:
     :ivar addressees: who still waits.
     :ivar created: when it was accepted, in seconds since 1970.
     :ivar expires: when an undelivered copy is returned, likewise.
-    :ivar attributes: further facts (tags, tenant, campaign), JSON values.
+    :ivar attributes: further facts (tags, tenant, campaign), JSON values; ``release`` is the
+        time for which it was scheduled, in seconds since 1970.
     """
 
     id: str
@@ -131,6 +132,17 @@ class Message:
     created: float
     expires: float
     attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def starts(self) -> float:
+        """When its time begins: at acceptance, or when it is to be released, in seconds since 1970."""
+        release = self.attributes.get("release", 0.0) if self.attributes else 0.0
+        return max(self.created, release)
+
+    def waited(self, now: float) -> float:
+        """Seconds since its time began; since acceptance, if it was released before."""
+        starts = self.starts
+        return now - (starts if starts <= now else self.created)
 
     @property
     def size(self) -> int:

@@ -18,6 +18,7 @@ def message_json(message: Message) -> dict[str, Any]:
         "size": message.size,
         "created": message.created,
         "expires": message.expires,
+        "scheduled": message.attributes.get("release"),
         "client": {
             "session": client.session,
             "role": client.role,
@@ -55,9 +56,11 @@ def addressee_json(addressee: Addressee) -> dict[str, Any]:
 
 
 def state_of(message: Message) -> str:
-    """``held``, ``deferred`` or ``queued``: that of the addressee who is worst off."""
+    """``held``, ``deferred``, ``scheduled`` or ``queued``: that of the addressee who is worst off."""
     if any(addressee.state == "held" for addressee in message.addressees):
         return "held"
     if any(addressee.attempts for addressee in message.addressees):
         return "deferred"
+    if any(addressee.due >= message.starts > message.created for addressee in message.addressees):
+        return "scheduled"
     return "queued"

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from mta.model.message import Addressee, Message
+from mta.model.message_json import state_of
 
 #: Words of a reply that differ from message to message: ids, times, addresses of hosts.
 _PARTICULAR = re.compile(r"[0-9A-Za-z.:_-]*[0-9][0-9A-Za-z.:_-]{5,}")
@@ -37,6 +38,7 @@ class Selection:
     :ivar before: accepted before, in seconds since 1970.
     :ivar since: accepted then or later.
     :ivar deferred: whether an addressee must have been tried.
+    :ivar scheduled: whether it must wait for its time, or must not.
     """
 
     sender_domain: str = ""
@@ -48,6 +50,7 @@ class Selection:
     before: float = float("inf")
     since: float = 0.0
     deferred: bool = False
+    scheduled: bool | None = None
 
     def fits(self, message: Message) -> bool:
         """Whether a message is meant."""
@@ -62,6 +65,8 @@ class Selection:
         if self.priority is not None and message.attributes.get("priority", 0) != self.priority:
             return False
         if self.deferred and not any(one.attempts for one in message.addressees):
+            return False
+        if self.scheduled is not None and self.scheduled is not (state_of(message) == "scheduled"):
             return False
         if not self.destination and self.reply is None:
             return True

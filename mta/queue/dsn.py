@@ -308,7 +308,7 @@ def _opening(notice: Notice) -> str:
     if notice.action == "failed":
         return _wrap(f"Your message {what} could not be delivered to:")
     if notice.action == "delayed":
-        waited = span(notice.now - message.created)
+        waited = span(message.waited(notice.now))
         return _wrap(
             f"Your message {what} has not been delivered for {waited} to the recipients below. "
             "You need not do anything, nor send it again: it is still being tried."
@@ -345,7 +345,7 @@ def _about(report: Report, message: Message) -> str:
         return head + _point("What happened", "It is in the mailbox.")
     said = report.last if report.last is not None else report.reply
     if report.expired:
-        waited = span(report.at - message.created)
+        waited = span(message.waited(report.at))
         head += _point("What happened", f"It was tried for {waited}, without success; now the time is over.")
         if report.last is None:
             said = report.reply

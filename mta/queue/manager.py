@@ -203,6 +203,10 @@ class Manager:
         window = self._window
         if not self._started or message.id in window.entries:
             return
+        if message.attributes and message.starts > self._reactor.seconds():
+            # Scheduled: claimed when its time has come.
+            self._wake(message.starts)
+            return
         octets = cost_of(message)
         if not window.has_room(octets) and not self._shed(octets) and not self._makes_room(message, octets):
             self._fall_behind()

@@ -101,7 +101,7 @@ class Operations:
         return await self._each(ids, change)
 
     async def flush(self, by: str) -> int:
-        """Everything that waits for a retry is due at once."""
+        """Everything that waits for a retry is due at once; what is scheduled keeps to its time."""
         now = self._reactor.seconds()
         count = await self._spool.reschedule(now)
         self._spool.note([Operated(at=now, action="flush", by=by)])

@@ -108,7 +108,7 @@ def _attempt(message: Message, addressee: Addressee, reply: RemoteReply, now: fl
         "command": reply.command,
         "tls": reply.tls,
         "attempt": addressee.attempts,
-        "delay": now - message.created,
+        "delay": message.waited(now),
     }
 
 
@@ -182,7 +182,7 @@ def _postpone(
 ) -> None:
     warn: float | None = None
     if sender and warn_after and not addressee.warned and wants_delay(addressee):
-        warn = message.created + warn_after
+        warn = message.starts + warn_after
     due = schedule.next_due(now, addressee.attempts, message.expires, warn)
     if due is None:
         addressee.state = "expired"
@@ -227,7 +227,7 @@ def put_off(
         addressee.due = min(due, message.expires)
         settled.changed.append(addressee)
         settled.events.append(_deferred_event(message, addressee, reply, now, "busy"))
-        late = warn_after and now >= message.created + warn_after
+        late = warn_after and now >= message.starts + warn_after
         if late and sender and not addressee.warned and wants_delay(addressee):
             settled.reports.append(Report("delayed", addressee, reply, now, sender))
 
@@ -246,7 +246,7 @@ def expiry(
     :param verdict: what that answer means.
     """
     words = str(last) if last is not None else addressee.last_reply or "none, it had no turn"
-    reply = REPLIES.reply("expired", time=span(now - message.created), last=words)
+    reply = REPLIES.reply("expired", time=span(message.waited(now)), last=words)
     ours = RemoteReply(reply.code, reply.enhanced, reply.text)
     return Report("failed", addressee, ours, now, sender, expired=True, last=last, verdict=verdict)
 

@@ -55,13 +55,15 @@ class Reschedule:
 
     :param due: when, in seconds since 1970.
     :ivar count: how many so far.
+    :ivar place: where to go on; ``None`` at the end.
     :ivar error: why it was given up.
     """
 
-    __slots__ = ("answered", "count", "deferred", "due", "error")
+    __slots__ = ("answered", "count", "deferred", "due", "error", "place")
 
     def __init__(self, due: float) -> None:
         self.due = due
+        self.place: tuple[float, int, int] | None = (due, -1, -1)
         self.deferred: Deferred[int] = Deferred()
         self.count = 0
         self.error: Exception | None = None
@@ -313,13 +315,15 @@ class Writer:
         connection = self._open_connection()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            count = make_due(connection, chore.due, _RESCHEDULED)
+            assert chore.place is not None
+            count, place = make_due(connection, chore.due, _RESCHEDULED, chore.place)
             connection.execute("COMMIT")
         except BaseException:
             _roll_back(connection)
             raise
         chore.count += count
-        if not count:
+        chore.place = place
+        if place is None:
             del self._chores[0]
             self._tell([chore], [])
 

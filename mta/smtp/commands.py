@@ -166,7 +166,7 @@ def _with_evidence(reply: Reply, evidence: dict[str, int]) -> Reply:
 def _parameters(session: ServerSession, command: str, octets: bytes, target: Envelope | Recipient) -> bool:
     try:
         if isinstance(target, Envelope):
-            mail_parameters(octets, target)
+            mail_parameters(octets, target, session.terms.submission, session.terms.seconds())
         else:
             recipient_parameters(octets, target)
     except SyntaxProblem as problem:

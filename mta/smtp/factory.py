@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLContextFactory
 from twisted.internet.protocol import ServerFactory
 
-from mta.config.settings import Limits
+from mta.config.settings import Limits, Submission
 from mta.interfaces import IAuthenticator, IReception
 from mta.smtp.connections import Connections
 from mta.smtp.protocol import Premises, SmtpProtocol
@@ -31,6 +31,7 @@ class SmtpFactory(ServerFactory):
         ``submissions`` the listener wraps TLS around this factory.
     :param limits: bounds for each session.
     :param connections: counts sessions, for all listeners of the process.
+    :param submission: what is offered in the submission roles.
     :param session_id: makes the id of a session.
     """
 
@@ -49,15 +50,22 @@ class SmtpFactory(ServerFactory):
         limits: Limits,
         connections: Connections,
         session_id: Callable[[], str],
+        submission: Submission | None = None,
     ) -> None:
         self._reactor = reactor
         self._role = role
         self._hostname = hostname
         self._premises = Premises(
-            reactor, self._terms(reception, authenticator, tls, limits), session_id, tls, connections
+            reactor,
+            self._terms(reception, authenticator, tls, limits, submission),
+            session_id,
+            tls,
+            connections,
         )
 
-    def _terms(self, reception: Any, authenticator: Any, tls: Any, limits: Limits) -> Terms:
+    def _terms(
+        self, reception: Any, authenticator: Any, tls: Any, limits: Limits, submission: Submission | None
+    ) -> Terms:
         return Terms(
             role=self._role,
             hostname=self._hostname,
@@ -66,6 +74,7 @@ class SmtpFactory(ServerFactory):
             seconds=self._reactor.seconds,
             authenticator=authenticator if self._role in SUBMISSION_ROLES else None,
             starttls=tls is not None and self._role in _STARTTLS_ROLES,
+            submission=submission,
         )
 
     @property
@@ -88,6 +97,7 @@ class SmtpFactory(ServerFactory):
         authenticator: IAuthenticator | None,
         tls: IOpenSSLContextFactory | None,
         limits: Limits,
+        submission: Submission | None = None,
     ) -> None:
         """New terms for sessions that begin from now on; those under way keep theirs.
 
@@ -96,7 +106,7 @@ class SmtpFactory(ServerFactory):
         if self._premises.connections is not None:
             self._premises.connections.limits = limits
         self._premises.tls = tls
-        self._premises.terms = self._terms(reception, authenticator, tls, limits)
+        self._premises.terms = self._terms(reception, authenticator, tls, limits, submission)
 
     async def drain(self, grace: float) -> None:
         """Take no new transactions, let those under way end, then close what is left.

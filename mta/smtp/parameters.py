@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import cast
 
+from mta.config.settings import Submission
 from mta.model.envelope import BodyType, Envelope, Notify, Recipient
 from mta.smtp.grammar import (
     Parameters,
@@ -21,15 +23,27 @@ _NOTIFY_NEVER: frozenset[str] = frozenset({"NEVER"})
 _ADDRESS_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 _EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 
+#: RFC 4865, 5: a number without a zero in front, and a time as RFC 3339 writes it.
+_INTERVAL = re.compile(r"[1-9][0-9]{0,8}\Z")
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})\Z"
+)
+#: Seconds by which a client may be late with what it was offered.
+_GRACE = 60.0
+
 #: RFC 3461, 4.4: octets of ENVID as sent.
 MAX_ENVID = 100
 #: RFC 3461, 4.2: octets of ORCPT with its keyword.
 MAX_ORCPT = 500
 
 
-def mail_parameters(octets: bytes, envelope: Envelope) -> None:
+def mail_parameters(
+    octets: bytes, envelope: Envelope, submission: Submission | None = None, now: float = 0.0
+) -> None:
     """Read the parameters of MAIL into the envelope.
 
+    :param submission: what is offered to those who submit; ``None``: nothing.
+    :param now: seconds since 1970.
     :raise SyntaxProblem: if a value is wrong.
     :raise UnknownParameter: if we did not offer one.
     """
@@ -58,8 +72,40 @@ def mail_parameters(octets: bytes, envelope: Envelope) -> None:
             envelope.envid = decode_xtext(value, "ENVID")
         elif keyword == "AUTH":
             envelope.auth = _identity(value)
+        elif keyword in ("HOLDFOR", "HOLDUNTIL") and submission is not None and submission.future_release:
+            if envelope.release:
+                raise SyntaxProblem("there is HOLDFOR or HOLDUNTIL, and not both")
+            envelope.release = _release(keyword, value or "", now, submission.future_release)
         else:
             raise UnknownParameter(keyword)
+
+
+def _release(keyword: str, value: str, now: float, longest: float) -> float:
+    """RFC 4865, 5: so many seconds from now, or a time; one that has passed is now."""
+    if keyword == "HOLDFOR":
+        if not _INTERVAL.match(value):
+            raise SyntaxProblem("HOLDFOR is a number of seconds")
+        release = now + int(value)
+    else:
+        moment = value.upper()
+        if not _MOMENT.match(moment):
+            raise SyntaxProblem("HOLDUNTIL is a time such as 2027-01-31T08:00:00Z")
+        try:
+            release = datetime.fromisoformat(moment).timestamp()
+        except (ValueError, OverflowError):
+            raise SyntaxProblem("HOLDUNTIL is a time that does not exist") from None
+    # What was offered a minute ago is kept.
+    if release > now + longest + _GRACE:
+        raise SyntaxProblem(f"{keyword} is too far ahead; until {utc(now + longest)} at the latest")
+    return max(release, 1.0)
+
+
+def utc(moment: float) -> str:
+    """A time as RFC 3339 writes it, in UTC.
+
+    :param moment: seconds since 1970.
+    """
+    return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
 
 
 def _identity(value: str | None) -> str:

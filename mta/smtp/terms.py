@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mta.config.settings import Limits
+from mta.config.settings import Limits, Submission
 from mta.interfaces import IAuthenticator, IReception
 from mta.model.catalogue import REPLIES
 from mta.model.reply import Reply
+from mta.smtp.parameters import utc
 from mta.smtp.replies import encode
 
 #: Roles in which mail is taken only from people, inside TLS (RFC 6409; RFC 8314).
@@ -15,6 +16,8 @@ SUBMISSION_ROLES = frozenset({"submission", "submissions"})
 
 _FOREVER = 10 * 365 * 86400.0
 _BOUNDLESS = 1 << 62
+#: Replies to EHLO that are kept; what may be scheduled is another time every minute.
+_REMEMBERED = 100
 
 
 class Terms:
@@ -29,6 +32,7 @@ class Terms:
     :param starttls: whether STARTTLS can be offered.
     :param auth_required: whether MAIL needs AUTH; by default in the submission roles.
     :param tls_required: whether MAIL needs TLS; by default in the submission roles.
+    :param submission: what is offered in the submission roles.
     """
 
     __slots__ = (
@@ -48,6 +52,7 @@ class Terms:
         "seconds",
         "session_time",
         "starttls",
+        "submission",
         "tls_required",
     )
 
@@ -63,8 +68,10 @@ class Terms:
         starttls: bool = False,
         auth_required: bool | None = None,
         tls_required: bool | None = None,
+        submission: Submission | None = None,
     ) -> None:
-        submission = role in SUBMISSION_ROLES
+        submits = role in SUBMISSION_ROLES
+        self.submission = submission if submits else None
         self.role = role
         self.lmtp = role == "lmtp"
         self.hostname = hostname
@@ -79,13 +86,13 @@ class Terms:
         self.seconds = seconds
         self.authenticator = authenticator
         self.starttls = starttls
-        self.auth_required = submission if auth_required is None else auth_required
-        self.tls_required = submission if tls_required is None else tls_required
+        self.auth_required = submits if auth_required is None else auth_required
+        self.tls_required = submits if tls_required is None else tls_required
         greeting = REPLIES.reply("greeting", hostname=hostname)
         if self.lmtp:
             greeting = Reply(220, (f"{hostname} LMTP",), name="greeting")
         self.greeting = encode(greeting)
-        self._ehlo: dict[tuple[bool, tuple[str, ...]], bytes] = {}
+        self._ehlo: dict[tuple[str | bool, ...], bytes] = {}
 
     def ehlo(self, starttls: bool, mechanisms: tuple[str, ...]) -> bytes:
         """The reply to EHLO or LHLO.
@@ -93,7 +100,8 @@ class Terms:
         :param starttls: whether to offer STARTTLS.
         :param mechanisms: SASL mechanisms to offer.
         """
-        key = (starttls, mechanisms)
+        future = self._future_release()
+        key: tuple[str | bool, ...] = (starttls, future, *mechanisms)
         found = self._ehlo.get(key)
         if found is None:
             limits = self.limits
@@ -109,10 +117,22 @@ class Terms:
                 "DSN",
                 f"LIMITS MAILMAX={limits.messages} RCPTMAX={limits.recipients}",
             ]
+            if future:
+                lines.append(future)
             if starttls:
                 lines.append("STARTTLS")
             if mechanisms:
                 lines.append("AUTH " + " ".join(mechanisms))
             lines.append("HELP")
+            if len(self._ehlo) > _REMEMBERED:
+                self._ehlo.clear()
             found = self._ehlo[key] = encode(Reply(250, tuple(lines)))
         return found
+
+    def _future_release(self) -> str:
+        """How far ahead a message may be scheduled: as seconds and as a time (RFC 4865, 4)."""
+        longest = self.submission.future_release if self.submission is not None else 0.0
+        if not longest:
+            return ""
+        minute = self.seconds() // 60 * 60
+        return f"FUTURERELEASE {int(longest)} {utc(minute + longest)}"

@@ -21,6 +21,7 @@ class SmtpServer:
         self.messages: list[bytes] = []
         self.refuse_mail = ""
         self.refuse_data = ""
+        self.extensions = EXTENSIONS
         self.greeting = "220 mx.example.org ESMTP"
         self.port = 0
         if path is not None:
@@ -67,7 +68,7 @@ class SmtpServer:
             if not line.endswith("\r\n"):
                 say("500 5.5.2 bare LF")
             elif verb.startswith("EHLO"):
-                say("250-mx.example.org", *(f"250-{name}" for name in EXTENSIONS), "250 HELP")
+                say("250-mx.example.org", *(f"250-{name}" for name in self.extensions), "250 HELP")
             elif verb.startswith("MAIL") and self.refuse_mail:
                 say(self.refuse_mail)
             elif verb.startswith("RCPT TO:<NO"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from datetime import datetime
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,24 @@ class SendTests(SynchronousTestCase):
         value = self.send("--to", "b@y.org", "--body-file", "-", "--json", stdin="From a pipe").json
         self.assertEqual("0abcdefghjkmn", value["id"])
         self.assertIn(b"From a pipe", self.server.messages[0])
+
+    def test_at(self) -> None:
+        """The server is asked to keep it until then."""
+        self.server.extensions = ("FUTURERELEASE 864000 2030-01-01T00:00:00Z",)
+        begun = time.time()
+        self.send("--to", "b@y.org", "--at", "2h")
+        self.send("--to", "b@y.org", "--at", "2099-01-31T09:00:00+01:00")
+        first, second = (line for line in self.server.commands if line.upper().startswith("MAIL"))
+        self.assertTrue(second.endswith(" HOLDUNTIL=2099-01-31T08:00:00Z"), second)
+        asked = datetime.fromisoformat(first.partition("HOLDUNTIL=")[2]).timestamp()
+        self.assertLess(abs(begun + 7200 - asked), 60)
+
+    def test_at_refused(self) -> None:
+        """A time that has passed, a server that sends at once."""
+        self.assertIn("has passed", self.send("--to", "b@y.org", "--at", "2020-01-01", status=64).err)
+        result = self.send("--to", "b@y.org", "--at", "2h", status=os.EX_UNAVAILABLE)
+        self.assertIn("FUTURERELEASE", result.err)
+        self.assertEqual([], self.server.messages)
 
     def test_refused(self) -> None:
         """The reply, what it means, and that nothing was sent."""

@@ -184,10 +184,10 @@ class ReceptionTests(SynchronousTestCase):
         return answer
 
     def send(
-        self, reception: Reception, *recipients: str, role: str = "mx", data: bytes = MAIL
+        self, reception: Reception, *recipients: str, role: str = "mx", data: bytes = MAIL, **terms: Any
     ) -> list[Reply]:
         client = Client("s1", role, "192.0.2.1", helo="client.test", protocol="ESMTP")
-        envelope = Envelope("a@b.test")
+        envelope = Envelope("a@b.test", **terms)
         replies = []
         for address in recipients:
             recipient = Recipient(address)
@@ -217,6 +217,18 @@ class ReceptionTests(SynchronousTestCase):
         assert isinstance(event, Received)
         self.assertEqual(event.message_id, "<m1@b.test>")
         self.assertEqual(self.seen, [message])
+
+    def test_scheduled(self) -> None:
+        """Due and expiry count from the time for which it is scheduled."""
+        now = self.clock.seconds()
+        self.send(self.reception(expire=100.0), "ann@local.test", release=now + 864000)
+        self.send(self.reception(expire=100.0), "ann@local.test", release=now - 5)
+        (later, (told,)), (soon, _) = self.spool.admitted
+        self.assertEqual((now, now + 864100), (later.created, later.expires))
+        self.assertEqual([now + 864000], [one.due for one in later.addressees])
+        self.assertEqual({"release": now + 864000}, later.attributes)
+        self.assertEqual(now + 864000, told.scheduled)
+        self.assertEqual(({}, now + 100), (soon.attributes, soon.expires))
 
     def test_alias_becomes_several_addressees_without_naming_anyone(self) -> None:
         self.send(self.reception(), "all@local.test", "ann@local.test")

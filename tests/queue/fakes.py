@@ -117,6 +117,8 @@ class MemorySpool:
         count = 0
         for message in self.messages.values():
             for addressee in message.addressees:
+                if message.starts > due and not addressee.attempts:
+                    continue
                 if addressee.state == "queued" and addressee.due > due:
                     addressee.due = due
                     count += 1

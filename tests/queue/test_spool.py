@@ -435,6 +435,23 @@ class ClaimTests(SpoolCase):
         self.assertEqual(2, len(await spool.claim(NOW, 10, 10**7, set())))
         self.assertEqual(NOW - 100, await spool.next_due())
 
+    async def test_reschedule_keeps_to_times(self) -> None:
+        """What is scheduled is not due before its time, unless it was tried already."""
+        spool = await self.open()
+        later = {"release": NOW + 500}
+        for number in range(2500):
+            one = message(spool.new_id(), due=NOW + 500 + number % 2 * 100)
+            one.attributes = dict(later)
+            await spool.admit(one, ())
+        retried = message(spool.new_id(), due=NOW + 600)
+        retried.attributes = dict(later)
+        retried.addressees[0].attempts = 1
+        await spool.admit(retried, ())
+        await spool.admit(message(spool.new_id(), due=NOW + 900), ())
+        self.assertEqual(2, await spool.reschedule(NOW))
+        self.assertEqual(NOW, await spool.next_due())
+        self.assertEqual(1250, await spool.reschedule(NOW + 500.5))
+
 
 class StartTests(SpoolCase):
     """Opening and owning."""

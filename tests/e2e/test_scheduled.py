@@ -1,0 +1,63 @@
+"""A message of ten days ahead: the server is stopped, killed and started, and sends it then."""
+
+from __future__ import annotations
+
+import time
+
+from tests.e2e.scenario import Scenario
+from tests.e2e.server import Server
+
+DAYS = 10
+
+#: A clock that is fast by so many seconds, for a server that reads this module first.
+CLOCK = """
+import time
+_real = time.time
+time.time = lambda: _real() + {seconds}
+"""
+
+
+class ScheduledScenario(Scenario):
+    def send(self, server: Server, subject: str, at: str) -> str:
+        """Submit a message; its queue id."""
+        said = server.mta(
+            *("send", "--smtp", f"127.0.0.1:{server.ports['submission']}", "--user", "anna@example.org"),
+            *("--to", "ben@example.org", "--subject", subject, "--body", "Hi", "--at", at),
+        )
+        return said.rpartition("mta trace ")[2].strip()
+
+    def test_ten_days(self) -> None:
+        server = Server(self.place / "server", env={"MTA_PASSWORD": "anna-secret"})
+        self.part(server).start()
+        later = self.send(server, "in ten days", f"{DAYS}d")
+        self.send(server, "in a moment", "4s")
+        early = self.send(server, "early", f"{DAYS}d")
+        self.assertIn("scheduled for", server.mta("trace", later))
+        self.assertTrue(server.stop())
+        server.start()
+        (mail,) = server.wait_mail("ben@example.org", 1)
+        self.assertIn(b"Subject: in a moment", mail)
+        server.kill()
+        server.start()
+        # What waits for a retry is tried, and what is scheduled waits.
+        server.mta("queue", "flush")
+        server.mta("queue", "retry", "--all")
+        time.sleep(2)
+        self.assertEqual(1, len(server.mails("ben@example.org")))
+        listed = server.mta("queue", "list", "--scheduled")
+        self.assertIn(later, listed)
+        self.assertIn("scheduled", listed)
+        # A person may send it before its time.
+        server.mta("queue", "retry", early)
+        server.wait_mail("ben@example.org", 2)
+        self.assertTrue(server.stop())
+        # And ten days later.
+        self.assertIn(later, server.mta("queue", "list"))
+        clock = self.place / "clock"
+        clock.mkdir()
+        (clock / "sitecustomize.py").write_text(CLOCK.format(seconds=DAYS * 86400))
+        server._env["PYTHONPATH"] = str(clock)
+        server.start()
+        mails = server.wait_mail("ben@example.org", 3)
+        self.assertTrue(any(b"Subject: in ten days" in mail for mail in mails))
+        server.wait_trace(later, "delivered")
