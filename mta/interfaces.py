@@ -529,6 +529,16 @@ class IQueue(Interface):
     def bounce(ids: Sequence[str], by: str, reason: str) -> Awaitable[int]:
         """Fail for good; the sender is told."""
 
+    def suspend(pattern: str, by: str, reason: str = "", until: float = 0.0) -> Awaitable[int]:
+        """Let nothing go to destinations, in all workers, until this time or :meth:`resume`.
+
+        :param pattern: a next hop, or ``transport:next_hop``; ``*`` stands for anything.
+        :raise TemporarilyUnavailable: if it cannot be kept.
+        """
+
+    def resume(pattern: str, by: str, reason: str = "") -> Awaitable[int]:
+        """End the suspension with this pattern; answers how many there were."""
+
     def flush(by: str) -> Awaitable[int]:
         """Everything that waits for a retry is due at once."""
 

@@ -43,6 +43,7 @@ from mta.plugins import Kinds
 from mta.queue.manager import Manager
 from mta.queue.reader import QueueReader
 from mta.queue.spool import Spool
+from mta.queue.suspensions import Suspensions
 from mta.smtp.connections import Connections
 from mta.smtp.factory import SmtpFactory
 from mta.supervisor import Leash, Supervisor
@@ -242,6 +243,7 @@ class Server:
             hostname=settings.hostname,
             route=lambda address: self.parts.departures.notifications(self.parts.router.route)(address),
             shaping=environment.shaping,
+            suspensions=Suspensions(loaded.state / "suspensions.json", reactor.seconds),
             classifier=environment.classifier,
             run_in_thread=environment.run_in_thread,
         )

@@ -73,6 +73,23 @@ class Bounce(Act):
     reason: str = Field(min_length=1, max_length=1000)
 
 
+class Suspend(Body):
+    """Let nothing go to destinations until resumed, or until a time in seconds since 1970."""
+
+    pattern: str = Field(max_length=1000, pattern=r"^[^\x00-\x20\x7f]+$")
+    by: str = Field("", max_length=200)
+    reason: str = Field("", max_length=1000)
+    until: float = Field(0.0, ge=0.0)
+
+
+class Resume(Body):
+    """End a suspension."""
+
+    pattern: str = Field(min_length=1, max_length=1000)
+    by: str = Field("", max_length=200)
+    reason: str = Field("", max_length=1000)
+
+
 class Flush(Body):
     """Try everything now."""
 

@@ -34,8 +34,10 @@ from mta.api.bodies import (
     Page,
     Rehearsal,
     Removal,
+    Resume,
     Search,
     Summary,
+    Suspend,
     read_body,
     read_query,
 )
@@ -262,6 +264,27 @@ class ControlApi:
             body = _body(Removal, request)
             who = _who(request, body.by)
             return {"count": await self._queue.remove(body.ids, who, body.reason, body.notify)}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/queue/suspend", methods=["POST"])
+    def suspend(self, request: IRequest) -> Any:
+        """Let nothing go to destinations."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Suspend, request)
+            who = _who(request, body.by)
+            return {"count": await self._queue.suspend(body.pattern, who, body.reason, body.until)}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/queue/resume", methods=["POST"])
+    def resume(self, request: IRequest) -> Any:
+        """End a suspension."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Resume, request)
+            return {"count": await self._queue.resume(body.pattern, _who(request, body.by), body.reason)}
 
         return self._answer(request, act())
 

@@ -58,6 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             act.add_argument("--transport", default="", metavar="NAME", help="by which; by the same without")
         if name == "remove":
             act.add_argument("--notify", action="store_true", help="tell the senders")
+    for name, help in (
+        ("suspend", "let nothing go to a destination"),
+        ("resume", "end a suspension"),
+    ):
+        act = actions.add_parser(name, help=help)
+        act.add_argument("pattern", metavar="HOP", help="a next hop, or TRANSPORT:HOP; * for anything")
+        act.add_argument("--reason", default="", metavar="TEXT", help="for the journal, and the next person")
+        if name == "suspend":
+            act.add_argument(
+                "--for", dest="span", default="", metavar="TIME", help="2h, 3d; else till resumed"
+            )
     actions.add_parser("flush", help="try everything now")
     for act in actions.choices.values():
         # Global options may stand at the end, too.
@@ -77,6 +88,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         return _show(arguments, context)
     if action == "flush":
         return _flush(context)
+    if action in ("suspend", "resume"):
+        return _suspend(arguments, context)
     return _act(arguments, context)
 
 
@@ -259,6 +272,30 @@ def _flush(context: Context) -> int:
     else:
         context.out.line(f"{plural(count, 'recipient')} due now")
     return os.EX_OK
+
+
+def _suspend(arguments: argparse.Namespace, context: Context) -> int:
+    from mta.cli.control import ask_one, user
+    from mta.config.settings import parse_duration
+
+    body: dict[str, Any] = {"pattern": arguments.pattern, "by": user(), "reason": arguments.reason}
+    if getattr(arguments, "span", ""):
+        try:
+            body["until"] = time.time() + float(parse_duration(arguments.span))
+        except ValueError as error:
+            raise CommandError(f"--for: {error}", os.EX_USAGE) from None
+    # What one worker writes, all go by.
+    answer = ask_one(context.state, "POST", f"/v1/queue/{arguments.action}", body)
+    if context.out.as_json:
+        context.out.json(answer)
+    elif arguments.action == "suspend":
+        context.out.line(f"{arguments.pattern} is suspended")
+    elif answer["count"]:
+        context.out.line(f"`mta queue retry --destination '{arguments.pattern}'` tries at once what waits")
+    if answer["count"]:
+        return os.EX_OK
+    context.out.error("nothing is suspended under this name; see `mta status`")
+    return os.EX_NOINPUT
 
 
 def _act(arguments: argparse.Namespace, context: Context) -> int:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from mta.cli.context import Context
-from mta.journal.text import duration
+from mta.journal.text import duration, local_time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,23 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     headings = ["", *(f"worker {number}" for number in range(len(columns)))]
     rows = [(name, *(_cell(column.get(name, "")) for column in columns)) for name in names]
     context.out.table(headings, rows, right=headings[1:])
+    suspensions = answers[0].get("queue", {}).get("suspensions", [])
+    if suspensions:
+        now = time.time()
+        context.out.line()
+        context.out.table(
+            ("suspended", "by", "since", "ends", "reason"),
+            [
+                (
+                    one["pattern"],
+                    one["by"],
+                    local_time(one["since"]),
+                    f"in {duration(max(0.0, one['until'] - now))}" if one["until"] else "",
+                    one["reason"],
+                )
+                for one in suspensions
+            ],
+        )
     sites = [_site(site, time.time()) for answer in answers for site in _destinations(answer)]
     if sites:
         context.out.line()

@@ -250,6 +250,14 @@ DELIVERY: tuple[Entry, ...] = (
         "See what the site said, with `mta explain`; `mta queue flush` tries at once.",
     ),
     Entry(
+        "suspended",
+        451,
+        "4.3.2",
+        "Not tried, since the operator has suspended this destination: {reason}",
+        "A person let nothing go there with `mta queue suspend`.",
+        "`mta status` shows who and why; `mta queue resume` ends it.",
+    ),
+    Entry(
         "destination-slow",
         451,
         "4.4.5",

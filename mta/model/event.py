@@ -317,9 +317,9 @@ class Complained(_Feedback):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operated(Event):
-    """A person changed the queue: hold, release, retry, move, bounce, remove, flush.
+    """A person changed the queue: hold, release, retry, move, bounce, remove, flush, suspend, resume.
 
-    ``target`` is the transport and the next hop of a move.
+    ``target`` is the transport and the next hop of a move, or what is suspended.
     """
 
     kind: ClassVar[str] = "operated"

@@ -16,6 +16,7 @@ from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
 from mta.model.reply import Reply
 from mta.queue.destination import Destination, is_unreachable
 from mta.queue.destinations import Destinations
+from mta.queue.suspensions import Suspensions
 from mta.queue.window import Job
 
 #: Deliveries begun in one turn of the reactor, so that it gets around to the network.
@@ -39,6 +40,7 @@ class Attempts:
     :ivar parallel: deliveries under way at once, over all destinations; to be set.
     :ivar first_pause: seconds for which a destination that is down rests at first; likewise.
     :ivar running: jobs under way.
+    :ivar suspensions: where a person lets nothing go; to be set.
     :ivar is_stopped: whether nothing is begun any more.
     """
 
@@ -56,6 +58,7 @@ class Attempts:
         "is_stopped",
         "parallel",
         "running",
+        "suspensions",
     )
 
     def __init__(
@@ -79,6 +82,7 @@ class Attempts:
         self.parallel = 1
         self.first_pause = 60.0
         self.running: set[Job] = set()
+        self.suspensions = Suspensions(None, reactor.seconds)
         self.is_stopped = False
 
     def stop(self) -> None:
@@ -204,6 +208,11 @@ class Attempts:
         transport = destination.transport
         if transport is None:
             reply = REPLIES.reply("transport-missing", transport=destination.name)
+            self._finish(job, _postponed(job, reply))
+            return
+        suspension = self.suspensions.find(destination.name, job.addressees[0].next_hop)
+        if suspension is not None:
+            reply = REPLIES.reply("suspended", reason=suspension.reason or "no reason was given")
             self._finish(job, _postponed(job, reply))
             return
         if destination.resume > now:

@@ -21,9 +21,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mta.config.settings import Queue
-from mta.interfaces import Answer, IQueue, IShaping, ISpool, Route
+from mta.interfaces import Answer, IQueue, IShaping, ISpool, Route, TemporarilyUnavailable
 from mta.model.bounce import Classifier
 from mta.model.bounce_data import default_classifier
+from mta.model.event import Operated
 from mta.model.message import Addressee, Message
 from mta.queue.attempts import Attempts
 from mta.queue.destination import Destination
@@ -34,6 +35,7 @@ from mta.queue.rerouting import REROUTE, Rerouting
 from mta.queue.retry import Schedule
 from mta.queue.rounds import Rounds
 from mta.queue.settlement import Settlement, put_off
+from mta.queue.suspensions import Suspension, Suspensions
 from mta.queue.window import RECIPIENTS, Entry, Job, Window, cost_of, ways
 
 T = TypeVar("T")
@@ -58,6 +60,7 @@ class Manager:
     :param hostname: our name, for notifications.
     :param route: finds routes for notifications, as a router does.
     :param shaping: what destinations are given at the most; ``None``: what transports allow.
+    :param suspensions: where a person lets nothing go; ``None``: known to this process only.
     :param log: where trouble is told.
     :param run_in_thread: ``(callable, *args) -> Deferred``, for reading content from
         files; the reactor's own pool by default.
@@ -75,6 +78,7 @@ class Manager:
         hostname: str,
         route: Callable[[str], Answer[Sequence[Route] | None]],
         shaping: IShaping | None = None,
+        suspensions: Suspensions | None = None,
         log: Logger | None = None,
         run_in_thread: Callable[..., Awaitable[Any]] | None = None,
         classifier: Classifier | None = None,
@@ -107,6 +111,8 @@ class Manager:
         self._attempts = Attempts(reactor, self._destinations, log=self._log, ended=self._rounds.ended)
         self._destinations.resolved = self._resolved
         self._rounds.own_retry = self._destinations.retry
+        self._suspensions = suspensions or Suspensions(None, reactor.seconds)
+        self._attempts.suspensions = self._suspensions
         self._operations = Operations(self, reactor, spool, self._notifier)
         self._started = False
         #: Messages with ids up to this one may have been attempted without our knowing.
@@ -496,6 +502,27 @@ class Manager:
         """Take out of the queue; with ``notify`` the sender is told."""
         return await self._operations.remove(ids, by, reason, notify)
 
+    async def suspend(self, pattern: str, by: str, reason: str = "", until: float = 0.0) -> int:
+        """Let nothing go to destinations, in all workers, until this time or :meth:`resume`."""
+        now, pattern = self._reactor.seconds(), pattern.lower()
+        try:
+            self._suspensions.suspend(Suspension(pattern, by, reason, now, until))
+        except OSError as error:
+            raise TemporarilyUnavailable(f"the suspension cannot be kept: {error}") from error
+        self._spool.note([Operated(at=now, action="suspend", by=by, reason=reason, target=pattern)])
+        return 1
+
+    async def resume(self, pattern: str, by: str, reason: str = "") -> int:
+        """End a suspension; answers how many there were."""
+        now, pattern = self._reactor.seconds(), pattern.lower()
+        try:
+            count = self._suspensions.resume(pattern)
+        except OSError as error:
+            raise TemporarilyUnavailable(f"the suspension cannot be ended: {error}") from error
+        if count:
+            self._spool.note([Operated(at=now, action="resume", by=by, reason=reason, target=pattern)])
+        return count
+
     def status(self) -> dict[str, Any]:
         """Numbers about the window in memory, JSON values."""
         now = self._reactor.seconds()
@@ -512,6 +539,7 @@ class Manager:
             },
             "in_flight": len(self._attempts.running),
             "in_flight_limit": self._attempts.parallel,
+            "suspensions": self._suspensions.status(),
             "recording": self._rounds.records,
             "next_claim": timer.getTime() if timer is not None and timer.active() else None,
             "destinations": [one.status() for one in busy[:_NAMED]],

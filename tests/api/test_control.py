@@ -57,6 +57,14 @@ class RememberingQueue:
             raise ValueError("there is no transport 'pigeon'")
         return self._ask("move", ids, by, transport, next_hop, reason)
 
+    def suspend(self, pattern: str, by: str, reason: str = "", until: float = 0.0) -> Deferred[int]:
+        self.asked.append(("suspend", pattern, by, reason, until))
+        return succeed(1)
+
+    def resume(self, pattern: str, by: str, reason: str = "") -> Deferred[int]:
+        self.asked.append(("resume", pattern, by, reason))
+        return succeed(int(pattern != "nothing"))
+
     def bounce(self, ids: Sequence[str], by: str, reason: str) -> Deferred[int]:
         return self._ask("bounce", ids, by, reason)
 

@@ -70,6 +70,17 @@ class ActingTests(ServedCase):
         await self.mta("queue", "remove", "--all", "--yes", tty=True)
         self.assertEqual(2, len(self.server.queue.asked))
 
+    async def test_suspend(self) -> None:
+        await self.mta("queue", "suspend", "*.example.net", "--for", "2h", "--reason", "they asked")
+        out = (await self.mta("queue", "resume", "*.example.net")).out
+        self.assertIn("retry --destination '*.example.net'", out)
+        (first, second) = self.server.queue.asked
+        self.assertEqual(("suspend", "*.example.net", self.user, "they asked"), first[:4])
+        self.assertGreater(first[4], NOON)
+        self.assertEqual(("resume", "*.example.net", self.user, ""), second)
+        await self.mta("queue", "resume", "nothing", status=os.EX_NOINPUT)
+        await self.mta("queue", "suspend", "x", "--for", "ever", status=os.EX_USAGE)
+
     async def test_no_such_way(self) -> None:
         words = ("queue", "move", ids(1)[0], "--next-hop", "x", "--transport", "pigeon")
         self.assertIn("no transport 'pigeon'", (await self.mta(*words, status=os.EX_USAGE)).err)

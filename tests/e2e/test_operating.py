@@ -75,3 +75,23 @@ class OperatingScenario(Scenario):
         self.server.mta("queue", "release", held, "--reason", "it was not")
         self.busy.wait(2)
         self.server.wait_trace(held, "release by", "it was not", "delivered")
+
+    def test_suspended(self) -> None:
+        """Over a restart, until it is resumed; who and why is in the status."""
+        who = getpass.getuser()
+        del self.busy.at["RCPT"]
+        hop = f"127.0.0.1:{self.busy.port}"
+        self.server.mta("queue", "suspend", f"relay:{hop}", "--reason", "they asked")
+        self.assertTrue(self.server.stop())
+        self.server.start()
+        text = b"From: Anna <anna@example.org>\r\nSubject: x\r\n\r\nHello.\r\n"
+        with Speaker(self.server.ports["mx"]) as speaker:
+            speaker.send(SENDER, ["s@far.test"], text)
+        self.server.wait_trace("s@far.test", "has suspended this destination: they asked")
+        self.assertRegex(self.server.mta("status"), rf"relay:{hop} +{who} .* they asked")
+        self.server.mta("queue", "retry", "--destination", hop)
+        self.assertEqual(0, self.busy.connections)
+        self.server.mta("queue", "resume", f"relay:{hop}")
+        self.server.mta("queue", "retry", "--destination", hop)
+        self.busy.wait(1)
+        self.assertNotIn("they asked", self.server.mta("status"))
