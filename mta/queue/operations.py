@@ -129,7 +129,8 @@ class Operations:
                     addressee.transport = transport
                 addressee.next_hop = next_hop
                 if addressee.state == "queued":
-                    addressee.due = self._reactor.seconds()
+                    # What is scheduled goes the other way when its time has come.
+                    addressee.due = max(self._reactor.seconds(), message.starts)
             self._manager.probe(changed)
             target = f"{transport} {next_hop}".strip()
             return self._result(message, changed, "move", by, reason, target)

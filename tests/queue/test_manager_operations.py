@@ -136,6 +136,20 @@ class OperationTests(SynchronousTestCase):
         failed = Deferred.fromCoroutine(self.manager.move([identifier], "op", "pigeon", "x"))
         self.failureResultOf(failed, ValueError)
 
+    def test_move_keeps_to_the_time(self) -> None:
+        """What is scheduled waits for its time, to go the other way."""
+        release = NOW + 864000.0
+        message = self.bench.message(
+            "x@far.test", due=release, expires=release + 3600.0, attributes={"release": release}
+        )
+        self.bench.spool.put(message)
+        self.assertEqual(1, self.now(self.manager.move([message.id], "op", "", "backup.test")))
+        self.bench.run(86400, 600)
+        self.assertEqual([], self.bench.relay.deliveries)
+        self.bench.run(800000, 600)
+        (delivery,) = self.bench.relay.deliveries
+        self.assertEqual("backup.test", delivery.addressees[0].next_hop)
+
     def test_move_leaves_held_ones_held(self) -> None:
         identifier = self.put_off()
         self.now(self.manager.hold([identifier], "op"))
