@@ -20,6 +20,7 @@ from mta.route.exchangers import Exchangers
 from mta.route.own_addresses import OwnAddresses
 from mta.route.resolver import Resolver
 from mta.route.shaping import Shaping
+from mta.route.tls_demands import TlsDemands
 
 #: Roles of listeners that speak SMTP or LMTP.
 ROLES = ("mx", "submission", "submissions", "lmtp")
@@ -63,6 +64,7 @@ class Environment:
         self.shaping = Shaping(shapes_of(settings), settings.workers)
         self.journal = History(loaded.state / "spool", self.run_in_thread)
         self.classifier = classifier(one.rule() for one in settings.bounce)
+        self.demands = TlsDemands(settings.tls_policy)
         self.context = PluginContext(
             reactor=reactor,
             state=str(loaded.state),
@@ -74,6 +76,7 @@ class Environment:
             shaping=self.shaping,
             journal=self.journal,
             classify=lambda reply, next_hop: self.classifier.classify(reply, next_hop),
+            tls_demand=self.demands.demand,
         )
 
 

@@ -30,6 +30,7 @@ from mta.model.people import Alias as Alias
 from mta.model.people import HostedDomain as HostedDomain
 from mta.model.people import Mailbox as Mailbox
 from mta.model.reply import Reply
+from mta.model.tls_demand import TlsDemand
 from mta.model.verdict import Stage, Verdict
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class PluginContext:
     :ivar shaping: what destinations are given at the most (:class:`IShaping`).
     :ivar journal: knows what happened (:class:`IJournal`).
     :ivar classify: ``(RemoteReply, next_hop) -> Classification``: what another server's reply means.
+    :ivar tls_demand: ``(next_hop) -> TlsDemand``, or ``None``: which TLS is demanded of it.
     """
 
     reactor: Any
@@ -93,6 +95,7 @@ class PluginContext:
     shaping: Any = None
     journal: Any = None
     classify: Callable[[RemoteReply, str], Classification] = classify
+    tls_demand: Callable[[str], TlsDemand | None] = lambda next_hop: None
 
 
 class IKind(Interface):

@@ -380,6 +380,7 @@ class Server:
             return_path=parts.return_path,
         )
         self._environment.shaping.use(shapes_of(new))
+        self._environment.demands.use(new.tls_policy)
         self._environment.exchangers.call_us(new.backup_mx.names)
         self._environment.classifier = classifier(one.rule() for one in new.bounce)
         self.manager.replace(new.queue, parts.transports, self._environment.classifier)

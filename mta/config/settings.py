@@ -332,6 +332,28 @@ class Bounce(Table):
         return Rule(**self.model_dump())
 
 
+class TlsPolicy(Table):
+    """Which TLS is demanded of some destinations; see :mod:`mta.route.tls_demands`.
+
+    ``*`` in a pattern stands for anything.
+    """
+
+    domain: list[str] = Field(min_length=1)
+    demand: Literal["may", "encrypt", "verify"]
+    mx: list[str] = []
+
+    @field_validator("domain", "mx", mode="after")
+    @classmethod
+    def _lower(cls, value: list[str]) -> list[str]:
+        return [item.lower().rstrip(".") for item in value]
+
+    @model_validator(mode="after")
+    def _names_are_checked(self) -> TlsPolicy:
+        if self.mx and self.demand != "verify":
+            raise ValueError('"mx" needs demand = "verify": without a certificate anybody has any name')
+        return self
+
+
 class Dns(Table):
     """Which servers to ask; empty: those of /etc/resolv.conf.  ``stale`` as in RFC 8767."""
 
@@ -418,6 +440,7 @@ class Settings(Table):
     relay: Relay = Relay()  # type: ignore[call-arg]
     shape: list[Shape] = []
     bounce: list[Bounce] = []
+    tls_policy: list[TlsPolicy] = []
     dns: Dns = Dns()
     feedback: Feedback = Feedback()
     queue: Queue = Queue()  # type: ignore[call-arg]

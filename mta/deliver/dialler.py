@@ -4,7 +4,9 @@ A host that does not answer, or turns us away in its greeting or at EHLO, is
 followed by the next.  An address that could not be reached a moment ago is
 tried after the others, and IPv6 after IPv4 where this machine has none that
 works (:mod:`~mta.deliver.families`).  With ``relay.tls = "opportunistic"`` a host whose
-handshake fails gets a second connection in clear text.
+handshake fails gets a second connection in clear text.  A demand for the next hop
+(:class:`~mta.model.tls_demand.TlsDemand`) takes the place of ``relay.tls``; a host that does
+not meet it is followed by the next, and if none does, nobody gets the message.
 
 If nobody takes us, the most telling answer counts: what a server said before
 what we found out ourselves.  It is permanent only if every host that there is
@@ -31,6 +33,7 @@ from mta.deliver.families import Families
 from mta.deliver.relay_tls import RelayTls
 from mta.interfaces import Answer, Exchanger, IExchangers, RouteError, TemporarilyUnavailable
 from mta.model.outcome import RemoteReply
+from mta.model.tls_demand import TlsDemand, TlsLevel
 from mta.smtp.client_auth import Credentials
 from mta.smtp.client_event import Trouble
 from mta.smtp.client_opening import TlsPolicy
@@ -46,6 +49,7 @@ HOSTS_TIME = 30.0
 SHUN_TIME = 60.0
 _REMEMBERED = 2000
 
+_POLICIES: dict[TlsLevel, TlsPolicy] = {"may": "opportunistic", "encrypt": "require", "verify": "verify"}
 _TELLING = ("reply", "auth", "tls", "handshake", "protocol", "lost", "connect")
 
 
@@ -104,7 +108,11 @@ class Dialler:
         self._families = Families()
 
     async def dial(
-        self, next_hop: str, credentials: Credentials | None = None, configured: bool = False
+        self,
+        next_hop: str,
+        credentials: Credentials | None = None,
+        configured: bool = False,
+        demand: TlsDemand | None = None,
     ) -> ClientProtocol:
         """Open a connection that takes mail.
 
@@ -113,6 +121,7 @@ class Dialler:
         :param configured: whether our configuration names it, as it does whatever has a
             port; that there is no such host, or that it turns everybody away, is then
             trouble of ours, and no reason to return a message.
+        :param demand: the TLS that is demanded of it.
         :raise Unreachable: if none can be had.
         """
         configured = configured or _names_port(next_hop)
@@ -127,8 +136,12 @@ class Dialler:
         for name, address, port in ways:
             if name in turned_away:
                 continue
+            if demand is not None and not demand.admits(name):
+                turned_away.add(name)
+                troubles.append(_not_admitted(_label(name, address, port), demand))
+                continue
             try:
-                return await self._reach(name, address, port, credentials)
+                return await self._reach(name, address, port, credentials, demand)
             except Unready as unready:
                 troubles.append(unready.trouble)
                 if unready.trouble.kind in ("reply", "auth", "tls"):
@@ -220,28 +233,55 @@ class Dialler:
     # --- one address ----------------------------------------------------------------
 
     async def _reach(
-        self, name: str, address: str, port: int, credentials: Credentials | None
+        self,
+        name: str,
+        address: str,
+        port: int,
+        credentials: Credentials | None,
+        demand: TlsDemand | None,
     ) -> ClientProtocol:
-        policy = self.settings.tls
+        policy = self._policy(demand)
+        demanded = demand.words if demand is not None else ""
         try:
-            return await self._open(name, address, port, policy, credentials)
+            return await self._open(name, address, port, policy, credentials, demanded)
         except Unready as unready:
             if policy != "opportunistic" or unready.trouble.kind != "handshake":
                 raise
             self.log.info(
                 "TLS with {name} failed, clear text is tried: {why}",
                 name=name,
-                why=unready.trouble.reply.text,
+                why=unready.trouble.problem,
             )
-        return await self._open(name, address, port, "never", credentials)
+            why = unready.trouble.problem
+        return await self._open(name, address, port, "never", credentials, demanded, f"TLS failed: {why}")
+
+    def _policy(self, demand: TlsDemand | None) -> TlsPolicy:
+        ours = self.settings.tls
+        if demand is None or ours == "implicit":
+            # TLS from the first octet is how the smarthost's port speaks, and demands the most.
+            return ours
+        return _POLICIES[demand.level]
 
     async def _open(
-        self, name: str, address: str, port: int, policy: TlsPolicy, credentials: Credentials | None
+        self,
+        name: str,
+        address: str,
+        port: int,
+        policy: TlsPolicy,
+        credentials: Credentials | None,
+        demanded: str,
+        clear: str = "",
     ) -> ClientProtocol:
         settings = self.settings
         label = _label(name, address, port)
         session = ClientSession(
-            helo=settings.helo, host=label, lmtp=settings.lmtp, tls=policy, credentials=credentials
+            helo=settings.helo,
+            host=label,
+            lmtp=settings.lmtp,
+            tls=policy,
+            credentials=credentials,
+            demanded=demanded,
+            clear=clear,
         )
         client = ClientProtocol(
             session,
@@ -313,6 +353,13 @@ def _label(name: str, address: str, port: int) -> str:
     if not port:
         return name
     return f"[{address}]:{port}" if name == address else f"{name} [{address}]:{port}"
+
+
+def _not_admitted(label: str, demand: TlsDemand) -> Trouble:
+    """A host that the DNS names and the demand does not is not even connected to."""
+    problem = f"the host is none of {', '.join(demand.mx)}"
+    tls = f"not connected, demanded: {demand.words}"
+    return Trouble(own_reply("remote-tls", "connect", tls, host=label, problem=problem), "tls")
 
 
 def _names_port(next_hop: str) -> bool:

@@ -32,6 +32,7 @@ from mta.interfaces import (
 from mta.model.limits import NO_LIMITS
 from mta.model.message import Addressee
 from mta.model.outcome import Outcome
+from mta.model.tls_demand import TlsDemand
 from mta.smtp.client_auth import Credentials
 from mta.smtp.client_protocol import ClientProtocol, Patience
 from mta.smtp.client_transaction import Transaction
@@ -108,14 +109,18 @@ class Pools:
         """For each next hop: connections open, connections idle, messages waiting."""
         return {name: pool.counts for name, pool in self._pools.items()}
 
+    @property
+    def unused(self) -> bool:
+        """Whether it holds nothing that would be missed."""
+        return all(pool.unused for pool in self._pools.values())
+
     async def stop(self) -> None:
         """Say QUIT everywhere, and wait for it a few seconds at most."""
         await DeferredList([pool.stop() for pool in self._pools.values()])
 
 
-#: Whether the next hop is one of the configuration, and as whom we log in there.
-_Door = tuple[bool, Credentials | None]
-_USUAL: _Door = (False, None)
+#: Whether the next hop is one of the configuration, as whom we log in there, and which TLS is demanded.
+_Door = tuple[bool, Credentials | None, TlsDemand | None]
 
 
 def _in_order(found: list[Sequence[Outcome]], order: list[int]) -> Sequence[Outcome]:
@@ -142,6 +147,7 @@ class RelayTransport:
     :param base: directory to which ``password_file`` and ``authorities`` are relative.
     :param tls: makes TLS, in place of one that trusts ``settings.authorities``.
     :param shaping: what hosts are given at the most, besides ``settings``.
+    :param tls_demand: which TLS is demanded of a next hop, in place of ``settings.tls``.
     :raise ValueError: if the password or the authorities cannot be read.
     """
 
@@ -157,7 +163,9 @@ class RelayTransport:
         base: str = ".",
         tls: RelayTls | None = None,
         shaping: IShaping | None = None,
+        tls_demand: Callable[[str], TlsDemand | None] | None = None,
     ) -> None:
+        self._demand = tls_demand or (lambda next_hop: None)
         self._settings = settings
         self._shaping = shaping
         # Hosts of next hops, as far as they were asked for: connections to the same are shared.
@@ -177,12 +185,14 @@ class RelayTransport:
                 connect_timeout=settings.connect_timeout,
                 patience=Patience(settings.command_timeout, settings.data_timeout),
             ),
-            tls=None if settings.tls == "never" else tls or self._make_tls(),
+            tls=None if settings.tls == "never" and tls_demand is None else tls or self._make_tls(),
             run_in_thread=run_in_thread,
         )
         self.reactor = reactor
-        # One who logs in has connections of his own.
+        # One who logs in has connections of his own; and a connection that was good enough for
+        # one demand is never used for another.
         self._pools: dict[_Door, Pools] = {}
+        self._forget_at = _POOLS
 
     def deliver(self, delivery: Delivery) -> Deferred[Sequence[Outcome]]:
         """See ``ITransport``.  The next hop is the addressees'; without one, the smarthost."""
@@ -264,6 +274,9 @@ class RelayTransport:
     def _through(self, door: _Door) -> Pools:
         pools = self._pools.get(door)
         if pools is None:
+            if len(self._pools) >= self._forget_at:
+                self._pools = {known: pools for known, pools in self._pools.items() if not pools.unused}
+                self._forget_at = max(_POOLS, 2 * len(self._pools))
             pools = self._pools[door] = Pools(
                 self.reactor,
                 lambda next_hop: self._dial(next_hop, door),
@@ -276,19 +289,21 @@ class RelayTransport:
     def _door(self, addressee: Addressee, next_hop: str) -> _Door:
         options = addressee.options
         if not options and next_hop != self._settings.smarthost:
-            return _USUAL
+            return False, None, self._demand(next_hop)
         return self._door_of(next_hop, bool(options.get("configured")), str(options.get("login", "")))
 
     def _door_of(self, next_hop: str, configured: bool, login: str) -> _Door:
         ours = next_hop == self._settings.smarthost
         if not (ours or configured):
-            return _USUAL
+            return False, None, self._demand(next_hop)
         credentials = credentials_for(self._passwords, next_hop, login) if self._passwords else None
-        return True, self._credentials if ours and credentials is None else credentials
+        if ours and credentials is None:
+            credentials = self._credentials
+        return True, credentials, self._demand(next_hop)
 
     def _dial(self, next_hop: str, door: _Door) -> Awaitable[ClientProtocol]:
-        configured, credentials = door
-        return self._dialler.dial(next_hop, credentials, configured=configured)
+        configured, credentials, demand = door
+        return self._dialler.dial(next_hop, credentials, configured=configured, demand=demand)
 
     def _read_passwords(self) -> Mapping[str, Credentials]:
         file = self._settings.passwords
@@ -345,6 +360,7 @@ class RelayKind:
             context.run_in_thread,
             context.base,
             shaping=context.shaping,
+            tls_demand=context.tls_demand,
         )
 
 

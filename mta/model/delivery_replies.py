@@ -189,7 +189,7 @@ DELIVERY: tuple[Entry, ...] = (
         "4.7.5",
         "{host} cannot be reached with the TLS that is demanded: {problem}",
         "Our settings demand TLS or a certificate that fits, and the other side has neither.",
-        "The other side's operator should mend its certificate, or ours change relay.tls.",
+        "The other side's operator should mend its certificate, or ours change relay.tls or [[tls_policy]].",
     ),
     Entry(
         "remote-auth",

@@ -18,10 +18,12 @@ class Trouble:
         not the TLS that is demanded; ``handshake``: TLS was begun and failed;
         ``auth``: our credentials are not taken; ``protocol``: it speaks something
         else; ``lost``: it closed or fell silent; ``connect``: never connected.
+    :ivar problem: of a handshake, what it failed over.
     """
 
     reply: RemoteReply
     kind: Literal["reply", "tls", "handshake", "auth", "protocol", "lost", "connect"]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,12 @@ class ClientOpening:
         by whatever certificate; ``verify``: a certificate that fits; ``implicit``:
         TLS from the first octet, with a certificate that fits; ``never``.
     :param credentials: for AUTH before the first message.
+    :param demanded: which TLS was demanded and by whom, in words for outcomes.
+    :param clear: why TLS is not even tried, in words for outcomes.
     :ivar offer: what the server offered in its last answer to EHLO.
-    :ivar tls: TLS of the connection in words; ``""`` in clear text.
+    :ivar tls: in words, TLS of the connection, or why there is none, and what was demanded;
+        ``""`` in clear text of which there is nothing to say.
+    :ivar encrypted: whether there is TLS.
     :ivar ready: whether messages may be begun.
     :ivar over: whether the conversation has ended.
     :ivar heard: how many replies came.
@@ -55,10 +59,14 @@ class ClientOpening:
         lmtp: bool = False,
         tls: TlsPolicy = "opportunistic",
         credentials: Credentials | None = None,
+        demanded: str = "",
+        clear: str = "",
     ) -> None:
         self.host = host
         self.offer = Offer()
-        self.tls = ""
+        self.encrypted = False
+        self._demanded = demanded
+        self.tls = self._in_words(f"clear text: {clear}" if clear else "")
         self.ready = False
         self.over = False
         self.heard = 0
@@ -132,11 +140,8 @@ class ClientOpening:
         """
         if not self.over:
             if self._shaking:
-                self._end(
-                    Trouble(
-                        self._own("remote-tls", problem=problem or "the handshake broke off"), "handshake"
-                    )
-                )
+                problem = problem or "the handshake broke off"
+                self._end(Trouble(self._own("remote-tls", problem=problem), "handshake", problem))
             elif self._quitting:
                 self._over(None)
             else:
@@ -154,7 +159,8 @@ class ClientOpening:
         :param verified: whether the certificate fits.
         :param problem: why not.
         """
-        self.tls = words
+        self.encrypted = True
+        self.tls = self._in_words(words)
         self._verified = verified
         self._shaking = False
         if self._policy in ("verify", "implicit") and not verified:
@@ -202,7 +208,7 @@ class ClientOpening:
         if reply.code == 250:
             self.offer = Offer(reply.lines)
             self._greeted()
-        elif reply.code >= 500 and not self._lmtp and not self.tls:
+        elif reply.code >= 500 and not self._lmtp and not self.encrypted:
             self._send(f"HELO {self._helo}\r\n".encode(), self._on_helo, "HELO")
         else:
             self._turned_away(reply, "LHLO" if self._lmtp else "EHLO")
@@ -220,7 +226,7 @@ class ClientOpening:
         self._end(Trouble(quote(reply, self.host, command, self.tls), "reply"))
 
     def _greeted(self) -> None:
-        if not self.tls and self._policy in ("opportunistic", "require", "verify"):
+        if not self.encrypted and self._policy in ("opportunistic", "require", "verify"):
             if self.offer.starttls:
                 self._send(b"STARTTLS\r\n", self._on_starttls, "STARTTLS")
                 return
@@ -236,6 +242,7 @@ class ClientOpening:
         elif reply.code < 400:
             raise BadReply(f"{reply.code} does not answer STARTTLS")
         elif self._policy == "opportunistic":
+            self.tls = self._in_words(f"clear text: STARTTLS was answered {reply.code} {reply.text}")
             self._log_in()
         else:
             self._end(Trouble(self._own("remote-tls", problem=f"{reply.code} {reply.text}"), "tls"))
@@ -248,13 +255,15 @@ class ClientOpening:
             self._get_ready()
             return
         # Whoever can present any certificate at all would otherwise get the password.
-        plaintext = bool(self.tls) and (self._verified or self._policy == "require")
+        plaintext = self.encrypted and (self._verified or self._policy == "require")
         self._exchanges = choose(self.offer.auth, credentials, plaintext)
         if not self._exchanges:
             if plaintext or not self.offer.auth:
                 problem = "it offers none of SCRAM-SHA-256, PLAIN and LOGIN"
             else:
-                why = "its certificate is not verified" if self.tls else "the connection is not encrypted"
+                why = (
+                    "its certificate is not verified" if self.encrypted else "the connection is not encrypted"
+                )
                 problem = f"{why}, so the password is not shown to it"
             self._auth_trouble(problem)
             return
@@ -297,6 +306,10 @@ class ClientOpening:
 
     def _auth_trouble(self, problem: str) -> None:
         self._end(Trouble(self._own("remote-auth", problem=problem), "auth"))
+
+    def _in_words(self, found: str) -> str:
+        """What was found, and what was demanded."""
+        return f"{found or 'clear text'}, demanded: {self._demanded}" if self._demanded else found
 
     def _get_ready(self) -> None:
         self._exchanges = []

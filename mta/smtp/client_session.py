@@ -51,8 +51,18 @@ class ClientSession(ClientOpening):
         lmtp: bool = False,
         tls: TlsPolicy = "opportunistic",
         credentials: Credentials | None = None,
+        demanded: str = "",
+        clear: str = "",
     ) -> None:
-        super().__init__(helo=helo, host=host, lmtp=lmtp, tls=tls, credentials=credentials)
+        super().__init__(
+            helo=helo,
+            host=host,
+            lmtp=lmtp,
+            tls=tls,
+            credentials=credentials,
+            demanded=demanded,
+            clear=clear,
+        )
         self._flight: deque[Transaction] = deque()
 
     # --- what the protocol asks ----------------------------------------------

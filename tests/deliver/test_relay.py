@@ -525,7 +525,7 @@ class TlsTests(RelayCase):
         self.serve(servers)
         outcome = await self.one(self.relay(self.trust))
         self.assertIsInstance(outcome, Delivered)
-        self.assertEqual("", outcome.reply.tls)
+        self.assertRegex(outcome.reply.tls, "^clear text: TLS failed: ")
         outcome = await self.one(self.relay(self.trust, tls="require"))
         self.assertIsInstance(outcome, Postponed)
         self.assertEqual("4.7.5", outcome.reply.enhanced)
@@ -538,7 +538,7 @@ class TlsTests(RelayCase):
         self.serve(servers)
         outcome = await self.one(self.relay(self.trust))
         self.assertIsInstance(outcome, Delivered)
-        self.assertEqual("", outcome.reply.tls)
+        self.assertEqual("clear text: TLS failed: the handshake took too long", outcome.reply.tls)
 
     async def test_not_offered(self) -> None:
         self.serve(Servers())

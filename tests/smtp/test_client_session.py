@@ -501,7 +501,9 @@ class OpeningTests(SynchronousTestCase):
 
     def test_starttls_refused(self) -> None:
         answers: dict[str, str | list[str]] = {"STARTTLS": "454 4.7.0 no"}
-        self.assertTrue(self.open(ScriptedServer(("STARTTLS",), answers)).ready)
+        # That TLS was offered and then refused is not kept quiet.
+        session = self.open(ScriptedServer(("STARTTLS",), answers)).session
+        self.assertEqual((True, "clear text: STARTTLS was answered 454 no"), (session.ready, session.tls))
         self.assertEqual("tls", self.open(ScriptedServer(("STARTTLS",), answers), tls="require").trouble.kind)
 
     def test_not_verified(self) -> None:
