@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pwd
 import secrets
@@ -417,6 +418,9 @@ class Server:
     # --- life ----------------------------------------------------------------
 
     def _ready(self) -> None:
+        # What there is by now stays; the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         signal.signal(
             signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self.service.reload_soon)
         )
