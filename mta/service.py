@@ -260,6 +260,7 @@ class Server:
             header_size=settings.limits.header_size,
             expire=settings.queue.expire,
             bounce_expire=settings.queue.bounce_expire,
+            labels=settings.submission,
             has_room=self.spool.has_room,
             admitted=self.manager.admitted,
             return_path=parts.return_path,
@@ -378,6 +379,7 @@ class Server:
             header_size=new.limits.header_size,
             expire=new.queue.expire,
             bounce_expire=new.queue.bounce_expire,
+            labels=new.submission,
             return_path=parts.return_path,
         )
         self._environment.shaping.use(shapes_of(new))

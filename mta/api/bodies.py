@@ -125,6 +125,7 @@ class Page(Body):
     before: Moment = float("inf")
     since: Moment = 0.0
     deferred: bool = False
+    scheduled: bool | None = None
 
     @field_validator("last_reply")
     @classmethod
@@ -144,6 +145,7 @@ class Page(Body):
             self.before,
             self.since,
             self.deferred,
+            self.scheduled,
         )
 
 

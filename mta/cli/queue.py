@@ -243,6 +243,7 @@ def _told(message: Message) -> list[str]:
         ("tls", f"{client.tls_version} {client.tls_cipher}".strip()),
         ("account", client.account),
         ("envid", envelope.envid),
+        *((name, str(message.attributes.get(name) or "")) for name in ("tenant", "campaign", "priority")),
         ("body", envelope.body if envelope.body != "7BIT" else ""),
     )
     lines += [f"{name:10} {value}" for name, value in facts if value]

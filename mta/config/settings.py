@@ -165,6 +165,16 @@ class Submission(Table):
     """What people and programs that authenticate may ask of the queue."""
 
     future_release: Duration = 30 * 86400.0
+    priorities: bool = True
+    tenant_field: str = "X-Mta-Tenant"
+    campaign_field: str = "X-Mta-Campaign"
+
+    @field_validator("tenant_field", "campaign_field")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[!-9;-~]{0,100}", value):
+            raise ValueError('it is the name of a header field without the colon, such as "X-Campaign"')
+        return value
 
 
 class Domain(Table):

@@ -12,7 +12,7 @@ from mta.interfaces import Facts, IIncoming, SpoolFull, TemporarilyUnavailable, 
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope
 from mta.model.event import Received
-from mta.model.header import field_value, header_section
+from mta.model.header import field_value, header_section, take_fields
 from mta.model.message import Addressee, Content, InlineContent, Message
 from mta.model.reply import Reply
 from mta.model.verdict import PASS, Verdict
@@ -20,6 +20,10 @@ from mta.model.verdict import PASS, Verdict
 if TYPE_CHECKING:
     from mta.intake.reception import Reception, ReturnPath
 
+#: Roles in which an account is believed when it says whose message it is.
+_LABELLED_ROLES = frozenset({"submission", "submissions"})
+#: Characters of a tenant or a campaign.
+_LABEL = 100
 #: Roles whose messages are completed as RFC 6409 (8) allows.
 _COMPLETED_ROLES = frozenset({"submission", "submissions", "local"})
 
@@ -36,7 +40,17 @@ class Incoming:
     :param envelope: complete; every recipient has its routes.
     """
 
-    __slots__ = ("_blocks", "_client", "_envelope", "_file", "_id", "_producer", "_reception", "_size")
+    __slots__ = (
+        "_blocks",
+        "_client",
+        "_envelope",
+        "_file",
+        "_id",
+        "_labels",
+        "_producer",
+        "_reception",
+        "_size",
+    )
 
     def __init__(self, reception: Reception, client: Client, envelope: Envelope) -> None:
         self._reception = reception
@@ -47,6 +61,9 @@ class Incoming:
         self._size = 0
         self._file: Any = None
         self._producer: Any = None
+        labelled = client.account and client.role in _LABELLED_ROLES
+        #: What is said of the message in its header; ``None`` where nobody may say anything.
+        self._labels: dict[str, str] | None = {} if labelled and reception.labels else None
 
     def write(self, block: bytes) -> None:
         """Take some octets."""
@@ -57,6 +74,12 @@ class Incoming:
         self._blocks.append(block)
         if self._size > self._reception.inline:
             data = b"".join(self._blocks)
+            if self._labels is not None:
+                if self._size <= self._reception.header_size and b"\r\n\r\n" not in data:
+                    # The fields that are to be taken out may still come.
+                    self._blocks = [data]
+                    return
+                data = self._unlabelled(data)
             self._file = self._reception.spool.create_file(self._id)
             if self._producer is not None:
                 self._file.register(self._producer)
@@ -93,6 +116,8 @@ class Incoming:
         content: Content
         if self._file is None:
             data = self._blocks[0] if len(self._blocks) == 1 else b"".join(self._blocks)
+            if self._labels is not None:
+                data = self._unlabelled(data)
             content = InlineContent(data)
         else:
             data = self._blocks[0]
@@ -132,6 +157,16 @@ class Incoming:
         reception.admitted(message)
         return REPLIES.reply("queued", id=message.id)
 
+    def _unlabelled(self, data: bytes) -> bytes:
+        """The message without the fields that are for us; what they say is kept."""
+        assert self._labels is not None
+        data, values = take_fields(data, [field for _, field in self._reception.labels])
+        for (name, _), value in zip(self._reception.labels, values, strict=True):
+            text = "".join(c if c.isprintable() else " " for c in value.decode("utf-8", "replace"))
+            if text.strip():
+                self._labels[name] = text.strip()[:_LABEL]
+        return data
+
     def _trouble(self, trouble: TemporarilyUnavailable) -> Reply:
         name = "no-space" if isinstance(trouble, SpoolFull) else "spool-trouble"
         reply = REPLIES.reply(name, ref=self._client.session)
@@ -163,8 +198,12 @@ class Incoming:
             addressees=[],
             created=now,
             expires=begins + (reception.expire if envelope.reverse_path else reception.bounce_expire),
-            attributes={"release": begins} if scheduled else {},
+            attributes=dict(self._labels) if self._labels else {},
         )
+        if scheduled:
+            message.attributes["release"] = begins
+        if envelope.priority:
+            message.attributes["priority"] = envelope.priority
         tenant = str(message.attributes.get("tenant", ""))
         message.addressees = self._addressees(begins, "held" if held else "queued", tenant)
         message_id = field_value(header, b"message-id")
@@ -186,6 +225,9 @@ class Incoming:
             message_id=message_id.decode("utf-8", "replace")[:998],
             held=f"{verdict.rule}: {verdict.reason}" if held else "",
             scheduled=begins if scheduled else 0.0,
+            priority=envelope.priority,
+            tenant=tenant,
+            campaign=str(message.attributes.get("campaign", "")),
             tags=verdict.evidence,
         )
         return message, event

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from mta.config.settings import Submission
 from mta.intake.incoming import Incoming
 from mta.intake.trace import DateField
 from mta.interfaces import (
@@ -76,6 +77,7 @@ class Reception:
     :param header_size: octets of the header section that judges see.
     :param expire: seconds for which delivery is tried.
     :param bounce_expire: the same for the null reverse-path.
+    :param labels: in which header fields those who submit say whose message it is.
     :param has_room: whether the disk has room for so many octets.
     :param admitted: told of each message after its commit.
     :param return_path: gives the reverse-path of a copy, where it is not the sender's.
@@ -97,6 +99,7 @@ class Reception:
         header_size: int = 256 * 1024,
         expire: float = 5 * 86400.0,
         bounce_expire: float = 86400.0,
+        labels: Submission | None = None,
         has_room: Callable[[int], bool] = lambda octets: True,
         admitted: Callable[[Message], None] = lambda message: None,
         return_path: ReturnPath | None = None,
@@ -117,6 +120,7 @@ class Reception:
         self._relay_from = tuple(relay_from)
         self._may_relay: dict[str, bool] = {}
         self._has_room = has_room
+        self._label(labels)
 
     def replace(
         self,
@@ -129,6 +133,7 @@ class Reception:
         expire: float,
         bounce_expire: float,
         return_path: ReturnPath | None = None,
+        labels: Submission | None = None,
     ) -> None:
         """Answer by other rules from the next question on; parameters as for the constructor."""
         self.router = router
@@ -140,6 +145,12 @@ class Reception:
         self.return_path = return_path
         self._relay_from = tuple(relay_from)
         self._may_relay = {}
+        self._label(labels)
+
+    def _label(self, labels: Submission | None) -> None:
+        fields = () if labels is None else (labels.tenant_field, labels.campaign_field)
+        named = zip(("tenant", "campaign"), fields, strict=False)
+        self.labels = tuple((name, field.encode()) for name, field in named if field)
 
     # --- questions -----------------------------------------------------------
 

@@ -216,6 +216,9 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
             ("Message-ID", event.message_id),
             ("session", event.session),
             ("held by", event.held),
+            ("priority", str(event.priority) if event.priority else ""),
+            ("tenant", event.tenant),
+            ("campaign", event.campaign),
             ("scheduled for", when(event.scheduled) if event.scheduled else ""),
         )
         lines += [f"    {name} {value}" for name, value in facts if value]

@@ -73,6 +73,7 @@ class Envelope:
     :ivar envid: ENVID with xtext decoded; ``""`` without.
     :ivar auth: the AUTH parameter (RFC 4954, 5): an address, ``<>``, or ``""``.
     :ivar release: before when it is not to be sent on (RFC 4865), in seconds since 1970; 0: at once.
+    :ivar priority: from -9 to 9 (RFC 6710); the higher, the sooner.
     """
 
     reverse_path: str
@@ -84,3 +85,4 @@ class Envelope:
     envid: str = ""
     auth: str = ""
     release: float = 0.0
+    priority: int = 0

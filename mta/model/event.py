@@ -99,6 +99,9 @@ class Received(Event):
     message_id: str = ""
     held: str = ""
     scheduled: float = 0.0
+    priority: int = 0
+    tenant: str = ""
+    campaign: str = ""
     tags: dict[str, Any] = field(default_factory=dict)
 
     def keys(self) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """Reading the header section of a message (RFC 5322, 2.2) as octets.
 
 Only what the envelope's side needs: where the section ends, and the values of
-a few fields.  Nothing here decodes or rewrites.
+a few fields.  Nothing here decodes, and nothing is rewritten but what is taken out.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 
@@ -37,6 +38,28 @@ def field_value(header: bytes, name: bytes) -> bytes | None:
     """
     match = _pattern(name).search(header)
     return None if match is None else match[1].replace(b"\r\n", b"").strip()
+
+
+def take_fields(data: bytes, names: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
+    """The message without the fields of these names, and the first value of each; ``b""`` without.
+
+    :param data: the message, or as much of its start as is at hand.
+    """
+    header = header_section(data)
+    rest = data[len(header) :]
+    values = []
+    for name in names:
+        pattern = _whole(name)
+        match = pattern.search(header)
+        values.append(b"" if match is None else match[1].replace(b"\r\n", b"").strip())
+        if match is not None:
+            header = pattern.sub(b"", header)
+    return header + rest, values
+
+
+@lru_cache(maxsize=64)
+def _whole(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(_pattern(name).pattern + rb"(?:\r\n)?", re.IGNORECASE | re.MULTILINE)
 
 
 def has_field(header: bytes, name: bytes) -> bool:

@@ -28,6 +28,8 @@ _INTERVAL = re.compile(r"[1-9][0-9]{0,8}\Z")
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})\Z"
 )
+#: RFC 6710, 4.1.
+_PRIORITY = re.compile(r"(?:-?[1-9]|0)\Z")
 #: Seconds by which a client may be late with what it was offered.
 _GRACE = 60.0
 
@@ -76,6 +78,10 @@ def mail_parameters(
             if envelope.release:
                 raise SyntaxProblem("there is HOLDFOR or HOLDUNTIL, and not both")
             envelope.release = _release(keyword, value or "", now, submission.future_release)
+        elif keyword == "MT-PRIORITY" and submission is not None and submission.priorities:
+            if not _PRIORITY.match(value or ""):
+                raise SyntaxProblem("MT-PRIORITY is a number from -9 to 9")
+            envelope.priority = int(value or 0)
         else:
             raise UnknownParameter(keyword)
 

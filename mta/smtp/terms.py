@@ -119,6 +119,8 @@ class Terms:
             ]
             if future:
                 lines.append(future)
+            if self.submission is not None and self.submission.priorities:
+                lines.append("MT-PRIORITY")
             if starttls:
                 lines.append("STARTTLS")
             if mechanisms:

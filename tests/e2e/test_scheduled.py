@@ -1,7 +1,9 @@
-"""A message of ten days ahead: the server is stopped, killed and started, and sends it then."""
+"""Messages of ten days ahead, which restarts do not touch; and what those who submit say of theirs."""
 
 from __future__ import annotations
 
+import smtplib
+import ssl
 import time
 
 from tests.e2e.scenario import Scenario
@@ -11,6 +13,8 @@ DAYS = 10
 
 #: A clock that is fast by so many seconds, for a server that reads this module first.
 CLOCK = """
+import smtplib
+import ssl
 import time
 _real = time.time
 time.time = lambda: _real() + {seconds}
@@ -61,3 +65,28 @@ class ScheduledScenario(Scenario):
         mails = server.wait_mail("ben@example.org", 3)
         self.assertTrue(any(b"Subject: in ten days" in mail for mail in mails))
         server.wait_trace(later, "delivered")
+
+
+class LabelScenario(Scenario):
+    def test_labels(self) -> None:
+        """Priority, tenant and campaign: kept, shown, and not sent on."""
+        server = Server(self.place / "server")
+        self.part(server).start()
+        fields = "X-Mta-Tenant: shop\r\nX-Mta-Campaign: spring\r\n"
+        with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=20) as client:
+            client.starttls(context=ssl._create_unverified_context())
+            client.login("anna@example.org", "anna-secret")
+            self.assertIn("mt-priority", client.esmtp_features)
+            options = ["MT-PRIORITY=-3", "HOLDFOR=3600"]
+            client.sendmail(
+                "anna@example.org", ["ben@example.org"], f"{fields}Subject: offer\r\n\r\nHi\r\n", options
+            )
+        listed = server.mta("queue", "list", "--tenant", "shop", "--campaign", "spring", "--priority", "-3")
+        identifier = listed.split("\n")[1].split()[0]
+        shown = server.mta("queue", "show", identifier)
+        for words in ("tenant     shop", "campaign   spring", "priority   -3", "scheduled  "):
+            self.assertIn(words, shown)
+        server.mta("queue", "retry", identifier)
+        (mail,) = server.wait_mail("ben@example.org")
+        self.assertNotIn(b"x-mta-", mail.lower())
+        server.wait_trace(identifier, "tenant shop", "campaign spring", "priority -3", "delivered")

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.config.settings import Submission
 from mta.intake.reception import MOST_ADDRESSEES, Reception
 from mta.interfaces import Facts, Route, RouteError, SpoolFull, TemporarilyUnavailable, Undecided
 from mta.judge.pipeline import Pipeline
@@ -186,7 +187,8 @@ class ReceptionTests(SynchronousTestCase):
     def send(
         self, reception: Reception, *recipients: str, role: str = "mx", data: bytes = MAIL, **terms: Any
     ) -> list[Reply]:
-        client = Client("s1", role, "192.0.2.1", helo="client.test", protocol="ESMTP")
+        account = terms.pop("account", "")
+        client = Client("s1", role, "192.0.2.1", helo="client.test", protocol="ESMTP", account=account)
         envelope = Envelope("a@b.test", **terms)
         replies = []
         for address in recipients:
@@ -229,6 +231,50 @@ class ReceptionTests(SynchronousTestCase):
         self.assertEqual({"release": now + 864000}, later.attributes)
         self.assertEqual(now + 864000, told.scheduled)
         self.assertEqual(({}, now + 100), (soon.attributes, soon.expires))
+
+    def test_labels(self) -> None:
+        """An account says whose message it is; nobody else is told."""
+        fields = b"X-Mta-Tenant: shop\r\nx-mta-campaign:\r\n spring\r\n sale\r\nX-MTA-TENANT: other\r\n"
+        data = MAIL.replace(b"Message-ID", fields + b"Message-ID")
+        reception = self.reception(labels=Submission())
+        self.send(reception, "ann@local.test", role="submission", data=data, account="ann", priority=5)
+        ((message, (told,)),) = self.spool.admitted
+        self.assertEqual({"tenant": "shop", "campaign": "spring sale", "priority": 5}, message.attributes)
+        self.assertEqual(MAIL, message.content.read())
+        self.assertEqual(("shop", "spring sale", 5), (told.tenant, told.campaign, told.priority))
+
+    def test_labels_of_others(self) -> None:
+        """Without an account, or where it is not wanted, they are fields as any other."""
+        data = b"X-Mta-Tenant: shop\r\n" + MAIL
+        for role, account, labels in (
+            ("mx", "", Submission()),
+            ("submission", "ann", Submission(tenant_field="", campaign_field="")),
+            ("submission", "ann", None),
+        ):
+            reception = self.reception(labels=labels)
+            self.send(reception, "ann@local.test", role=role, data=data, account=account)
+            message, _ = self.spool.admitted[-1]
+            self.assertEqual(({}, data), (message.attributes, message.content.read()))
+
+    def test_labels_before_a_file(self) -> None:
+        """The header is waited for before the content goes to a file."""
+        padding = b"X-Padding: " + b"y" * 400 + b"\r\n"
+        data = padding + b"X-Mta-Tenant: shop\r\n" + MAIL + b"X-Mta-Tenant: no field\r\n"
+        written: list[bytes] = []
+
+        class File:
+            def write(self, block: bytes) -> None:
+                written.append(block)
+
+            async def finish(self) -> InlineContent:
+                return InlineContent(b"".join(written))
+
+        self.patch(MemorySpool, "create_file", lambda spool, name: File())
+        reception = self.reception(labels=Submission(), inline=100)
+        self.send(reception, "ann@local.test", role="submission", data=data, account="ann")
+        message, _ = self.spool.admitted[-1]
+        self.assertEqual({"tenant": "shop"}, message.attributes)
+        self.assertEqual(data.replace(b"X-Mta-Tenant: shop\r\n", b""), message.content.read())
 
     def test_alias_becomes_several_addressees_without_naming_anyone(self) -> None:
         self.send(self.reception(), "all@local.test", "ann@local.test")

@@ -1,4 +1,4 @@
-"""What is offered to those who submit: FUTURERELEASE (RFC 4865)."""
+"""What is offered to those who submit: FUTURERELEASE (RFC 4865), MT-PRIORITY (RFC 6710)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,22 @@ def read(parameters: str, **offered: Any) -> Envelope:
     envelope = Envelope("a@b.test")
     mail_parameters(parameters.encode(), envelope, Submission(**offered), NOW)
     return envelope
+
+
+class PriorityTests(SynchronousTestCase):
+    """MT-PRIORITY (RFC 6710)."""
+
+    def test_values(self) -> None:
+        for text, priority in (("MT-PRIORITY=9", 9), ("mt-priority=-9", -9), ("MT-PRIORITY=0", 0)):
+            self.assertEqual(priority, read(text).priority)
+
+    def test_mistakes(self) -> None:
+        for value in ("", "=", "=10", "=-0", "=+1", "=01", "=x", "=-10"):
+            self.assertRaises(SyntaxProblem, read, f"MT-PRIORITY{value}")
+
+    def test_not_offered(self) -> None:
+        self.assertRaises(UnknownParameter, read, "MT-PRIORITY=1", priorities=False)
+        self.assertRaises(UnknownParameter, mail_parameters, b"MT-PRIORITY=1", Envelope(""))
 
 
 class FutureReleaseTests(SynchronousTestCase):
@@ -70,6 +86,11 @@ class FutureReleaseTests(SynchronousTestCase):
         self.assertIn("FUTURERELEASE 86400 2027-01-16T09:00:00Z", self.dialogue_again(d))
         for other in (self.dialogue("mx"), self.dialogue(future_release=0)):
             self.assertNotIn("FUTURERELEASE", other.say("EHLO c.test"))
+
+    def test_offer_of_priorities(self) -> None:
+        self.assertIn("MT-PRIORITY", self.dialogue().say("EHLO c.test"))
+        for other in (self.dialogue("mx"), self.dialogue(priorities=False)):
+            self.assertNotIn("MT-PRIORITY", other.say("EHLO c.test"))
 
     def dialogue_again(self, d: Dialogue) -> str:
         d.connect()
