@@ -26,8 +26,8 @@ class Offer:
     """
 
     __slots__ = (
-        "auth", "binary", "chunking", "declares_size", "dsn", "eight_bit", "pipelining", "size", "starttls",
-        "utf8",
+        "auth", "binary", "chunking", "declares_size", "dsn", "eight_bit", "pipelining", "priorities", "size",
+        "starttls", "utf8",
     )  # fmt: skip
 
     def __init__(self, lines: Sequence[bytes] = ()) -> None:
@@ -42,6 +42,7 @@ class Offer:
         self.eight_bit = b"8BITMIME" in words
         self.utf8 = b"SMTPUTF8" in words
         self.dsn = b"DSN" in words
+        self.priorities = b"MT-PRIORITY" in words
         self.starttls = b"STARTTLS" in words
         self.declares_size = b"SIZE" in words
         limit = words.get(b"SIZE") or [b"0"]
@@ -191,6 +192,11 @@ class Transaction:
                     return None
         if utf8:
             words.append("SMTPUTF8")
+        if offer.priorities and message.attributes:
+            # RFC 6710: it goes with the message from server to server.
+            priority = message.attributes.get("priority", 0)
+            if priority:
+                words.append(f"MT-PRIORITY={int(priority)}")
         self.dsn = offer.dsn
         if offer.dsn:
             if envelope.ret:

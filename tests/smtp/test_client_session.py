@@ -431,6 +431,19 @@ class DemandTests(SynchronousTestCase):
         self.assertEqual("RCPT TO:<u@far.test>", talk.server.commands[2])
         self.assertTrue(isinstance(talk.outcomes[0], Delivered) and not talk.outcomes[0].dsn)
 
+    def test_priority(self) -> None:
+        """It goes on where it is understood."""
+        message = transaction()
+        for priority, offer, expected in (
+            (-3, ["MT-PRIORITY"], True),
+            (-3, [], False),
+            (0, ["MT-PRIORITY"], False),
+        ):
+            message.reset()
+            message.message.attributes = {"priority": priority}
+            talk = self.sent((*OFFER, *offer), message)
+            self.assertEqual(expected, talk.server.commands[1].endswith(" MT-PRIORITY=-3"))
+
     def test_dsn_utf8(self) -> None:
         message = transaction()
         message.addressees[0].orcpt = "utf-8;ü=x@c.test"
