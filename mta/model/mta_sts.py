@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
+
+Mode: TypeAlias = Literal["enforce", "testing", "none"]
 
 #: Octets of a policy at the most (3.3).
 MAX_POLICY = 64 * 1024
 #: Seconds for which a policy may be believed at the most (3.2): about a year.
 MAX_AGE = 31_557_600
 
+_MODES: dict[str, Mode] = {"enforce": "enforce", "testing": "testing", "none": "none"}
 _PREFIX = b"v=STSv1"
 _ID = re.compile(r"[A-Za-z0-9]{1,32}\Z")
 _EXTENSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}=[!-:<>-~]+\Z")
@@ -68,7 +71,7 @@ class StsPolicy:
     :ivar mx: patterns of the hosts, in lower case.
     """
 
-    mode: Literal["enforce", "testing", "none"]
+    mode: Mode
     max_age: int
     mx: tuple[str, ...] = ()
 
@@ -103,8 +106,8 @@ class StsPolicy:
         age = fields.get("max_age", "")
         if not _MAX_AGE.match(age):
             raise BadPolicy("it has no max_age that is a number")
-        mode = fields.get("mode")
-        if mode != "enforce" and mode != "testing" and mode != "none":
+        mode = _MODES.get(fields.get("mode", ""))
+        if mode is None:
             raise BadPolicy("its mode is none of enforce, testing and none")
         if mode != "none" and not mx:
             raise BadPolicy(f"its mode is {mode}, but it names no mx")
