@@ -518,7 +518,7 @@ class IQueue(Interface):
         """Keep from being delivered until released; answers how many were."""
 
     def release(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:
-        """End a hold; due at once."""
+        """End a hold; due at once, or at the time for which it is scheduled."""
 
     def retry(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:
         """Due at once."""

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--content", action="store_true", help="print the message itself")
     for name, help in (
         ("hold", "keep messages from being delivered"),
-        ("release", "end a hold; they are tried at once"),
+        ("release", "end a hold; what is due is tried at once"),
         ("retry", "try messages now"),
         ("move", "send messages another way"),
         ("bounce", "return messages to their senders, and tell them why"),

@@ -77,13 +77,13 @@ class Operations:
         return await self._each(ids, change)
 
     async def release(self, ids: Sequence[str], by: str, reason: str = "") -> int:
-        """End a hold; due at once."""
+        """End a hold; due at once, or at the time for which it is scheduled."""
 
         async def change(message: Message) -> Result | None:
             changed = [one for one in message.addressees if one.state == "held"]
             for addressee in changed:
                 addressee.state = "queued"
-                addressee.due = self._reactor.seconds()
+                addressee.due = max(self._reactor.seconds(), message.starts)
             return self._result(message, changed, "release", by, reason)
 
         return await self._each(ids, change)

@@ -92,6 +92,24 @@ class ScheduledTests(SynchronousTestCase):
         (event,) = self.bench.spool.of(DeliveredTo)
         self.assertLess(event.delay, 2)
 
+    def test_end_of_a_hold(self) -> None:
+        """It counts for more than the time, and its end does not release before that."""
+        message = self.schedule(days=1)
+        for act in (
+            self.bench.manager.hold([message.id], "op"),
+            self.bench.manager.release([message.id], "op"),
+        ):
+            self.assertEqual(1, self.successResultOf(Deferred.fromCoroutine(act)))
+            self.bench.run(3600, 600)
+        self.assertEqual([], self.bench.relay.deliveries)
+        held = self.schedule(days=1)
+        self.successResultOf(Deferred.fromCoroutine(self.bench.manager.hold([held.id], "op")))
+        self.bench.run(2 * DAY, 3600)
+        self.assertEqual([message.id], [one.message.id for one in self.bench.relay.deliveries])
+        self.successResultOf(Deferred.fromCoroutine(self.bench.manager.release([held.id], "op")))
+        self.bench.run(2)
+        self.assertEqual(2, len(self.bench.relay.deliveries))
+
     def test_flush_does_not(self) -> None:
         self.schedule()
         self.assertEqual(0, self.successResultOf(Deferred.fromCoroutine(self.bench.manager.flush("op"))))
