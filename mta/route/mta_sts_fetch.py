@@ -1,0 +1,174 @@
+"""Fetches the policy of a domain over HTTPS (RFC 8461, 3.3).
+
+The certificate must be of a trusted authority and for ``mta-sts.DOMAIN``; service-identity
+compares.  No redirect is followed, no answer but 200 counts, and time and octets are
+bounded, because every domain that anybody sends mail to may be asked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.python.failure import Failure
+from twisted.web.client import URI, Agent, ResponseDone
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+from mta.interfaces import IResolver, NoSuchDomain, TemporarilyUnavailable
+from mta.model.mta_sts import MAX_POLICY, BadPolicy, StsPolicy
+
+#: Addresses of a host that are tried.
+_ADDRESSES = 3
+#: Seconds for each of them to take a connection.
+_CONNECT = 20
+
+
+class NoPolicy(Exception):
+    """There is none to be had, for a reason in words."""
+
+
+class PolicyFetcher:
+    """See the module.
+
+    :param reactor: makes connections and keeps time.
+    :param resolver: finds the host's addresses.
+    :param trust: Twisted's trust root; ``None``: the system's authorities.
+    :param timeout: seconds for everything.
+    :param port: of the host; for tests.
+    """
+
+    def __init__(
+        self, reactor: Any, resolver: IResolver, trust: Any = None, timeout: float = 60.0, port: int = 443
+    ) -> None:
+        self._reactor = reactor
+        self._resolver = resolver
+        self._trust = trust
+        self._timeout = timeout
+        self._port = port
+
+    async def fetch(self, domain: str) -> StsPolicy:
+        """The policy that a domain publishes now.
+
+        :param domain: in its ASCII form.
+        :raise NoPolicy: if there is none.
+        """
+        work = Deferred.fromCoroutine(self._fetch(f"mta-sts.{domain}"))
+        overdue = False
+
+        def expire() -> None:
+            nonlocal overdue
+            overdue = True
+            work.cancel()
+
+        timer = self._reactor.callLater(self._timeout, expire)
+        try:
+            return await work
+        except (CancelledError, NoPolicy):
+            # The agent wraps the end that it was made to come to.
+            if not overdue:
+                raise
+            raise NoPolicy(f"mta-sts.{domain} did not answer in {self._timeout:g} seconds") from None
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    async def _fetch(self, host: str) -> StsPolicy:
+        try:
+            addresses = await self._resolver.addresses(host)
+        except (NoSuchDomain, TemporarilyUnavailable) as trouble:
+            raise NoPolicy(f"{host} cannot be found: {trouble}") from None
+        problem = "it has no address"
+        for address in addresses[:_ADDRESSES]:
+            try:
+                return StsPolicy.parse(await self._get(host, address))
+            except BadPolicy as bad:
+                raise NoPolicy(f"the policy of {host} is not valid: {bad}") from None
+            except (NoPolicy, CancelledError):
+                raise
+            except Exception as trouble:
+                problem = _words(trouble)
+        raise NoPolicy(f"{host} gives no policy: {problem}")
+
+    async def _get(self, host: str, address: str) -> bytes:
+        endpoint = _OneAddress(self._reactor, host, address, self._port, self._trust)
+        agent = Agent.usingEndpointFactory(self._reactor, endpoint)
+        url = f"https://{host}/.well-known/mta-sts.txt".encode("ascii")
+        try:
+            response = await agent.request(b"GET", url, Headers({"User-Agent": ["mta"]}))
+            if response.code != 200:
+                raise NoPolicy(f"{host} answered {response.code} in place of a policy")
+            kind = (response.headers.getRawHeaders(b"content-type") or [b""])[-1]
+            if kind.partition(b";")[0].strip().lower() != b"text/plain":
+                raise NoPolicy(f"{host} gives something that is not text/plain")
+            body = _Body()
+            response.deliverBody(body)
+            return await body.done
+        finally:
+            # Whoever has more to say than we wanted to know is not listened to.
+            endpoint.abort()
+
+
+@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
+class _OneAddress:
+    """Connects to one address, whatever the URL says, and demands the certificate of a name."""
+
+    def __init__(self, reactor: Any, host: str, address: str, port: int, trust: Any) -> None:
+        kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
+        options = optionsForClientTLS(host) if trust is None else optionsForClientTLS(host, trust)
+        self._endpoint = wrapClientTLS(options, kind(reactor, address, port, timeout=_CONNECT))
+        self._connected: Any = None
+
+    def endpointForURI(self, uri: URI) -> _OneAddress:
+        """See ``IAgentEndpointFactory``."""
+        return self
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        """See ``IStreamClientEndpoint``."""
+
+        def remember(protocol: Any) -> Any:
+            self._connected = protocol
+            return protocol
+
+        connecting: Deferred[Any] = self._endpoint.connect(factory)
+        return connecting.addCallback(remember)
+
+    def abort(self) -> None:
+        """Close the connection at once, if there is one."""
+        if self._connected is not None and self._connected.transport is not None:
+            self._connected.transport.abortConnection()
+
+
+class _Body(Protocol):
+    """Takes the whole of an answer, or so much that it is known to be no policy."""
+
+    def __init__(self) -> None:
+        self.done: Deferred[bytes] = Deferred()
+        self._data = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.done.called:
+            self._data += data
+            if len(self._data) > MAX_POLICY:
+                self.done.callback(self._data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.done.called:
+            return
+        # An end without a length (PotentialDataLoss) may be a policy that was cut off.
+        if reason.check(ResponseDone):
+            self.done.callback(self._data)
+        else:
+            self.done.errback(reason)
+
+
+def _words(trouble: BaseException) -> str:
+    reasons = getattr(trouble, "reasons", None)
+    if reasons:
+        return _words(reasons[0].value)
+    return Failure(trouble).getErrorMessage().rstrip(".") or type(trouble).__name__
