@@ -30,6 +30,9 @@ from mta.model.people import Alias as Alias
 from mta.model.people import HostedDomain as HostedDomain
 from mta.model.people import Mailbox as Mailbox
 from mta.model.reply import Reply
+from mta.model.sasl import Challenge as Challenge
+from mta.model.sasl import Denied as Denied
+from mta.model.sasl import Success as Success
 from mta.model.tls_demand import TlsDemand
 from mta.model.verdict import Stage, Verdict
 
@@ -182,36 +185,6 @@ class IAccount(Interface):
 class IIdentity(Interface):
     """The seam of ``[[identity]]``: an instance provides :class:`ICredentialsChecker`
     (twisted.cred), or :class:`IDirectory`, or both."""
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """The client must answer this; ``data`` is not yet base64."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Success:
-    """The client has proved who it is; ``account`` is the avatar (:class:`IAccount`)."""
-
-    account: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """The client has not proved who it is.
-
-    :ivar temporary: nobody could say: 454 4.7.0, never 535.
-    :ivar reason: for the journal, never for the client; holds no secret.
-    :ivar account: whom the client claimed to be, if it came to that.
-    :ivar malformed: the response was not what the mechanism demands: 501 5.5.2.
-    """
-
-    temporary: bool
-    reason: str
-    account: str = ""
-    malformed: bool = False
 
 
 class IExchange(Interface):
@@ -432,6 +405,15 @@ class IResolver(Interface):
 
     def text(name: str) -> Awaitable[Sequence[bytes]]:
         """TXT records, strings of one record joined; errors as for ``mx``."""
+
+    def validated(name: str, kind: str) -> Awaitable[tuple[Sequence[Any], bool]]:
+        """Records of a type, and whether a trusted server has validated them (DNSSEC).
+
+        :param kind: such as ``MX``; ``TLSA`` as (usage, selector, matching type, data).
+        :return: empty if there are none, or no such name.
+        :raise NoSuchDomain: if no name in the DNS can be spelt so.
+        :raise TemporarilyUnavailable: SERVFAIL, timeout.
+        """
 
 
 class NoSuchDomain(Exception):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
@@ -33,11 +34,12 @@ class Records:
     """What the DNS says of one name and type.
 
     :ivar values: (preference, host) for MX, addresses for A and AAAA, names
-        for PTR, octets for TXT.
+        for PTR, octets for TXT, (usage, selector, matching type, data) for TLSA.
     :ivar exists: ``False`` when there is no such name (NXDOMAIN).
     :ivar ttl: seconds for which that may be believed.
     :ivar alias: the end of a CNAME chain about which must be asked further.
     :ivar stale: whether its time is over, and nobody answers (RFC 8767).
+    :ivar secure: whether the server says that it has validated all of it (AD, RFC 4035, 3.2.3).
     """
 
     values: tuple[Any, ...] = ()
@@ -45,6 +47,7 @@ class Records:
     ttl: int = 0
     alias: str = ""
     stale: bool = False
+    secure: bool = False
 
 
 class ServerTrouble(Exception):
@@ -83,6 +86,8 @@ class Question:
             payload=UDP_PAYLOAD,
             id=secrets.randbelow(65536),
         )
+        # Asks to be told whether the answer was validated (RFC 6840, 5.7).
+        self._message.flags |= dns.flags.AD
         self.octets: bytes = self._message.to_wire()
 
     def accepts(self, octets: bytes) -> bool:
@@ -113,16 +118,17 @@ class Question:
             chain = response.resolve_chaining()
         except (dns.exception.DNSException, ValueError, IndexError) as error:
             raise ServerTrouble(f"sends a malformed answer ({type(error).__name__})") from None
+        secure = bool(response.flags & dns.flags.AD)
         authority = any(rrset.rdtype == dns.rdatatype.SOA for rrset in response.authority)
         if chain.answer is not None:
             convert = _CONVERT[self.kind]
             ttl = chain.minimum_ttl if len(octets) <= _REMEMBERED else 0
-            return Records(tuple(convert(rdata) for rdata in chain.answer), True, ttl)
+            return Records(tuple(convert(rdata) for rdata in chain.answer), True, ttl, secure=secure)
         if code == dns.rcode.NXDOMAIN:
-            return Records((), False, chain.minimum_ttl if authority else 0)
+            return Records((), False, chain.minimum_ttl if authority else 0, secure=secure)
         if chain.cnames and not authority:
             ttl = min(rrset.ttl for rrset in chain.cnames)
-            return Records((), True, ttl, _text(chain.canonical_name))
+            return Records((), True, ttl, _text(chain.canonical_name), secure=secure)
         if (
             not chain.cnames
             and not authority
@@ -130,7 +136,7 @@ class Question:
         ):
             # A referral: this server knows only who might know, and is no resolver (RFC 2308, 2.2).
             raise ServerTrouble("only refers to other servers; it must be a resolver that does recursion")
-        return Records((), True, chain.minimum_ttl if authority else 0)
+        return Records((), True, chain.minimum_ttl if authority else 0, secure=secure)
 
 
 def reverse_name(address: str) -> str:
@@ -154,5 +160,6 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "A": lambda rdata: rdata.address,
     "AAAA": lambda rdata: rdata.address,
     "PTR": lambda rdata: _text(rdata.target),
+    "TLSA": lambda rdata: (rdata.usage, rdata.selector, rdata.mtype, bytes(rdata.cert)),
     "TXT": lambda rdata: b"".join(rdata.strings),
 }

@@ -21,8 +21,9 @@ is asked for anew just before its time is over, so that nobody waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -54,6 +55,8 @@ class Resolver:
     :param timeout: seconds for a question, over all servers.
     :param stale: seconds for which an answer may be used after its TTL while no server
         answers; 0: not at all.
+    :param trusted: whether the AD bit of a server at an address is believed; by default
+        at loopback addresses, where nobody can change it on its way.
     :param exchange: carries questions; for tests.
     :param files: /etc/resolv.conf and /etc/hosts.
     :param size: answers remembered at the most.
@@ -80,6 +83,7 @@ class Resolver:
         timeout: float = 10.0,
         *,
         stale: float = 0.0,
+        trusted: Callable[[str], bool] | None = None,
         exchange: Any = None,
         files: SystemFiles | None = None,
         size: int = 10_000,
@@ -92,6 +96,7 @@ class Resolver:
         self._names = self._files.read()
         self._looked = reactor.seconds()
         self._stale = stale
+        self._trusted = trusted or is_loopback
         self._cache: TtlCache[Records] = TtlCache(size)
         self._failures: TtlCache[str] = TtlCache(size)
         self._flights: dict[tuple[str, str], list[Deferred[Records]]] = {}
@@ -156,6 +161,11 @@ class Resolver:
         """See :class:`~mta.interfaces.IResolver`."""
         return await self._values(_name(name), "TXT")
 
+    async def validated(self, name: str, kind: str) -> tuple[Sequence[Any], bool]:
+        """See :class:`~mta.interfaces.IResolver`."""
+        records = await self._ask(_name(name), kind)
+        return records.values, records.secure
+
     async def reload(self) -> None:
         """Forget everything, and read the machine's files again."""
         self._cache.clear()
@@ -181,13 +191,14 @@ class Resolver:
         :raise TemporarilyUnavailable: if nobody answers, or the CNAMEs have no end.
         """
         records = await self._one(name, kind)
-        followed = 0
+        followed, secure = 0, records.secure
         while records.alias:
             followed += 1
             if followed > MAX_ALIASES:
                 raise TemporarilyUnavailable(f"{name}: more than {MAX_ALIASES} CNAMEs behind one another")
             records = await self._one(records.alias, kind)
-        return records
+            secure = secure and records.secure
+        return records if records.secure == secure else replace(records, secure=secure)
 
     async def _one(self, name: str, kind: str) -> Records:
         """From what is remembered, from a question under way, or from the servers."""
@@ -308,10 +319,13 @@ class Resolver:
         if question.is_truncated(octets):
             octets = await self._exchange.tcp(server, question, patience)
         try:
-            return question.read(octets)
+            records = question.read(octets)
         except EdnsUnknown:
             plain = Question(question.name, question.kind, edns=False)
             return await self._from(server, plain, patience)
+        if records.secure and not self._trusted(server[0]):
+            return replace(records, secure=False)
+        return records
 
     def _servers(self) -> list[Server]:
         servers = self._configured or tuple((address, 53) for address in self._names.servers)
@@ -337,6 +351,11 @@ class Resolver:
             return
         if fresh is not None:
             self._names = fresh
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is one of this machine's own."""
+    return ip_address(address.partition("%")[0]).is_loopback
 
 
 def _name(text: str) -> str:

@@ -20,6 +20,7 @@ class Dns:
 
     :param records: (name, type) to values, such as
         ``("remote.test", "MX"): ["10 mx.remote.test."]``; other names do not exist.
+    :ivar secure: domains whose answers, and those below, bear the AD bit for whoever asks for it.
     :ivar trouble: for a domain and all below it: ``SERVFAIL``, ``REFUSED``, or ``silent``.
     :ivar ttl: seconds for which answers may be believed.
     :ivar asked: the questions, as ``name TYPE``.
@@ -27,6 +28,7 @@ class Dns:
 
     def __init__(self, records: dict[tuple[str, str], list[str]] | None = None) -> None:
         self.records = dict(records or {})
+        self.secure: set[str] = set()
         self.trouble: dict[str, str] = {}
         self.ttl = 60
         self.asked: list[str] = []
@@ -94,6 +96,8 @@ class Dns:
             return None
         reply = dns.message.make_response(query)
         reply.flags |= dns.flags.AA | dns.flags.RA
+        if query.flags & dns.flags.AD and any(f".{name}".endswith(f".{known}") for known in self.secure):
+            reply.flags |= dns.flags.AD
         if trouble:
             reply.set_rcode(dns.rcode.from_text(trouble))
             return reply.to_wire()

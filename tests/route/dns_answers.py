@@ -17,12 +17,14 @@ def answer(
     minimum: int = 0,
     authority: tuple[str, ...] = (),
     truncated: bool = False,
+    secure: bool = False,
 ) -> bytes:
     """A response.
 
     :param query: the octets of the question.
     :param records: lines such as ``far.test. 60 IN MX 10 mx.far.test.``.
     :param code: the response code.
+    :param secure: whether it is validated, as far as that was asked.
     :param minimum: with one, an SOA of the root says how long a negative answer lives.
     """
     request = dns.message.from_wire(query)
@@ -34,6 +36,8 @@ def answer(
         _put(response.authority, SOA.format(name=".", minimum=minimum))
     for line in authority:
         _put(response.authority, line)
+    if secure and request.flags & dns.flags.AD:
+        response.flags |= dns.flags.AD
     if truncated:
         response.flags |= dns.flags.TC
     return response.to_wire(max_size=65535)

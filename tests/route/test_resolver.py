@@ -95,6 +95,50 @@ class ResolverCase(SynchronousTestCase):
         return str(self.failureResultOf(self.ask(question, name), error).value)
 
 
+class ValidatedTests(ResolverCase):
+    """The AD bit, of whom it is believed (RFC 7672, 2.1)."""
+
+    def validated(self, name: str, kind: str) -> Any:
+        return self.successResultOf(Deferred.fromCoroutine(self.resolver.validated(name, kind)))
+
+    def test_trusted(self) -> None:
+        for address, trusted in (("127.0.0.1", True), ("192.0.2.1", False), ("192.0.2.9", True)):
+            self.resolver = self.make((address,), trusted=lambda a: a in ("127.0.0.1", "192.0.2.9"))
+            self.network.says[address, 53] = records("far.test. 60 IN MX 10 mx.far.test.", secure=True)
+            self.assertEqual((((10, "mx.far.test"),), trusted), self.validated("far.test", "MX"), address)
+
+    def test_loopback_is_trusted(self) -> None:
+        for address, trusted in (("127.0.0.1", True), ("::1", True), ("192.0.2.1", False)):
+            self.resolver = self.make((address,))
+            self.network.says[address, 53] = records("far.test. 60 IN A 192.0.2.7", secure=True)
+            self.assertEqual((("192.0.2.7",), trusted), self.validated("far.test", "A"), address)
+
+    def test_not_validated(self) -> None:
+        self.resolver = self.make(("127.0.0.1",))
+        self.network.says["127.0.0.1", 53] = records("far.test. 60 IN A 192.0.2.7")
+        self.assertEqual((("192.0.2.7",), False), self.validated("far.test", "A"))
+
+    def test_tlsa(self) -> None:
+        self.resolver = self.make(("127.0.0.1",))
+        line = f"_25._tcp.mx.far.test. 60 IN TLSA 3 1 1 {'ab' * 32}"
+        self.network.says["127.0.0.1", 53] = records(line, secure=True)
+        found = self.validated("_25._tcp.mx.far.test", "TLSA")
+        self.assertEqual((((3, 1, 1, b"\xab" * 32),), True), found)
+
+    def test_one_link_of_a_chain(self) -> None:
+        """A CNAME that is not validated leads anywhere."""
+        self.resolver = self.make(("127.0.0.1",))
+
+        def say(query: bytes) -> bytes:
+            if question_of(query)[0] == "mx.far.test":
+                return answer(query, "mx.far.test. 60 IN CNAME a.net.test.")
+            return answer(query, "a.net.test. 60 IN A 192.0.2.7", secure=True)
+
+        self.network.says["127.0.0.1", 53] = say
+        self.assertEqual((("192.0.2.7",), False), self.validated("mx.far.test", "A"))
+        self.assertEqual((("192.0.2.7",), True), self.validated("a.net.test", "A"))
+
+
 class AnswerTests(ResolverCase):
     """Answers that are answers."""
 
