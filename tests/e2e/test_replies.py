@@ -75,6 +75,10 @@ class ReplyScenario(Scenario):
         self.server.wait_trace("second@remote.test", "deferred", "read as rate-limit")
         self.assertIn("rate-limit", self.server.mta("explain", "550 5.7.1 The moon is full"))
         self.assertEqual(1, len(self.server.mails("anna@example.org")))
+        # What one may have earned by itself is a verdict on the site when three in a row hear it.
+        for name in ("third", "fourth"):
+            self.send(f"{name}@remote.test", "with a rule")
+            self.server.wait_trace(f"{name}@remote.test", "deferred", "read as rate-limit")
         status = json.loads(self.server.mta("status", "--json"))
         advice = [one["advice"] for one in status[0]["queue"]["destinations"] if one["transport"] == "relay"]
         self.assertEqual(["rate-limit"], [one["class"] for one in advice])
