@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.trial.unittest import TestCase
 
@@ -71,11 +72,17 @@ class LoopbackTests(TestCase):
 
     def setUp(self) -> None:
         loop: Any = reactor
-        self.udp = loop.listenUDP(0, Udp(), interface="127.0.0.1")
-        self.port = self.udp.getHost().port
-        self.tcp = loop.listenTCP(self.port, Factory.forProtocol(Tcp), interface="127.0.0.1")
-        self.addCleanup(self.udp.stopListening)
-        self.addCleanup(self.tcp.stopListening)
+        # A number that is free for one protocol may be taken for the other.
+        while True:
+            self.tcp = loop.listenTCP(0, Factory.forProtocol(Tcp), interface="127.0.0.1")
+            self.addCleanup(self.tcp.stopListening)
+            self.port = self.tcp.getHost().port
+            try:
+                self.udp = loop.listenUDP(self.port, Udp(), interface="127.0.0.1")
+            except CannotListenError:
+                continue
+            self.addCleanup(self.udp.stopListening)
+            return
 
     def make(self, *servers: str, timeout: float = 2.0) -> Resolver:
         nowhere = SystemFiles(Path("/nonexistent"), Path("/nonexistent"))
