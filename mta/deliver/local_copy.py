@@ -7,8 +7,11 @@ Maildirs and every program on Unix expects; only BINARYMIME content is left as i
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable, Iterator
+
+from mta.model.message import Content
 
 _DELIVERED_TO = re.compile(rb"^delivered-to[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
@@ -25,6 +28,19 @@ def top_fields(sender: str, address: str) -> bytes:
     if not address.isprintable():
         address = _UNSAFE.sub("?", address)
     return f"Return-Path: <{sender}>\r\nDelivered-To: {address}\r\n".encode("utf-8", "surrogateescape")
+
+
+def whole_content(content: Content) -> Iterator[bytes]:
+    """The blocks of queued content.
+
+    :raise OSError: if it is not as long as the queue says: half a message is none.
+    """
+    read = 0
+    for block in content.blocks():
+        read += len(block)
+        yield block
+    if read != content.size:
+        raise OSError(errno.EIO, f"the queued content has {read} octets instead of {content.size}")
 
 
 def has_been_at(start: bytes, address: str) -> bool:

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from mta.deliver.disk import Disk
-from mta.deliver.local_copy import excess, has_been_at, top_fields, with_lf
+from mta.deliver.local_copy import excess, has_been_at, top_fields, whole_content, with_lf
 from mta.deliver.maildir_name import folder_directory, full_name, host_part, unique_part
 from mta.deliver.maildir_quota import MaildirQuota, folders
 from mta.model.catalogue import REPLIES
@@ -373,16 +373,13 @@ class _Batch:
 
     def _copy(self, job: Job, top: bytes, binary: bool) -> tuple[int, int]:
         """Copy content that is in a file; its size and what line ends would add to it."""
-        content = job.message.content
-        read = 0
         start = b""
 
         def source() -> Iterable[bytes]:
-            nonlocal read, start
+            nonlocal start
             yield top
-            for block in content.blocks():
+            for block in whole_content(job.message.content):
                 start = start or block
-                read += len(block)
                 yield block
 
         size = more = 0
@@ -395,8 +392,6 @@ class _Batch:
             if last == b"\r" and block.startswith(b"\n"):
                 more -= 1
             last = block[-1:] or last
-        if read != content.size:
-            raise OSError(errno.EIO, f"the queued content has {read} octets instead of {content.size}")
         if has_been_at(start, job.addressee.address):
             self._loops(job)
         return size, more

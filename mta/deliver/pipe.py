@@ -8,7 +8,6 @@ names them (:mod:`~mta.deliver.exit_status`).
 
 from __future__ import annotations
 
-import errno
 import grp
 import os
 import pwd
@@ -26,7 +25,7 @@ from zope.interface import implementer
 
 from mta.config.settings import Duration, Size, Table
 from mta.deliver.exit_status import PERMANENT, outcome_of, pipe_reply
-from mta.deliver.local_copy import has_been_at, top_fields, with_lf
+from mta.deliver.local_copy import has_been_at, top_fields, whole_content, with_lf
 from mta.deliver.pipe_limits import LIMITS, wrapper
 from mta.deliver.pipe_run import Run
 from mta.interfaces import Delivery, IKind, IService, ITransport, PluginContext
@@ -277,13 +276,7 @@ class PipeTransport:
         if self._settings.delivered_to:
             yield fields[1]
         yield message.trace
-        read = 0
-        for block in message.content.blocks():
-            read += len(block)
-            yield block
-        if read != message.content.size:
-            words = f"the queued content has {read} octets instead of {message.content.size}"
-            raise OSError(errno.EIO, words)
+        yield from whole_content(message.content)
 
     @staticmethod
     def _values(message: Message, addressee: Addressee, sender: str) -> dict[str, str]:

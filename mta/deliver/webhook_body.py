@@ -7,7 +7,6 @@ written to a temporary file.
 
 from __future__ import annotations
 
-import errno
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ from itertools import chain
 from tempfile import TemporaryFile
 from typing import Any
 
-from mta.deliver.local_copy import top_fields
+from mta.deliver.local_copy import top_fields, whole_content
 from mta.model.message import BLOCK, Addressee, InlineContent, Message
 
 #: Octets of a header section that are read of a message that is not taken apart.
@@ -64,23 +63,9 @@ def raw_body(
 
     def blocks() -> Iterator[bytes]:
         yield top
-        yield from _checked(message)
+        yield from whole_content(message.content)
 
     return Body("message/rfc822", len(top) + content.size, blocks, False)
-
-
-def _checked(message: Message) -> Iterator[bytes]:
-    """The content.
-
-    :raise OSError: if it is not as long as the queue says: half a message is none.
-    """
-    read = 0
-    for block in message.content.blocks():
-        read += len(block)
-        yield block
-    if read != message.content.size:
-        words = f"the queued content has {read} octets instead of {message.content.size}"
-        raise OSError(errno.EIO, words)
 
 
 # --- taken apart --------------------------------------------------------------
@@ -147,7 +132,7 @@ def json_body(
 
 
 def _parts(message: Message, attachment_limit: int, parse_limit: int) -> dict[str, Any]:
-    octets: Iterable[bytes] = chain((message.trace,), _checked(message))
+    octets: Iterable[bytes] = chain((message.trace,), whole_content(message.content))
     parsed = message.size <= parse_limit
     try:
         if parsed:
