@@ -12,7 +12,15 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from mta.model.bounce import Rule
 from mta.model.bounce_classes import BY_NAME
@@ -90,6 +98,14 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _as_names(value: list[str]) -> list[str]:
+    return [item.lower().rstrip(".") for item in value]
+
+
+#: Patterns of domains or hosts, as the DNS compares names.
+HostPatterns = Annotated[list[str], AfterValidator(_as_names)]
 
 
 #: A list of texts, or one text without the brackets.
@@ -266,8 +282,8 @@ class Shape(Table):
     ``*`` in a pattern stands for anything.
     """
 
-    domain: list[str] = []
-    mx: list[str] = []
+    domain: HostPatterns = []
+    mx: HostPatterns = []
     tenant: list[str] = []
     transport: list[str] = ["relay"]
     connections: int = Field(0, ge=0)
@@ -275,11 +291,6 @@ class Shape(Table):
     messages: list[Rate] = []
     recipients: list[Rate] = []
     retry: list[Duration] = []
-
-    @field_validator("domain", "mx", mode="after")
-    @classmethod
-    def _lower(cls, value: list[str]) -> list[str]:
-        return [item.lower().rstrip(".") for item in value]
 
     @model_validator(mode="after")
     def _says_something(self) -> Shape:
@@ -348,14 +359,9 @@ class TlsPolicy(Table):
     ``*`` in a pattern stands for anything.
     """
 
-    domain: list[str] = Field(min_length=1)
+    domain: HostPatterns = Field(min_length=1)
     demand: Literal["may", "encrypt", "verify"]
-    mx: list[str] = []
-
-    @field_validator("domain", "mx", mode="after")
-    @classmethod
-    def _lower(cls, value: list[str]) -> list[str]:
-        return [item.lower().rstrip(".") for item in value]
+    mx: HostPatterns = []
 
     @model_validator(mode="after")
     def _names_are_checked(self) -> TlsPolicy:

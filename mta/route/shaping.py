@@ -42,7 +42,7 @@ class Shaping:
 
     def limits(self, transport: str, next_hop: str, hosts: Sequence[str]) -> Limits:
         """See :class:`~mta.interfaces.IShaping`."""
-        names = [host.lower().rstrip(".") for host in hosts]
+        names = _names(hosts)
         found: dict[str, object] = {}
         for shape in self._sites:
             if _fits_site(shape, transport, names):
@@ -67,7 +67,7 @@ class Shaping:
         """See :class:`~mta.interfaces.IShaping`."""
         if not self._parts:
             return ()
-        names = [host.lower().rstrip(".") for host in hosts]
+        names = _names(hosts)
         found = []
         for number, shape in self._parts:
             if not (shape.messages or shape.recipients):
@@ -82,7 +82,7 @@ class Shaping:
 
     def retry(self, transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[float]:
         """See :class:`~mta.interfaces.IShaping`: of the last table that fits and has one."""
-        names = [host.lower().rstrip(".") for host in hosts]
+        names = _names(hosts)
         for shape in reversed(self._with_retry):
             if shape.tenant and not _any(shape.tenant, tenant):
                 continue
@@ -123,6 +123,11 @@ def _share(rate: Rate, workers: int) -> Rate:
     if count >= workers:
         return count // workers, seconds
     return 1, seconds * workers / count
+
+
+def _names(hosts: Sequence[str]) -> list[str]:
+    """As patterns are written."""
+    return [host.lower().rstrip(".") for host in hosts]
 
 
 def _any(patterns: Sequence[str], text: str) -> bool:
