@@ -97,15 +97,6 @@ class Lanes:
         self._count += 1
         self.octets += job.octets
 
-    def peek(self) -> Job:
-        """The job whose turn it is; it stays.
-
-        :raise IndexError: if none waits.
-        """
-        flows = self._classes[self._turn()]
-        name, hop = self._place(flows)
-        return flows[name].lanes[hop][0]
-
     def choose(self, wait: Callable[[Job], float]) -> float:
         """Give the turn to the first that need not wait for a rate, passing over those that must.
 
@@ -177,12 +168,14 @@ class Lanes:
         flows, name, hop = self._classes[class_of(message)], flow_of(message), job.addressees[0].next_hop
         flow = flows.get(name)
         lane = flow.lanes.get(hop) if flow is not None else None
-        if flow is None or lane is None or job not in lane:
+        if flow is None or lane is None:
             return False
-        if lane[-1] is job:
+        if lane[-1] is job:  # As a rule: nobody has to look through the whole lane.
             lane.pop()
-        else:
+        elif job in lane:
             lane.remove(job)
+        else:
+            return False
         if not lane:
             del flow.lanes[hop]
         flow.count -= 1
@@ -211,7 +204,7 @@ class Lanes:
         return name, next(iter(flows[name].lanes))
 
     def _class(self) -> int:
-        filled = [number for number, lanes in enumerate(self._classes) if lanes]
+        filled = [number for number, flows in enumerate(self._classes) if flows]
         if len(filled) == 1:
             return filled[0]
         if not filled:
