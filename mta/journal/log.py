@@ -25,6 +25,9 @@ def level_of(event: Event) -> Any:
     """How grave an event is, as a ``LogLevel``: ``completed`` repeats what is known, so ``debug``."""
     if event.kind == "server":
         return LogLevel.error if getattr(event, "what", "") == "trouble" else LogLevel.info
+    if event.kind == "tls-session" and getattr(event, "result", "") == "success":
+        # Each delivery over it says the same.
+        return LogLevel.debug
     return _LEVELS.get(event.kind, LogLevel.info)
 
 

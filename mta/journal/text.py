@@ -23,6 +23,7 @@ from mta.model.event import (
     Received,
     Rejected,
     Server,
+    TlsSession,
 )
 
 
@@ -227,6 +228,13 @@ def _completed(event: Completed) -> str:
     return "completed, left the queue"
 
 
+def _tls_session(event: TlsSession) -> str:
+    peer = f"{event.host} [{event.receiving}]" if event.receiving else event.host or "no host"
+    words = f"TLS to {peer} for {event.domain}, policy {event.policy}: {event.result}"
+    extra = "; ".join(filter(None, (event.reason, event.tls)))
+    return f"{words}: {extra}" if extra else words
+
+
 def _server(event: Server) -> str:
     return f"server {event.what}: {event.detail}" if event.detail else f"server {event.what}"
 
@@ -256,4 +264,5 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Operated: _operated,
     Completed: _completed,
     Server: _server,
+    TlsSession: _tls_session,
 }

@@ -7,7 +7,9 @@ trace, tracking, metrics and webhooks read events; nothing else records history.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
+
+from mta.model.tls_result import PolicyType, ResultType, TlsResult
 
 _KINDS: dict[str, type[Event]] = {}
 
@@ -332,6 +334,66 @@ class Operated(Event):
     reason: str = ""
     target: str = ""
     recipients: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSession(Event):
+    """An attempt to open a session to an MX host ended; the fields are those of ``TlsResult``.
+
+    ``tls`` tells in words what was found and demanded.  Failures are found by domain and host.
+    """
+
+    kind: ClassVar[str] = "tls-session"
+    indexed: ClassVar[bool] = True
+
+    policy: str
+    domain: str
+    host: str = ""
+    sending: str = ""
+    receiving: str = ""
+    result: str = "success"
+    strings: list[str] = field(default_factory=list)
+    patterns: list[str] = field(default_factory=list)
+    helo: str = ""
+    reason: str = ""
+    tls: str = ""
+
+    @classmethod
+    def of(cls, result: TlsResult, at: float, tls: str = "") -> TlsSession:
+        """The event about a result."""
+        return cls(
+            at=at,
+            policy=result.policy,
+            domain=result.domain,
+            host=result.host,
+            sending=result.sending,
+            receiving=result.receiving,
+            result=result.result,
+            strings=list(result.strings),
+            patterns=list(result.patterns),
+            helo=result.helo,
+            reason=result.reason,
+            tls=tls,
+        )
+
+    def found(self) -> TlsResult:
+        """What it is about."""
+        return TlsResult(
+            policy=cast(PolicyType, self.policy),
+            domain=self.domain,
+            host=self.host,
+            sending=self.sending,
+            receiving=self.receiving,
+            result=cast(ResultType, self.result),
+            strings=tuple(self.strings),
+            patterns=tuple(self.patterns),
+            helo=self.helo,
+            reason=self.reason,
+        )
+
+    def keys(self) -> tuple[str, ...]:
+        """Domain and host of a failure; nobody looks for what went well."""
+        return () if self.result == "success" else _lower(self.domain, self.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,8 +28,11 @@ from mta.model.event import (
     Received,
     Rejected,
     Server,
+    TlsSession,
     event_kinds,
 )
+from mta.model.event_rows import event_keys, event_of, event_row, key_of
+from mta.model.tls_result import TlsResult
 from tests.journal.shard import NOON, ids, queued
 
 [ID] = ids(1)
@@ -115,6 +118,30 @@ class LineTests(SynchronousTestCase):
         from mta.journal import text
 
         self.assertEqual(event_kinds(), {cls.kind for cls in text._TELLERS})
+
+    def test_tls_session(self) -> None:
+        """A result comes back from the journal as it was; only failures are looked for."""
+        wrong = TlsResult(
+            policy="tlsa",
+            domain="far.test",
+            host="mx.far.test",
+            sending="192.0.2.1",
+            receiving="192.0.2.80",
+            result="validation-failure",
+            strings=("3 1 1 00",),
+            reason="no TLSA record fits",
+        )
+        event = event_of(event_row(TlsSession.of(wrong, NOON, "TLSv1.3")))
+        assert isinstance(event, TlsSession)
+        self.assertEqual(wrong, event.found())
+        self.assertEqual(
+            "TLS to mx.far.test [192.0.2.80] for far.test, policy tlsa: validation-failure: "
+            "no TLSA record fits; TLSv1.3",
+            event_line(event),
+        )
+        self.assertEqual({key_of("far.test"), key_of("mx.far.test")}, set(event_keys(event)))
+        fine = TlsSession.of(TlsResult("sts", "far.test", "mx.far.test"), NOON)
+        self.assertEqual((), event_keys(fine))
 
     def test_reply_said_once(self) -> None:
         """A reply kept with its codes does not get them twice."""
@@ -373,6 +400,7 @@ class LogTests(SynchronousTestCase):
         """What is below the level is not written; `completed` is only for debugging."""
         LogSink(log=self.logger()).events([Completed(at=NOON, message=ID)])
         self.logger(level="warn").info("quiet")
+        LogSink(log=self.logger()).events([TlsSession(at=NOON, policy="sts", domain="far.test")])
         self.assertEqual("", self.stream.getvalue())
         LogSink("debug", self.logger(level="debug")).events([Completed(at=NOON, message=ID)])
         self.logger(level="warn").error("loud")
