@@ -15,6 +15,7 @@ from twisted.cred.checkers import ICredentialsChecker as ICredentialsChecker
 from zope.interface import Attribute, Interface
 
 from mta.model.address import Address
+from mta.model.authentication import AuthenticationResult
 from mta.model.bounce import Classification
 from mta.model.bounce_data import classify
 from mta.model.delivery import Delivery as Delivery
@@ -232,7 +233,9 @@ class Facts:
     :ivar recipient: at ``recipient``: the one in question, not yet in the envelope.
     :ivar header: at ``message``: the header section, octets.
     :ivar content: at ``message``: all of it.
-    :ivar results: what earlier judges left for later ones, by their kind.
+    :ivar results: what earlier judges left for later ones at the same stage, by their kind.
+    :ivar authentication: what earlier judges have found out about who sends this, at this
+        stage and the stages before.
     """
 
     client: Client
@@ -241,6 +244,7 @@ class Facts:
     header: bytes = b""
     content: Content | None = None
     results: dict[str, Any] = field(default_factory=dict)
+    authentication: list[AuthenticationResult] = field(default_factory=list)
 
 
 class IJudge(Interface):

@@ -15,7 +15,7 @@ from mta.model.event import Received
 from mta.model.header import field_value, header_section, take_fields
 from mta.model.message import Addressee, Content, InlineContent, Message
 from mta.model.reply import Reply
-from mta.model.verdict import PASS, Verdict
+from mta.model.verdict import PASS, Verdict, together
 
 if TYPE_CHECKING:
     from mta.intake.reception import Reception, ReturnPath
@@ -134,6 +134,10 @@ class Incoming:
         if refusal is not None:
             self.abort()
             return refusal
+        judged = (*client.judged, *envelope.judged)
+        if judged:
+            decided = together((*(earlier for _, earlier in judged), decided))
+            envelope.judged = ()  # It is not kept in memory for as long as the message is.
         message, event = self._message(content, header, decided)
         if reception.return_path is not None:
             try:

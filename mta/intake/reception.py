@@ -197,7 +197,11 @@ class Reception:
                 "sender-ownership",
                 {"account": client.account, "sender": envelope.reverse_path},
             )
-        return self.refusal(decided, client) or _SENDER_OK
+        refusal = self.refusal(decided, client)
+        if refusal is not None:
+            return refusal
+        _remember(envelope, "mail", decided)
+        return _SENDER_OK
 
     def recipient(self, client: Client, envelope: Envelope, recipient: Recipient) -> Answer[Reply]:
         """RCPT: may it be relayed, does it exist, where does it go, do judges agree."""
@@ -246,11 +250,12 @@ class Reception:
         verdict = self.pipeline.judge("recipient", Facts(client, envelope, recipient))
         if verdict is PASS and not isinstance(routes, Awaitable):
             return self._routed(client, recipient, routes)
-        return self._recipient(client, recipient, routes, verdict)
+        return self._recipient(client, envelope, recipient, routes, verdict)
 
     async def _recipient(
         self,
         client: Client,
+        envelope: Envelope,
         recipient: Recipient,
         routes: Answer[Sequence[Route] | None],
         verdict: Answer[Verdict],
@@ -260,7 +265,10 @@ class Reception:
             found = await settle(routes)
         except (RouteError, TemporarilyUnavailable) as trouble:
             return self._no_route(trouble, client, recipient)
-        return self.refusal(decided, client) or self._routed(client, recipient, found)
+        reply = self.refusal(decided, client) or self._routed(client, recipient, found)
+        if reply.is_positive:
+            _remember(envelope, "recipient", decided)
+        return reply
 
     def _routed(self, client: Client, recipient: Recipient, routes: Sequence[Route] | None) -> Reply:
         found = tuple(routes or ())
@@ -322,10 +330,16 @@ class Reception:
         verdict = self.pipeline.judge(stage, facts)
         if verdict is PASS:
             return None
-        return self._settled(verdict, facts.client)
+        return self._settled(verdict, stage, facts.client)
 
-    async def _settled(self, verdict: Answer[Verdict], client: Client) -> Reply | None:
-        return self.refusal(await settle(verdict), client)
+    async def _settled(self, verdict: Answer[Verdict], stage: Stage, client: Client) -> Reply | None:
+        decided = await settle(verdict)
+        refusal = self.refusal(decided, client)
+        if refusal is None:
+            # Who says EHLO again is judged again.
+            client.judged = tuple(judged for judged in client.judged if judged[0] != stage)
+            _remember(client, stage, decided)
+        return refusal
 
     @staticmethod
     def refusal(verdict: Verdict, client: Client) -> Reply | None:
@@ -337,6 +351,12 @@ class Reception:
             name = "policy-defer" if verdict.action == "defer" else "policy-reject"
             reply = REPLIES.reply(name, reason=verdict.reason or "Refused by policy", ref=client.session)
         return _because(reply, verdict.rule, verdict.evidence)
+
+
+def _remember(about: Client | Envelope, stage: Stage, verdict: Verdict) -> None:
+    """Keep what was said until the message is complete."""
+    if verdict is not PASS:
+        about.judged = (*about.judged, (stage, verdict))
 
 
 def _because(reply: Reply, rule: str, evidence: dict[str, Any] | None = None) -> Reply:

@@ -8,13 +8,14 @@ judge that fails is our own trouble, so the client is put off, never refused.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from mta.interfaces import Answer, Facts, IJudge, IPipeline, TemporarilyUnavailable
-from mta.model.verdict import PASS, Action, Stage, Verdict
+from mta.model.verdict import PASS, Action, Stage, Verdict, together
 
 _ACTIONS = frozenset(get_args(Action))
 
@@ -38,23 +39,20 @@ class Pipeline:
         return self._ask(stage, facts)
 
     async def _ask(self, stage: Stage, facts: Facts) -> Verdict:
-        hold: Verdict | None = None
-        fields: list[tuple[str, str]] = []
-        evidence: dict[str, Any] = {}
+        said: list[Verdict] = []
+        judged = (*facts.client.judged, *(facts.envelope.judged if facts.envelope else ()))
+        facts.authentication = [result for _, verdict in judged for result in verdict.authentication]
         for name, judge in self._judges:
             verdict = await self._one(name, judge, stage, facts)
             if verdict.action in ("defer", "reject"):
                 return verdict
-            if verdict.action == "hold" and hold is None:
-                hold = verdict
-            fields.extend(verdict.fields)
+            if verdict is PASS:
+                continue
+            facts.authentication += verdict.authentication
             if verdict.evidence:
-                evidence[name] = verdict.evidence
-        if hold is not None:
-            return Verdict("hold", hold.rule, hold.reason, evidence, None, tuple(fields))
-        if fields or evidence:
-            return Verdict("tag" if fields else "pass", evidence=evidence, fields=tuple(fields))
-        return PASS
+                verdict = replace(verdict, evidence={name: verdict.evidence})
+            said.append(verdict)
+        return together(said)
 
     async def _one(self, name: str, judge: IJudge, stage: Stage, facts: Facts) -> Verdict:
         try:
@@ -70,9 +68,7 @@ class Pipeline:
             self._log.failure("Judge {name} failed at {stage}", name=name, stage=stage)
             return Verdict("defer", name, "A check failed on our side, try again later")
         if not verdict.rule and verdict.action != "pass":
-            return Verdict(
-                verdict.action, name, verdict.reason, verdict.evidence, verdict.reply, verdict.fields
-            )
+            return replace(verdict, rule=name)
         return verdict
 
 

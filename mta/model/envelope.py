@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mta.model.verdict import Stage, Verdict
+
 BodyType = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 Notify = Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"]
 
@@ -27,6 +29,7 @@ class Client:
     :ivar account: the avatar id after AUTH; ``""`` without.
     :ivar mechanism: the SASL mechanism used.
     :ivar reverse_name: the forward-confirmed reverse DNS name, if looked up.
+    :ivar judged: what judges have said of it and have not refused, by stage; not kept.
     """
 
     session: str
@@ -41,6 +44,7 @@ class Client:
     account: str = ""
     mechanism: str = ""
     reverse_name: str = ""
+    judged: tuple[tuple[Stage, Verdict], ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,6 +78,7 @@ class Envelope:
     :ivar auth: the AUTH parameter (RFC 4954, 5): an address, ``<>``, or ``""``.
     :ivar release: before when it is not to be sent on (RFC 4865), in seconds since 1970; 0: at once.
     :ivar priority: from -9 to 9 (RFC 6710); the higher, the sooner.
+    :ivar judged: what judges have said of it and have not refused, by stage; not kept.
     """
 
     reverse_path: str
@@ -86,3 +91,4 @@ class Envelope:
     auth: str = ""
     release: float = 0.0
     priority: int = 0
+    judged: tuple[tuple[Stage, Verdict], ...] = ()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mta.model.authentication import AuthenticationResult
 from mta.model.reply import Reply
 
 Action = Literal["pass", "defer", "reject", "hold", "tag"]
@@ -24,6 +26,7 @@ class Verdict:
     :ivar reply: the exact reply for ``defer`` and ``reject``; without one, one
         is made from ``reason``.
     :ivar fields: header fields (name, value) that ``tag`` puts on top.
+    :ivar authentication: what it has found out about who sends this.
     """
 
     action: Action = "pass"
@@ -32,7 +35,37 @@ class Verdict:
     evidence: dict[str, Any] = field(default_factory=dict)
     reply: Reply | None = None
     fields: tuple[tuple[str, str], ...] = ()
+    authentication: tuple[AuthenticationResult, ...] = ()
 
 
 #: The verdict of a judge that has nothing to say.
 PASS = Verdict()
+
+
+def together(verdicts: Iterable[Verdict]) -> Verdict:
+    """What the pipeline has said at several stages of one message that none of them refused.
+
+    The first ``hold`` counts; fields, results and evidence add up.
+
+    :param verdicts: each with its evidence by the name of the judge.
+    """
+    hold: Verdict | None = None
+    fields: list[tuple[str, str]] = []
+    found: list[AuthenticationResult] = []
+    evidence: dict[str, Any] = {}
+    for verdict in verdicts:
+        if verdict.action == "hold" and hold is None:
+            hold = verdict
+        fields += verdict.fields
+        found += verdict.authentication
+        for name, facts in verdict.evidence.items():
+            before = evidence.get(name)
+            if isinstance(before, dict) and isinstance(facts, dict):
+                facts = {**before, **facts}
+            evidence[name] = facts
+    if hold is not None:
+        return Verdict("hold", hold.rule, hold.reason, evidence, None, tuple(fields), tuple(found))
+    if not (fields or evidence or found):
+        return PASS
+    action: Action = "tag" if fields else "pass"
+    return Verdict(action, evidence=evidence, fields=tuple(fields), authentication=tuple(found))

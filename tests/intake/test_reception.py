@@ -14,6 +14,7 @@ from mta.config.settings import Submission
 from mta.intake.reception import MOST_ADDRESSEES, Reception
 from mta.interfaces import Facts, Route, RouteError, SpoolFull, TemporarilyUnavailable, Undecided
 from mta.judge.pipeline import Pipeline
+from mta.model.authentication import AuthenticationResult
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event, Received
@@ -411,6 +412,48 @@ class ReceptionTests(SynchronousTestCase):
         ((message, _),) = self.spool.admitted
         self.assertEqual([a.state for a in message.addressees], ["held"])
         self.assertTrue(message.trace.startswith(b"X-Score: 5  Bcc: evil@x.test\r\nReceived:"))
+
+    def test_judged_at_every_stage(self) -> None:
+        """What is said before the content comes counts for the message, too."""
+        spf = AuthenticationResult("spf", "pass", (("smtp.mailfrom", "a@b.test"),))
+        dkim = AuthenticationResult("dkim", "none")
+        seen: list[Any] = []
+
+        class Asks:
+            def judge(self, stage: str, facts: Facts) -> Verdict:
+                seen.append((stage, list(facts.authentication)))
+                return PASS
+
+        judges = [
+            SaysOf("connect", Verdict(evidence={"reverse": "client.test"})),
+            SaysOf("hello", Verdict("tag", fields=(("X-Hello", "1"),))),
+            SaysOf("mail", Verdict(authentication=(spf,), evidence={"record": "v=spf1 +all"})),
+            SaysOf("recipient", Verdict("hold", "look", "a person must look")),
+            SaysOf("message", Verdict(authentication=(dkim,))),
+            Asks(),
+        ]
+        reception = self.reception(*judges)
+        client = Client("s1", "mx", "192.0.2.1", helo="client.test", protocol="ESMTP")
+        self.assertIsNone(self.result(reception.connect(client)))
+        for _ in range(2):  # Whoever says EHLO twice is judged once.
+            self.assertIsNone(self.result(reception.hello(client)))
+        envelope = Envelope("a@b.test")
+        self.assertEqual(250, self.result(reception.sender(client, None, envelope)).code)
+        recipient = Recipient("ann@local.test")
+        self.assertEqual(250, self.result(reception.recipient(client, envelope, recipient)).code)
+        envelope.recipients.append(recipient)
+        incoming = reception.data(client, envelope)
+        incoming.write(MAIL)
+        self.assertEqual([250], [reply.code for reply in self.result(incoming.finish())])
+        ((message, (event,)),) = self.spool.admitted
+        assert isinstance(event, Received)
+        self.assertEqual(
+            {"judge0": {"reverse": "client.test"}, "judge2": {"record": "v=spf1 +all"}}, event.tags
+        )
+        self.assertEqual(1, message.trace.count(b"X-Hello: 1\r\n"))
+        self.assertEqual("look: a person must look", event.held)
+        self.assertEqual(("recipient", [spf]), seen[-2])
+        self.assertEqual(("message", [spf, dkim]), seen[-1])
 
     def test_judges_that_are_wrong(self) -> None:
         """A verdict that nobody can act on puts the client off: it never lets in, nor lies."""
