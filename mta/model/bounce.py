@@ -55,7 +55,7 @@ class Rule:
     :ivar provider: names of providers, one of which said it.
     :ivar host: ends of the name of the host that said it, or of the next hop.
     :ivar command: beginnings of the command that it answered: ``RCPT``.
-    :ivar scope: another than the class has.
+    :ivar scope: another than the class has; with ``site`` the site is given less at once.
     :ivar action: what to do, even against the reply code; for rules of an operator.
     :ivar delay: seconds, as in the class.
     :ivar suspend: likewise.
@@ -338,6 +338,9 @@ def _classification(rule: Rule, found: str, code: int, provider: str) -> Classif
         action = "suspend"
     elif delay and of.action == "retry":
         action = "later"
+    elif rule.scope == "site" and of.action == "retry":
+        # To say that it holds for all that goes there has a consequence.
+        action = "slow"
     else:
         action = of.action if of.action != "suspend" else "retry"
     soon = max(of.soon, delay) if action == "soon" else 0.0

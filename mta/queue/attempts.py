@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mta.interfaces import Delivery
+from mta.model.bounce import Classification
 from mta.model.bounce_data import default_classifier
 from mta.model.catalogue import REPLIES
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
@@ -285,8 +286,7 @@ class Attempts:
         self.running.discard(job)
         job.attempt = None
         destination.ended(now)
-        destination.heard(outcomes)
-        self._advise(job, outcomes, now)
+        self._hear(job, outcomes, now)
         self._ended(job, outcomes, now)
         destinations = self._destinations
         if destination.queue:
@@ -294,27 +294,25 @@ class Attempts:
         if destinations.ready and not self._pumping and self._turn is None:
             self.pump()
 
-    def _advise(self, job: Job, outcomes: Sequence[Outcome], now: float) -> None:
-        """Tell a site what replies to a delivery mean for all that goes there.
-
-        Only what another host said, and what holds for more than one message or recipient
-        (``Classification.scope == "site"``): a blocklist, too much at once.  What follows is
-        the site's to decide; see :meth:`~mta.queue.destination.Destination.advised`.
-        """
+    def _hear(self, job: Job, outcomes: Sequence[Outcome], now: float) -> None:
+        """Tell a site what it said to a delivery, and what that means."""
+        destination = job.destination
+        said: list[tuple[RemoteReply, Classification]] = []
         last: RemoteReply | None = None
         for outcome in outcomes:
             reply = outcome.reply
             if isinstance(outcome, Delivered) or reply is last or not reply.host:
                 continue
             last = reply
-            verdict = self.classifier.classify(reply, job.destination.next_hop)
-            if verdict.is_site_wide and job.destination.advised(verdict, reply, now):
-                self._log.warn(
-                    "{site} takes nothing from here and is left alone for {minutes:.0f} minutes: {reply}",
-                    site=job.destination.site or job.destination.next_hop,
-                    minutes=verdict.suspend / 60,
-                    reply=str(reply),
-                )
+            said.append((reply, self.classifier.classify(reply, destination.next_hop)))
+        rests = destination.heard(outcomes, said, now)
+        if rests is not None:
+            self._log.warn(
+                "{site} takes nothing from here and is left alone for {minutes:.0f} minutes: {reply}",
+                site=destination.site or destination.next_hop,
+                minutes=(destination.advised_until - now) / 60,
+                reply=str(rests),
+            )
 
 
 async def _awaited(answer: Awaitable[Sequence[Outcome]]) -> Sequence[Outcome]:

@@ -12,7 +12,7 @@ from mta.model.limits import Limits, Rate
 from mta.model.outcome import Delivered, Outcome, Postponed, RemoteReply
 from mta.queue.lanes import Lanes
 from mta.queue.meter import Rates
-from mta.queue.pace import Pace, objects
+from mta.queue.pace import Pace
 from mta.queue.window import Job, Window
 
 #: Seconds within which a fast destination empties its line.
@@ -68,7 +68,6 @@ class Destination:
         "_full",
         "_horizon",
         "_interval",
-        "_objected",
         "_objections",
         "_pace",
         "_pause",
@@ -106,7 +105,6 @@ class Destination:
         self.reply: RemoteReply | None = None
         self.advice: Classification | None = None
         self.advised_until = 0.0
-        self._objected = False
         self._objections = 0
         self.site = ""
         self.hosts: Sequence[str] = ()
@@ -317,24 +315,45 @@ class Destination:
             self.resume = now + self._pause
             self._set_limit()
 
-    def advised(self, verdict: Classification, reply: RemoteReply, now: float) -> bool:
-        """A reply told something of all mail from here to this site.
+    def heard(
+        self,
+        outcomes: Sequence[Outcome],
+        said: Sequence[tuple[RemoteReply, Classification]],
+        now: float,
+    ) -> RemoteReply | None:
+        """What it said to a delivery, which is not counted as running any more.
 
-        ``slow`` asks for fewer deliveries at once.  A ``suspend`` is followed when it was heard
-        ``OBJECTIONS`` times and nothing was taken in between, because one message may earn what
-        a site says of all: then nothing is tried until ``advised_until``, and what comes is put
-        off till then.
+        What was taken lets more go at once.  A reply that holds for whatever goes from here to
+        this site (``Classification.is_site_wide``), and is to ``slow`` or to ``suspend``, lets less
+        go at once.  A ``suspend`` is followed when it was heard ``OBJECTIONS`` times and nothing was
+        taken in between, because one message may earn what a site says of all: then nothing is
+        tried until ``advised_until``, and what comes is put off till then.
 
-        :return: whether a rest begins.
+        :param said: each reply of another host that did not take something, and what it means.
+        :return: the reply after which a rest begins; ``None`` if none does.
         """
-        self.advice = verdict
-        if verdict.action == "slow" and not self._objected:
+        advice = [(reply, verdict) for reply, verdict in said if verdict.is_site_wide]
+        asked = [verdict for _, verdict in advice if verdict.suspend or verdict.action == "slow"]
+        if advice:
+            self.advice = advice[-1][1]
+        if asked:
             self._pace.objected(self.running)
-            self._set_limit()
-        if not verdict.suspend:
-            return False
+        elif any(isinstance(outcome, Delivered) for outcome in outcomes):
+            self._objections = 0
+            self._pace.succeeded()
+        else:
+            return None
+        rests = None
+        for reply, verdict in advice:
+            if verdict.suspend and self._rest(verdict.suspend, reply, now):
+                rests = reply
+        self._set_limit()
+        return rests
+
+    def _rest(self, seconds: float, reply: RemoteReply, now: float) -> bool:
+        """A reply asks for a rest; answers whether one begins."""
         self._objections += 1
-        until = now + verdict.suspend
+        until = now + seconds
         if self._objections < OBJECTIONS or until <= self.resume:
             return False
         begins = self.advised_until <= now
@@ -342,17 +361,4 @@ class Destination:
         self.reply = reply
         # It begins with one again.
         self._pace.restart()
-        self._set_limit()
         return begins
-
-    def heard(self, outcomes: Sequence[Outcome]) -> None:
-        """What it said to a delivery, which is not counted as running any more: faster, or slower."""
-        self._objected = any(map(objects, outcomes))
-        if self._objected:
-            self._pace.objected(self.running)
-        elif any(isinstance(outcome, Delivered) for outcome in outcomes):
-            self._objections = 0
-            self._pace.succeeded()
-        else:
-            return
-        self._set_limit()

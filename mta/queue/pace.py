@@ -2,31 +2,14 @@
 
 It begins with a few, and goes up by one for each success until the site objects for the first
 time; from then on by one for each full round.  An objection halves it, once for a round,
-because what was under way at that moment meets the same objection.
+because what was under way at that moment meets the same objection.  What is an objection, the
+table of replies says (:mod:`mta.model.bounce`).
 """
 
 from __future__ import annotations
 
-from mta.model.outcome import Failed, Outcome, Postponed
-
 #: Deliveries at once to a site of which nothing is known.
 BEGINNING = 10
-
-#: What a server says of us or of its own load, not of one recipient (RFC 3463).
-_LOADED = frozenset({"4.3.2", "4.4.5", "4.7.28", "4.16.55"})
-
-
-def objects(outcome: Outcome) -> bool:
-    """Whether a reply asks us to slow down, rather than tell about one message or recipient."""
-    if not isinstance(outcome, Postponed | Failed):
-        return False
-    reply = outcome.reply
-    if not reply.host:
-        return False
-    if reply.code == 421 or reply.enhanced in _LOADED:
-        return True
-    # Of a recipient, 4.7.x is greylisting far more often than anything else.
-    return reply.enhanced.startswith("4.7.") and reply.command != "RCPT TO"
 
 
 class Pace:

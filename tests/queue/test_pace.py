@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.model.bounce_data import classify
 from mta.model.outcome import Delivered, Failed, Postponed, RemoteReply
+from mta.queue.destination import Destination
 from mta.queue.meter import Meter
-from mta.queue.pace import BEGINNING, Pace, objects
+from mta.queue.pace import BEGINNING, Pace
 
 
 class MeterTests(SynchronousTestCase):
@@ -113,6 +115,7 @@ class PaceTests(SynchronousTestCase):
         self.assertEqual(1, Pace(0).limit)
 
     def test_objections(self) -> None:
+        """What a reply means decides whether less goes at once, and nothing else does."""
         host = "mx.far.test [192.0.2.1]"
         table = [
             (Postponed(RemoteReply(421, "4.3.2", "too busy", host, "connect")), True),
@@ -124,4 +127,14 @@ class PaceTests(SynchronousTestCase):
             (Failed(RemoteReply(550, "5.1.1", "no such user", host, "RCPT TO")), False),
             (Delivered(RemoteReply(250, "2.0.0", "ok", host, "end of data")), False),
         ]
-        self.assertEqual([expected for _, expected in table], [objects(outcome) for outcome, _ in table])
+        for outcome, expected in table:
+            destination = Destination("relay", "far.test", _Transport())
+            reply = outcome.reply
+            said = [(reply, classify(reply))] if reply.host and not isinstance(outcome, Delivered) else []
+            destination.heard([outcome], said, 0.0)
+            self.assertEqual(expected, destination.limit < BEGINNING, str(reply))
+
+
+class _Transport:
+    def concurrency(self, next_hop: str) -> int:
+        return 40
