@@ -9,113 +9,33 @@ An empty file is a working embedded server.  Tables of plugins
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Annotated, Any, Literal
+from ipaddress import ip_address
+from typing import Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     field_validator,
     model_validator,
 )
 
+from mta.config.shaping_settings import Shape as Shape
+from mta.config.values import Duration as Duration
+from mta.config.values import HostPatterns as HostPatterns
+from mta.config.values import Mode as Mode
+from mta.config.values import Network as Network
+from mta.config.values import OneOrMore as OneOrMore
+from mta.config.values import Rate as Rate
+from mta.config.values import Size as Size
+from mta.config.values import Table as Table
+from mta.config.values import domain
+from mta.config.values import parse_duration as parse_duration
+from mta.config.values import parse_mode as parse_mode
+from mta.config.values import parse_rate as parse_rate
+from mta.config.values import parse_size as parse_size
 from mta.model.bounce import Rule
 from mta.model.bounce_classes import BY_NAME
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-
-
-def parse_duration(value: Any) -> Any:
-    """``"90s"``, ``"5m"``, ``"2h"``, ``"5d"``, ``"1w"`` or a number, in seconds."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", value.strip().lower())
-        if not match:
-            raise ValueError('a duration is a number with s, m, h, d or w, such as "5m"')
-        return float(match[1]) * _UNITS[match[2]]
-    return value
-
-
-def parse_size(value: Any) -> Any:
-    """``"50M"``, ``"64K"``, ``"1GiB"`` or a number, in octets (powers of 1024)."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", value.strip().lower())
-        if not match:
-            raise ValueError('a size is a number with K, M, G or T, such as "50M"')
-        return int(float(match[1]) * _SIZES[match[2]])
-    return value
-
-
-def parse_rate(value: Any) -> Any:
-    """``"10/s"``, ``"500/10m"``, ``"1000/h"``: so many in so many seconds."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+)\s*/\s*(\d*\s*[smhdw])", value.strip().lower())
-        if match and int(match[1]):
-            span = match[2] if match[2][0].isdigit() else f"1{match[2]}"
-            seconds = parse_duration(span)
-            if seconds:
-                return int(match[1]), seconds
-    raise ValueError('a rate is a number, a slash and a time, such as "10/s", "100/m" or "5000/12h"')
-
-
-def parse_mode(value: Any) -> Any:
-    """Permissions: ``0o640``, or ``"640"`` and ``"0640"``, which are octal as everywhere else."""
-    number = value
-    if isinstance(value, str) and re.fullmatch(r"[0-7]{3,5}", value):
-        number = int(value, 8)
-    # What is written without the 0o, as 600, has bits that make no sense here.
-    if isinstance(number, int) and not number & ~0o2777 and number & 0o400:
-        return number
-    raise ValueError("permissions are octal and let the owner read: 0o600")
-
-
-def _parse_network(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return ip_network(value, strict=False)
-        except ValueError:
-            raise ValueError(f'{value!r} is no network, such as "192.0.2.0/24"') from None
-    return value
-
-
-def _domain(value: str) -> str:
-    if not re.fullmatch(
-        r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", value.lower()
-    ):
-        raise ValueError(f'{value!r} is no domain, such as "bounces.example.org"')
-    return value.lower()
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
-Rate = Annotated[tuple[int, float], BeforeValidator(parse_rate)]
-Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
-Mode = Annotated[int, BeforeValidator(parse_mode)]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-def _as_names(value: list[str]) -> list[str]:
-    return [item.lower().rstrip(".") for item in value]
-
-
-#: Patterns of domains or hosts, as the DNS compares names.
-HostPatterns = Annotated[list[str], AfterValidator(_as_names)]
-
-
-#: A list of texts, or one text without the brackets.
-OneOrMore = Annotated[list[str], BeforeValidator(_as_list)]
-
-
-class Table(BaseModel):
-    """One table of the file: unknown keys are errors.  Plugins' models may inherit it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class PluginTable(BaseModel):
@@ -276,31 +196,6 @@ class Relay(Table):
             raise ValueError('it is an IP address of this machine, such as "192.0.2.1"') from None
 
 
-class Shape(Table):
-    """What some destinations are given at the most; see :mod:`mta.route.shaping`.
-
-    ``*`` in a pattern stands for anything.
-    """
-
-    domain: HostPatterns = []
-    mx: HostPatterns = []
-    tenant: list[str] = []
-    transport: list[str] = ["relay"]
-    connections: int = Field(0, ge=0)
-    messages_per_connection: int = Field(0, ge=0)
-    messages: list[Rate] = []
-    recipients: list[Rate] = []
-    retry: list[Duration] = []
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Shape:
-        sets = (self.connections, self.messages_per_connection, self.messages, self.recipients, self.retry)
-        if not any(sets):
-            names = "connections, messages_per_connection, messages, recipients or retry"
-            raise ValueError(f"it sets nothing: give {names}")
-        return self
-
-
 class Bounce(Table):
     """What a reply means; see :class:`mta.model.bounce.Rule`."""
 
@@ -391,12 +286,12 @@ class Feedback(Table):
     @field_validator("verp", mode="after")
     @classmethod
     def _lower_domains(cls, value: dict[str, str]) -> dict[str, str]:
-        return {name.lower(): _domain(domain) for name, domain in value.items()}
+        return {name.lower(): domain(other) for name, other in value.items()}
 
     @field_validator("srs", mode="after")
     @classmethod
     def _lower_domain(cls, value: str) -> str:
-        return _domain(value) if value else ""
+        return domain(value) if value else ""
 
     @field_validator("addresses", mode="after")
     @classmethod
