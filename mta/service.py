@@ -261,6 +261,7 @@ class Server:
             expire=settings.queue.expire,
             bounce_expire=settings.queue.bounce_expire,
             labels=settings.submission,
+            authserv_id=settings.trust.authserv_id,
             has_room=self.spool.has_room,
             admitted=self.manager.admitted,
             return_path=parts.return_path,
@@ -380,6 +381,7 @@ class Server:
             expire=new.queue.expire,
             bounce_expire=new.queue.bounce_expire,
             labels=new.submission,
+            authserv_id=new.trust.authserv_id,
             return_path=parts.return_path,
         )
         self._environment.shaping.use(shapes_of(new))

@@ -77,6 +77,17 @@ class Access(Table):
     relay_from: list[Network] = []
 
 
+class Trust(Table):
+    """What is found out about senders, and told on; see :mod:`mta.model.authentication`."""
+
+    authserv_id: str = ""
+
+    @field_validator("authserv_id")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        return domain(value) if value else ""
+
+
 class Limits(Table):
     """Bounds against hostile or broken clients; docs/reference/limits gives each reason."""
 
@@ -341,6 +352,7 @@ class Settings(Table):
     listen: Listen = Listen()
     tls: Tls = Tls()
     access: Access = Access()
+    trust: Trust = Trust()
     limits: Limits = Limits()  # type: ignore[call-arg]
     submission: Submission = Submission()
     domains: dict[str, Domain] = {}

@@ -9,6 +9,7 @@ from zope.interface import implementer
 from mta.intake.submission import missing_fields
 from mta.intake.trace import received_field
 from mta.interfaces import Facts, IIncoming, SpoolFull, TemporarilyUnavailable, Undecided, settle
+from mta.model.authentication_results import AuthenticationResults, without_forged
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope
 from mta.model.event import Received
@@ -74,12 +75,11 @@ class Incoming:
         self._blocks.append(block)
         if self._size > self._reception.inline:
             data = b"".join(self._blocks)
-            if self._labels is not None:
-                if self._size <= self._reception.header_size and b"\r\n\r\n" not in data:
-                    # The fields that are to be taken out may still come.
-                    self._blocks = [data]
-                    return
-                data = self._unlabelled(data)
+            if self._size <= self._reception.header_size and b"\r\n\r\n" not in data:
+                # The fields that are to be taken out may still come.
+                self._blocks = [data]
+                return
+            data = self._taken_over(data)
             self._file = self._reception.spool.create_file(self._id)
             if self._producer is not None:
                 self._file.register(self._producer)
@@ -116,8 +116,7 @@ class Incoming:
         content: Content
         if self._file is None:
             data = self._blocks[0] if len(self._blocks) == 1 else b"".join(self._blocks)
-            if self._labels is not None:
-                data = self._unlabelled(data)
+            data = self._taken_over(data)
             content = InlineContent(data)
         else:
             data = self._blocks[0]
@@ -161,9 +160,14 @@ class Incoming:
         reception.admitted(message)
         return REPLIES.reply("queued", id=message.id)
 
-    def _unlabelled(self, data: bytes) -> bytes:
-        """The message without the fields that are for us; what they say is kept."""
-        assert self._labels is not None
+    def _taken_over(self, data: bytes) -> bytes:
+        """The message without the fields that nobody but us may add, or that are for us alone.
+
+        What those say that are for us is kept.
+        """
+        data = without_forged(data, self._reception.authserv_id)
+        if self._labels is None:
+            return data
         data, values = take_fields(data, [field for _, field in self._reception.labels])
         for (name, _), value in zip(self._reception.labels, values, strict=True):
             text = "".join(c if c.isprintable() else " " for c in value.decode("utf-8", "replace"))
@@ -189,6 +193,8 @@ class Incoming:
             trace += added
         if verdict.fields:
             trace = b"".join(_field(name, value) for name, value in verdict.fields) + trace
+        if verdict.authentication:
+            trace = AuthenticationResults(reception.authserv_id, verdict.authentication).field() + trace
         held = verdict.action == "hold"
         # Due and expiry count from the time for which it was scheduled.
         scheduled = envelope.release > now

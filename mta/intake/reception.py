@@ -77,6 +77,7 @@ class Reception:
     :param header_size: octets of the header section that judges see.
     :param expire: seconds for which delivery is tried.
     :param bounce_expire: the same for the null reverse-path.
+    :param authserv_id: our name in Authentication-Results; ``""``: ``hostname``.
     :param labels: in which header fields those who submit say whose message it is.
     :param has_room: whether the disk has room for so many octets.
     :param admitted: told of each message after its commit.
@@ -100,6 +101,7 @@ class Reception:
         expire: float = 5 * 86400.0,
         bounce_expire: float = 86400.0,
         labels: Submission | None = None,
+        authserv_id: str = "",
         has_room: Callable[[int], bool] = lambda octets: True,
         admitted: Callable[[Message], None] = lambda message: None,
         return_path: ReturnPath | None = None,
@@ -120,6 +122,7 @@ class Reception:
         self._relay_from = tuple(relay_from)
         self._may_relay: dict[str, bool] = {}
         self._has_room = has_room
+        self.authserv_id = authserv_id or self.hostname
         self._label(labels)
 
     def replace(
@@ -134,6 +137,7 @@ class Reception:
         bounce_expire: float,
         return_path: ReturnPath | None = None,
         labels: Submission | None = None,
+        authserv_id: str = "",
     ) -> None:
         """Answer by other rules from the next question on; parameters as for the constructor."""
         self.router = router
@@ -145,6 +149,7 @@ class Reception:
         self.return_path = return_path
         self._relay_from = tuple(relay_from)
         self._may_relay = {}
+        self.authserv_id = authserv_id or self.hostname
         self._label(labels)
 
     def _label(self, labels: Submission | None) -> None:

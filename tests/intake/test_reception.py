@@ -379,7 +379,7 @@ class ReceptionTests(SynchronousTestCase):
         incoming = self.reception(inline=3).data(Client("s1"), Envelope("a@b.test"))
         producer = object()
         incoming.register(producer)
-        incoming.write(b"more than that")
+        incoming.write(b"A: b\r\n\r\nmore than that")
         self.assertIs(self.spool.files[0].producer, producer)
 
     def test_lmtp_gets_a_reply_for_each_recipient(self) -> None:
@@ -454,6 +454,32 @@ class ReceptionTests(SynchronousTestCase):
         self.assertEqual("look: a person must look", event.held)
         self.assertEqual(("recipient", [spf]), seen[-2])
         self.assertEqual(("message", [spf, dkim]), seen[-1])
+
+    def test_authentication_results(self) -> None:
+        """What was found out stands on top, under our name, which nobody else's field bears."""
+        spf = AuthenticationResult("spf", "pass", (("smtp.mailfrom", "a@b.test"),))
+        dkim = AuthenticationResult("dkim", "none")
+        judges = [
+            SaysOf("message", Verdict(authentication=(spf, dkim))),
+            SaysOf("message", Verdict("tag", fields=(("X-Score", "5"),))),
+        ]
+        forged = b"Authentication-Results:\r\n (x) MX.local.test; spf=pass\r\n"
+        ours = (
+            b"Authentication-Results: mx.local.test;\r\n\tspf=pass smtp.mailfrom=a@b.test;\r\n\tdkim=none\r\n"
+        )
+        data = MAIL.replace(b"Subject", forged + b"Subject")
+        for inline in (64 * 1024, 100):
+            self.send(self.reception(*judges, inline=inline), "ann@local.test", data=data)
+            message, _ = self.spool.admitted[-1]
+            self.assertTrue(message.trace.startswith(ours + b"X-Score: 5\r\nReceived: "), message.trace)
+            self.assertEqual(MAIL, message.content.read())
+        self.assertEqual(1, len(self.spool.files))
+        # Without judges nothing is said, and a forged field goes all the same; the name is a setting.
+        self.send(self.reception(), "ann@local.test", data=data)
+        self.send(self.reception(authserv_id="local.test"), "ann@local.test", data=data)
+        (plain, _), (other, _) = self.spool.admitted[-2:]
+        self.assertTrue(plain.trace.startswith(b"Received: "))
+        self.assertEqual([MAIL, data], [plain.content.read(), other.content.read()])
 
     def test_judges_that_are_wrong(self) -> None:
         """A verdict that nobody can act on puts the client off: it never lets in, nor lies."""
