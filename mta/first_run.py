@@ -66,7 +66,12 @@ def welcome(password: str | None, submission: str, maildir: Path, mta: str, plac
     """
     secret = password or "PASSWORD"
     enter = f"cd {shlex.quote(str(place))} &&"
-    account = "" if password else f" Account {ACCOUNT}, with the password that was shown when it was made."
+    account = ""
+    if not password:
+        account = (
+            f"  PASSWORD stands for the one that was shown when {ACCOUNT} was made;\n"
+            f"  `{enter} {mta} user password {ACCOUNT}` sets another."
+        )
     return (
         f"\n  The server is ready.{account}\n\n"
         f"  Send a first message:\n"

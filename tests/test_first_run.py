@@ -39,5 +39,7 @@ class FirstRunTests(SynchronousTestCase):
         here = Path("/srv/mta")
         self.assertEqual(".venv/bin/mta", command(here / ".venv/bin/mta", None, here))
         self.assertEqual("/opt/mta --config 'a b.toml'", command(Path("/opt/mta"), here / "a b.toml", here))
-        self.assertNotIn("pw", welcome(None, "h:1", Path("/m"), "mta", Path("/")))
+        again = welcome(None, "h:1", Path("/m"), ".venv/bin/mta", Path("/srv/a b"))
+        self.assertNotIn("pw", again)
+        self.assertIn("`cd '/srv/a b' && .venv/bin/mta user password user@localhost`", again)
         self.assertIn("password pw (shown only now)", announcement("pw"))

@@ -36,6 +36,7 @@ from mta.interfaces import (
     Mailbox,
     PluginContext,
     TemporarilyUnavailable,
+    settle,
 )
 from mta.model.address import Address
 
@@ -130,37 +131,56 @@ class FileIdentity:
         """See :class:`~mta.interfaces.IReloadable`."""
         self._mark, self._table = await self._run(self._load)
 
-    def _look(self) -> None:
-        """Have a thread see, once a second, whether the file changed; never wait for it."""
+    def _look(self) -> Deferred[None] | None:
+        """Have a thread see, once a second, whether the file changed.
+
+        :return: fires when it has; ``None`` if it was seen just now.
+        """
         now = self._clock.seconds()
         if now < self._checked + 1:
-            return
+            return None
         self._checked = now
-        Deferred.fromCoroutine(self._refresh())
+        return Deferred.fromCoroutine(self._refresh())
 
     async def _refresh(self) -> None:
+        self._use(await self._run(self._try_to_load))
+
+    def _try_to_load(self) -> tuple[tuple[int, ...], Table] | None:
+        """The file, if it changed and can be read.  In a thread."""
         try:
-            fresh = await self._run(self._load_if_changed)
+            return self._load_if_changed()
         except Exception as error:
             _log.error("keeping the accounts as they were: {error}", error=str(error))
-            return
-        if fresh is not None:
-            self._mark, self._table = fresh
+            return None
+
+    def _use(self, fresh: tuple[tuple[int, ...], Table] | None) -> bool:
+        if fresh is None:
+            return False
+        self._mark, self._table = fresh
+        return True
 
     def _entry(self, name: str) -> Entry | None:
-        self._look()
         name = name.lower()
         entry = self._table.entries.get(name)
         if entry is None and "@" not in name and self._domain:
             entry = self._table.entries.get(f"{name}@{self._domain}".lower())
         return entry
 
-    def look_up(self, address: Address) -> Mailbox | None:
+    def look_up(self, address: Address) -> Answer[Mailbox | None]:
         """See :class:`~mta.interfaces.IDirectory`."""
         return self.account(str(address))
 
-    def account(self, avatar: str) -> Mailbox | None:
+    def account(self, avatar: str) -> Answer[Mailbox | None]:
         """See :class:`~mta.interfaces.IDirectory`."""
+        looking = self._look()
+        entry = self._entry(avatar)
+        if entry is not None:
+            return entry.mailbox
+        # Who was added a moment ago is not to be refused: a 550 is for good.
+        return None if looking is None else self._account(looking, avatar)
+
+    async def _account(self, looking: Deferred[None], avatar: str) -> Mailbox | None:
+        await looking
         entry = self._entry(avatar)
         return entry.mailbox if entry else None
 
@@ -173,6 +193,10 @@ class FileIdentity:
         return Deferred.fromCoroutine(self._verify(credentials))
 
     async def _verify(self, credentials: Any) -> str:
+        looking = self._look()
+        if looking is not None:
+            # A password that was taken away a moment ago does not hold any more.
+            await looking
         entry = self._entry(credentials.username.decode("utf-8", "replace"))
         if entry is None or entry.verify is None:
             raise UnknownAccount(f"{self._path.name}: no such account, or one that may not log in")
@@ -189,13 +213,20 @@ class FileIdentity:
         until = self._verified.get(token)
         if until is not None and self._clock.seconds() < until:
             return address
-        if not await self._hash(entry.verify, password):
+        right, fresh = await self._hash(self._compare, entry.verify, password)
+        if not right:
+            if self._use(fresh):
+                return await self._verify(credentials)
             raise UnauthorizedLogin(f"{self._path.name}: wrong password")
         self._verified[token] = self._clock.seconds() + self.remember
         self._verified.move_to_end(token)
         if len(self._verified) > _REMEMBERED:
             self._verified.popitem(last=False)
         return address
+
+    def _compare(self, verify: Any, password: bytes) -> tuple[bool, tuple[tuple[int, ...], Table] | None]:
+        """Whether it is the password; if not, what the file says if it changed a moment ago.  In a thread."""
+        return (True, None) if verify(password) else (False, self._try_to_load())
 
     async def decoy(self, credentials: Any) -> None:
         """Verify against somebody's hash, and forget the result."""
@@ -217,10 +248,17 @@ class FileIdentity:
 
     def scram_keys(self, username: str, salt: bytes) -> Answer[ScramKeys | None]:
         """See ``IScramKeySource``."""
+        looking = self._look()
+        if looking is not None:
+            return self._current_keys(looking, username, salt)
         entry = self._entry(username)
         if entry is None or entry.verify is None or not self._settings.scram:
             return None
         return self._keys(entry, salt)
+
+    async def _current_keys(self, looking: Deferred[None], username: str, salt: bytes) -> ScramKeys | None:
+        await looking
+        return await settle(self.scram_keys(username, salt))
 
     async def _keys(self, entry: Entry, salt: bytes) -> ScramKeys | None:
         if entry.scram is None and entry.clear:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -89,8 +90,16 @@ class FirstRunScenario(Scenario):
         self.assertIn(first.stop(), (0, -15))
         second = self.start()
         self.assertNotIn("shown only now", second.output)
-        done = self.shell(second, self.pasted(second)[1])
-        self.assertIn("It works.", done.stdout)
+        send, see = self.pasted(second)
+        self.assertIn("It works.", self.shell(second, see).stdout)
+        # Who has forgotten the password is told how to have another, which the line then takes.
+        remedy = re.search(r"`(.* user password \S+)`", second.output)
+        assert remedy is not None
+        done = self.shell(second, remedy[1] + " --generate --json")
+        self.assertEqual(0, done.returncode, done)
+        password = json.loads(done.stdout)["password"]
+        done = self.shell(second, send.replace("=PASSWORD", f"={password}"))
+        self.assertEqual(0, done.returncode, done)
 
     def test_wrong_password(self) -> None:
         """It is tried once, refused with a remedy, and told by ``mta trace``."""

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from twisted.cred.checkers import ANONYMOUS
+from twisted.cred.credentials import UsernamePassword
+from twisted.cred.error import UnauthorizedLogin
 from twisted.internet import defer, task
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -158,9 +160,9 @@ class LogIn(SynchronousTestCase):
 
     def test_few_at_once(self) -> None:
         """Guessing passwords on many connections takes neither all threads nor all memory."""
-        running: list[defer.Deferred[bool]] = []
+        running: list[defer.Deferred[Any]] = []
 
-        def start(call: Any, *arguments: Any) -> defer.Deferred[bool]:
+        def start(call: Any, *arguments: Any) -> defer.Deferred[Any]:
             running.append(defer.Deferred())
             return running[-1]
 
@@ -177,7 +179,7 @@ class LogIn(SynchronousTestCase):
         # One more than may wait is put off, and not told that the password is wrong.
         self.assertTrue(self.successResultOf(answers.pop()).temporary)
         for _ in answers:
-            running.pop(0).callback(False)
+            running.pop(0).callback((False, None))
             self.assertLessEqual(len(running), AT_ONCE)
         self.assertEqual([False] * len(answers), [self.successResultOf(one).temporary for one in answers])
 
@@ -218,12 +220,26 @@ class LogIn(SynchronousTestCase):
     def test_changed_file(self) -> None:
         self.path.write_text("carl@example.org:{PLAIN}new-one\n")
         self.clock.advance(2)
-        self.file.account("carl@example.org")
-        self.assertIsNotNone(self.file.account("carl@example.org"))
+        # At once: whoever asks for a new account first must not hear that there is none.
+        self.assertIsNotNone(self.answer(self.file.account("carl@example.org")))
         self.path.write_text("broken\n")
         self.clock.advance(2)
         self.file.account("carl@example.org")
         self.assertIsNotNone(self.file.account("carl@example.org"))
+
+    def test_changed_password(self) -> None:
+        """A new one holds at once, and the old one does not."""
+        self.path.write_text("user@example.org:{PLAIN}new-one\n")
+        self.clock.advance(2)
+        new = UsernamePassword(b"user@example.org", b"new-one")
+        self.assertEqual("user@example.org", self.answer(self.file.requestAvatarId(new)))
+        # Even in the second in which nobody looks again.
+        self.path.write_text("user@example.org:{PLAIN}another-one\n")
+        newest = UsernamePassword(b"user@example.org", b"another-one")
+        self.assertEqual("user@example.org", self.answer(self.file.requestAvatarId(newest)))
+        self.path.write_text("user@example.org:{PLAIN}one-more\n")
+        self.clock.advance(2)
+        self.failureResultOf(self.file.requestAvatarId(newest), UnauthorizedLogin)
 
     def test_senders(self) -> None:
         allowed = ("", "anna@example.org", "anna+x@example.org", "any@example.net")
