@@ -131,7 +131,8 @@ class Classification:
             "fail": "it is returned to the sender at once",
             "retry": "it is tried again by the schedule",
             "soon": f"it is tried again soon{f', but not within {minutes}' if self.delay else ''}",
-            "later": f"it is tried again, but not within {minutes}",
+            "later": "it is tried again"
+            + (f", but not within {minutes}" if self.delay else " by the schedule"),
             "slow": "it is tried again, and the site is to be given less at once",
             "suspend": "it is tried again",
         }[self.action]

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from mta.model.bounce import OURSELVES, Classifier, Rule, plain, stands_in
 from mta.model.bounce_classes import BY_NAME, CLASSES
 from mta.model.bounce_data import classifier, classify, default_classifier, shipped
+from mta.model.catalogue import REPLIES as OUR_REPLIES
 from mta.model.outcome import RemoteReply
 
 REPLIES = Path(__file__).with_name("bounce_replies.txt")
@@ -115,6 +116,13 @@ class ClassificationTests(SynchronousTestCase):
         found = classify(said(452, "4.2.2"))
         self.assertEqual(("later", "recipient", 7200.0), (found.action, found.scope, found.delay))
         self.assertEqual("fail", classify(said(552, "5.2.2")).action)
+
+    def test_full_here(self) -> None:
+        """A mailbox of this machine costs little to look at: by the schedule."""
+        reply = OUR_REPLIES.reply("mailbox-over-quota", address="ann@b.test")
+        found = classify(RemoteReply(reply.code, reply.enhanced, reply.text))
+        self.assertEqual(("full", "later", 0.0), (found.name, found.action, found.delay))
+        self.assertEqual("it is tried again by the schedule", found.consequence)
 
     def test_site(self) -> None:
         """What holds for all mail from here says how long to wait."""
