@@ -138,6 +138,11 @@ def workers_needed(loaded: Loaded) -> int:
     return needed
 
 
+def _share(size: int, workers: int | str) -> int:
+    """One worker's part of what all may have; 0 stays no limit."""
+    return size and max(1, size // max(1, int(workers)))
+
+
 def _prepare(loaded: Loaded) -> None:
     """Make the state directory.
 
@@ -232,6 +237,7 @@ class Server:
             inline=settings.queue.inline,
             minimum_free=settings.queue.minimum_free,
             keep=settings.journal.keep,
+            journal_size=_share(settings.journal.max_size, settings.workers),
         )
         environment.journal.note = self.spool.note
         self._unsubscribe = [self.spool.subscribe(LogSink(loaded.settings.log.level))]

@@ -331,9 +331,10 @@ class Queue(Table):
 
 
 class Journal(Table):
-    """How long the history is kept."""
+    """How long the history is kept, and how large it becomes, in octets, of all workers together."""
 
     keep: Duration = 30 * 86400.0
+    max_size: Size = 10 * 1024 * 1024 * 1024
 
 
 class Log(Table):

@@ -21,6 +21,13 @@ IDLE = 0.25
 #: Seconds between two looks for events to be pruned while there is no idle moment.
 PRUNE_EVERY = 30.0
 _PRUNED_EVENTS = 500
+#: How the size of the journal is guessed: so many events at so many places are weighed.
+_PLACES = 16
+_WEIGHED = 64
+#: Octets of an event besides its words: its row, its entry in the index of messages, its keys.
+_AROUND = 90
+#: Pruned for its size, the journal is left with so much of it, and not with what is one event less.
+_LEFT = 0.95
 _PRUNED_KEYS = 2000
 #: Free pages (4 KiB each) that are kept for the next burst.
 _SPARE_PAGES = 4096
@@ -32,10 +39,15 @@ class Housekeeping:
 
     :param keep: seconds for which events are kept.
     :param seconds: gives the time since 1970.
+    :param most: octets that events take at the most, roughly; 0: any number.
     """
 
-    def __init__(self, keep: float, seconds: Callable[[], float]) -> None:
+    def __init__(self, keep: float, seconds: Callable[[], float], most: int = 0) -> None:
         self._keep = keep
+        self._most = most
+        #: Events up to this number go because there are too many.
+        self._too_many = 0
+        self._next_weighing = 0.0
         self._seconds = seconds
         self._keys: list[tuple[int, int]] = []
         self._next_prune = 0.0
@@ -60,9 +72,9 @@ class Housekeeping:
         """What must not wait for an idle moment."""
         if len(self._keys) >= UNWRITTEN_KEYS or totals.events - totals.indexed >= UNINDEXED_EVENTS:
             self.write_keys(connection, totals)
-        elif self._seconds() >= self._next_prune:
+        # One step for each batch, until there is nothing left: as fast as events come.
+        elif self._seconds() >= self._next_prune and not self._prune(connection):
             self._next_prune = self._seconds() + PRUNE_EVERY
-            self._prune(connection)
 
     def when_idle(self, connection: sqlite3.Connection, totals: Totals) -> float:
         """One step.
@@ -88,11 +100,18 @@ class Housekeeping:
         totals.indexed = indexed.indexed
 
     def _prune(self, connection: sqlite3.Connection) -> bool:
-        """Delete some events that are old enough; answers whether there may be more."""
-        before = self._seconds() - self._keep
+        """Delete some events that are old enough, or too many; answers whether there may be more.
+
+        The oldest go, those of messages that still wait too: these lose the beginning of
+        their story, and nothing else.
+        """
+        now = self._seconds()
+        if self._most and now >= self._next_weighing:
+            self._next_weighing = now + PRUNE_EVERY
+            self._too_many = too_many(connection, self._most)
         (last,) = connection.execute(
-            "SELECT max(id) FROM (SELECT id, at FROM events ORDER BY id LIMIT ?) WHERE at < ?",
-            (_PRUNED_EVENTS, before),
+            "SELECT max(id) FROM (SELECT id, at FROM events ORDER BY id LIMIT ?) WHERE at < ? OR id <= ?",
+            (_PRUNED_EVENTS, now - self._keep, self._too_many),
         ).fetchone()
         if last is None:
             return self._prune_keys(connection)
@@ -127,6 +146,32 @@ class Housekeeping:
         # A database made without auto_vacuum has free pages that cannot be given back.
         (left,) = connection.execute("PRAGMA freelist_count").fetchone()
         return bool(left < free)
+
+
+def too_many(connection: sqlite3.Connection, most: int) -> int:
+    """The number of the last event that has to go, so that the others take about ``most`` octets; 0: none.
+
+    Some events here and there are weighed; to weigh all would be to read all.
+    """
+    first, last = connection.execute(
+        "SELECT (SELECT min(id) FROM events), (SELECT max(id) FROM events)"
+    ).fetchone()
+    if first is None:
+        return 0
+    count = last - first + 1
+    weighed = octets = 0
+    for place in range(first, last + 1, max(1, count // _PLACES)):
+        some, weight = connection.execute(
+            "SELECT count(*), total(length(payload) + length(kind) + ifnull(length(session), 0)) FROM"
+            " (SELECT payload, kind, session FROM events WHERE id >= ? ORDER BY id LIMIT ?)",
+            (place, _WEIGHED),
+        ).fetchone()
+        weighed += some
+        octets += weight
+    each = octets / weighed + _AROUND
+    if count * each <= most:
+        return 0
+    return int(last - most * _LEFT / each)
 
 
 class _transaction:

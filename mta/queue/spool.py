@@ -56,6 +56,7 @@ class Spool:
         decides by it between memory and :meth:`create_file`.
     :param minimum_free: octets of the file system that stay free.
     :param keep: seconds for which events are kept.
+    :param journal_size: octets that they take at the most, roughly; 0: any number.
     :param connect: opens the database for writing; another one for tests.
     :param disk: the file system under content files; another one for tests.
     """
@@ -71,6 +72,7 @@ class Spool:
         inline: int = 65536,
         minimum_free: int = 64 << 20,
         keep: float = 30 * 86400.0,
+        journal_size: int = 0,
         connect: Callable[[Path], sqlite3.Connection] = open_writer,
         disk: Disk | None = None,
     ) -> None:
@@ -82,7 +84,12 @@ class Spool:
         self._disk = disk or Disk()
         self._ids = IdSource(shard)
         self._writer = Writer(
-            directory, connect=connect, keep=keep, answer=self._from_writer, seconds=reactor.seconds
+            directory,
+            connect=connect,
+            keep=keep,
+            journal_size=journal_size,
+            answer=self._from_writer,
+            seconds=reactor.seconds,
         )
         self._claims = Claims(directory / DATABASE, self._shard.content, open_reader)
         self._files = _Pool(0, _FILE_THREADS, "spool-files")

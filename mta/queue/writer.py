@@ -78,6 +78,7 @@ class Writer:
     :param directory: of the shard.
     :param connect: opens the database and brings its schema up to date.
     :param keep: seconds for which events are kept.
+    :param journal_size: octets that they take at the most, roughly; 0: any number.
     :param answer: called, in the writer's thread, with what is kept or failed
         (``error`` tells), and with the content files that nobody needs now.
     :param seconds: gives the time since 1970.
@@ -93,6 +94,7 @@ class Writer:
         *,
         connect: Callable[[Path], sqlite3.Connection],
         keep: float,
+        journal_size: int = 0,
         answer: Callable[[Sequence[Work | Reschedule], list[str]], None],
         seconds: Callable[[], float],
     ) -> None:
@@ -104,7 +106,7 @@ class Writer:
         self._seconds = seconds
         self._connection: sqlite3.Connection | None = None
         self._totals = Totals()
-        self._house = Housekeeping(keep, seconds)
+        self._house = Housekeeping(keep, seconds, journal_size)
         self._queue: SimpleQueue[Sequence[Work | Reschedule] | None] = SimpleQueue()
         self._chores: list[Reschedule] = []
         self._patience = IDLE

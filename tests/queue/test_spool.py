@@ -16,6 +16,7 @@ from mta.model.event import Completed, Event, Rejected, Server
 from mta.model.event_rows import BUCKET_BITS, event_of, key_of
 from mta.model.ids import IdSource, created_at, decode_id, shard_of
 from mta.queue import writer as writing
+from mta.queue.housekeeping import too_many
 from mta.queue.schema import DATABASE, MIGRATIONS
 from mta.queue.spool import Spool
 from mta.queue.writer import Writer
@@ -340,6 +341,46 @@ class JournalTests(SpoolCase):
         spool.note([Server(at=NOW + 11, what="next")])
         await spool.admit(message(spool.new_id()), ())
         self.assertEqual((1 << BUCKET_BITS) + 1, self.rows("SELECT max(id) FROM events")[0][0])
+
+    async def test_prune_for_size(self) -> None:
+        """More events than there is room for: the oldest go, and about what was allowed is left."""
+        spool = await self.open()
+        spool.note(
+            [
+                Rejected(at=NOW, session=f"s{n:012}", stage="mail", code=550, reply="no", client="192.0.2.1")
+                for n in range(20_000)
+            ]
+        )
+        await spool.stop()
+        before = self.rows("PRAGMA page_count")[0][0] * 4096
+        connection = sqlite3.connect(self.directory / DATABASE)
+        self.addCleanup(connection.close)
+        self.assertEqual(0, too_many(connection, before * 2))
+        goes = too_many(connection, before // 2)
+        self.assertTrue(8000 < goes < 13_000, goes)
+        await self.open(journal_size=before // 2)
+        for _ in range(400):
+            [(first, last)] = self.rows("SELECT min(id), max(id) FROM events")
+            if first > goes:
+                break
+            await deferLater(reactor, 0.02)
+        self.assertEqual((goes + 1, 20_000), (first, last))
+
+    async def test_prune_under_load(self) -> None:
+        """Work that never ends does not let the journal grow beyond its size."""
+        from mta.queue import housekeeping
+
+        self.patch(housekeeping, "PRUNE_EVERY", 0.0)
+        spool = await self.open(journal_size=200_000)
+        for round in range(60):
+            spool.note(
+                [
+                    Rejected(at=NOW, session=f"s{round}", stage="mail", code=550, reply="no")
+                    for _ in range(400)
+                ]
+            )
+            await spool.admit(message(spool.new_id()), ())
+        self.assertLess(self.rows("SELECT count(*) FROM events")[0][0], 4000)
 
 
 class _At:
