@@ -8,14 +8,13 @@ where it knows it at once: callers accept either, written :data:`Answer` here.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from twisted.cred.checkers import ICredentialsChecker as ICredentialsChecker
 from zope.interface import Attribute, Interface
 
 from mta.model.address import Address
-from mta.model.authentication import AuthenticationResult
 from mta.model.bounce import Classification
 from mta.model.bounce_data import classify
 from mta.model.delivery import Delivery as Delivery
@@ -24,6 +23,7 @@ from mta.model.delivery import Result as Result
 from mta.model.delivery import Route as Route
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event
+from mta.model.facts import Facts as Facts
 from mta.model.limits import Gate, Limits
 from mta.model.message import Content, Message
 from mta.model.outcome import Outcome, RemoteReply
@@ -224,29 +224,6 @@ class IAuthenticator(Interface):
 # --- judging -----------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Facts:
-    """What a judge knows at its stage; later stages know more.
-
-    :ivar client: the session's client.
-    :ivar envelope: from ``mail`` on.
-    :ivar recipient: at ``recipient``: the one in question, not yet in the envelope.
-    :ivar header: at ``message``: the header section, octets.
-    :ivar content: at ``message``: all of it.
-    :ivar results: what earlier judges left for later ones at the same stage, by their kind.
-    :ivar authentication: what earlier judges have found out about who sends this, at this
-        stage and the stages before.
-    """
-
-    client: Client
-    envelope: Envelope | None = None
-    recipient: Recipient | None = None
-    header: bytes = b""
-    content: Content | None = None
-    results: dict[str, Any] = field(default_factory=dict)
-    authentication: list[AuthenticationResult] = field(default_factory=list)
-
-
 class IJudge(Interface):
     """One policy."""
 
@@ -257,11 +234,24 @@ class IJudge(Interface):
         """
 
 
+class ISessionJudge(Interface):
+    """Optional, for a judge: be told when a session is over, if it keeps anything about one."""
+
+    def closed(client: Client) -> None:
+        """Nothing more comes from this client; ``client.session`` is as it was at ``connect``."""
+
+
 class IPipeline(Interface):
     """All judges in their order."""
 
     def judge(stage: Stage, facts: Facts) -> Answer[Verdict]:
-        """The first ``defer`` or ``reject``, else ``hold``, else all tags together."""
+        """The first ``defer``, ``reject`` or ``discard``, else ``hold``, else all tags together.
+
+        What judges change of a message is in ``facts`` afterwards.
+        """
+
+    def closed(client: Client) -> None:
+        """Tell every :class:`ISessionJudge`."""
 
 
 # --- receiving ---------------------------------------------------------------
@@ -291,6 +281,9 @@ class IReception(Interface):
 
     def note(event: Event) -> None:
         """Something happened in the session: put it into the journal."""
+
+    def closed(client: Client) -> None:
+        """The session is over."""
 
 
 class IIncoming(Interface):

@@ -271,6 +271,7 @@ class Server:
             has_room=self.spool.has_room,
             admitted=self.manager.admitted,
             return_path=parts.return_path,
+            run_in_thread=environment.run_in_thread,
         )
         connections = Connections(settings.limits)
         self.factories = {role: self._factory(role, connections) for role in (*ROLES, "local")}

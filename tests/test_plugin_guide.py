@@ -82,14 +82,38 @@ class GuideTests(SynchronousTestCase):
         return [plugin.instance for plugin in plugins]
 
     def test_judge(self) -> None:
-        judge, _ = self.build(IJudge, "judge")
+        judge, _, _ = self.build(IJudge, "judge")
         verdict = judge.judge("hello", Facts(Client("s1", helo="Friend")))
         self.assertEqual(("reject", "hello.refuse"), (verdict.action, verdict.rule))
         self.assertEqual("pass", judge.judge("hello", Facts(Client("s1", helo="mx.example.net"))).action)
 
+    def test_content_filter(self) -> None:
+        """It changes plain messages of those who log in, and those that are asked next see it."""
+        _, judge, _ = self.build(IJudge, "judge")
+
+        def revised(header: bytes, account: str = "ann@example.org") -> Facts:
+            content = InlineContent(header + b"\r\nHello\r\n")
+            facts = Facts(Client("s1", account=account), Envelope("ann@example.org"), None, header, content)
+            verdict = self.successResultOf(Deferred.fromCoroutine(judge.judge("message", facts)))
+            if verdict.changes:
+                facts.revise(verdict.changes)
+            return facts
+
+        facts = revised(b"X-Internal: 1\r\nSubject: x\r\n")
+        assert facts.content is not None and facts.envelope is not None
+        self.assertEqual(
+            b"Subject: x\r\nX-Disclaimer: yes\r\n\r\nHello\r\n\r\nThis message was sent by our office.\r\n",
+            facts.content.read(),
+        )
+        self.assertEqual(["archive@example.org"], [one.address for one in facts.envelope.recipients])
+        html = revised(b"Content-Type: text/html\r\n")
+        assert html.content is not None
+        self.assertEqual(b"Content-Type: text/html\r\n\r\nHello\r\n", html.content.read())
+        self.assertIsNone(revised(b"Subject: x\r\n", "").revision)
+
     def test_judge_that_asks_and_reads(self) -> None:
         """It starts with its file, asks the DNS, and keeps what it had when a reload fails."""
-        _, judge = self.build(IJudge, "judge")
+        _, _, judge = self.build(IJudge, "judge")
         self.assertRaises(ValueError, judge.start)
         (self.base / "blocked-domains").write_text("bad.test\n")
         judge.start()

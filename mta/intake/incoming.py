@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
+from mta.intake.rewriting import rewritten
 from mta.intake.submission import missing_fields
 from mta.intake.trace import received_field
-from mta.interfaces import Facts, IIncoming, SpoolFull, TemporarilyUnavailable, Undecided, settle
+from mta.interfaces import (
+    Facts,
+    IIncoming,
+    RouteError,
+    SpoolFull,
+    TemporarilyUnavailable,
+    Undecided,
+    settle,
+)
 from mta.model.authentication_results import AuthenticationResults, without_forged
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope
-from mta.model.event import Received
+from mta.model.event import Completed, Discarded, Received
 from mta.model.header import field_value, header_section, take_fields
 from mta.model.message import Addressee, Content, InlineContent, Message
 from mta.model.reply import Reply
+from mta.model.revision import Composed
 from mta.model.verdict import PASS, Verdict, together
 
 if TYPE_CHECKING:
@@ -102,13 +113,13 @@ class Incoming:
 
     async def finish(self) -> list[Reply]:
         """Judge, commit, answer."""
+        count = len(self._envelope.recipients) if self._client.role == "lmtp" else 1
         try:
             reply = await self._finish()
         except BaseException:
             # The client is put off; nobody else knows of the file.
             self.abort()
             raise
-        count = len(self._envelope.recipients) if self._client.role == "lmtp" else 1
         return [reply] * count
 
     async def _finish(self) -> Reply:
@@ -127,17 +138,48 @@ class Incoming:
                 return self._trouble(trouble)
         self._blocks = []
         header = header_section(data)
-        verdict = reception.pipeline.judge("message", Facts(client, envelope, None, header, content))
+        now = reception.reactor.seconds()
+        date = reception.dates.at(now)
+        added = b""
+        if client.role in _COMPLETED_ROLES:
+            added = missing_fields(header, self._id, reception.hostname, date, envelope.reverse_path)
+        # Judges see what will be sent, and so do those who sign it.
+        whole = Composed(added, content) if added else content
+        facts = Facts(client, envelope, None, added + header, whole, id=self._id)
+        verdict = reception.pipeline.judge("message", facts)
         decided = verdict if verdict is PASS else await settle(verdict)
         refusal = reception.refusal(decided, client)
+        if refusal is None and facts.revision is not None:
+            refusal = await self._route_added(facts)
         if refusal is not None:
             self.abort()
             return refusal
         judged = (*client.judged, *envelope.judged)
-        if judged:
+        envelope.judged = ()  # It is not kept in memory for as long as the message is.
+        if decided.action != "discard" and judged:
             decided = together((*(earlier for _, earlier in judged), decided))
-            envelope.judged = ()  # It is not kept in memory for as long as the message is.
-        message, event = self._message(content, header, decided)
+        above = b"".join(_field(name, value) for name, value in decided.fields)
+        if decided.authentication:
+            above = AuthenticationResults(reception.authserv_id, decided.authentication).field() + above
+        if facts.revision is not None:
+            # The session keeps its own, by which it counts replies.
+            self._envelope = envelope = facts.envelope or envelope
+            envelope.judged = ()
+            above += facts.revision.above
+            if decided.action == "discard" or not envelope.recipients:
+                return self._discarded(decided, facts.header, content.size, now)
+            if facts.revision.rewritten:
+                added = b""
+                try:
+                    content = await self._rewrite(facts.revision.below)
+                except TemporarilyUnavailable as trouble:
+                    self.abort()
+                    return self._trouble(trouble)
+        elif decided.action == "discard":
+            return self._discarded(decided, facts.header, content.size, now)
+        single = envelope.recipients[0].address if len(envelope.recipients) == 1 else ""
+        trace = above + received_field(client, reception.hostname, self._id, date, single) + added
+        message, event = self._message(content, facts.header, trace, decided, now)
         if reception.return_path is not None:
             try:
                 await _give_return_paths(message, reception.return_path)
@@ -180,21 +222,57 @@ class Incoming:
         reply = REPLIES.reply(name, ref=self._client.session)
         return Reply(reply.code, reply.lines, reply.enhanced, name, "spool", {"why": str(trouble)})
 
-    def _message(self, content: Content, header: bytes, verdict: Verdict) -> tuple[Message, Received]:
+    async def _route_added(self, facts: Facts) -> Reply | None:
+        """Find the ways of recipients that a judge has added; a reply if there is none."""
+        assert facts.envelope is not None
+        for recipient in facts.envelope.recipients:
+            if recipient.routes:
+                continue
+            why = "nobody knows the way there"
+            try:
+                found = self._reception.router.route(recipient.address)
+                recipient.routes = tuple((await found if isinstance(found, Awaitable) else found) or ())
+            except (RouteError, TemporarilyUnavailable) as trouble:
+                why = str(trouble)
+            if not recipient.routes:
+                # It is our filter that is wrong, not the client.
+                reply = REPLIES.reply("added-recipient", ref=self._client.session)
+                evidence = {"recipient": recipient.address, "why": why}
+                return Reply(reply.code, reply.lines, reply.enhanced, reply.name, "revision", evidence)
+        return None
+
+    async def _rewrite(self, below: Content) -> Content:
+        """Keep a content that judges have made of the one that came."""
+        reception = self._reception
+        if self._file is None and below.size <= reception.inline:
+            return InlineContent(below.read())
+        file = reception.spool.create_file(reception.spool.new_id())
+        try:
+            content = await rewritten(below, file, reception.run_in_thread)
+        except BaseException:
+            file.abort()
+            raise
+        self.abort()
+        self._file = file
+        return content
+
+    def _discarded(self, verdict: Verdict, header: bytes, octets: int, now: float) -> Reply:
+        """Answer as if it was kept; only the journal knows of it."""
         reception, client, envelope = self._reception, self._client, self._envelope
-        now = reception.reactor.seconds()
-        date = reception.dates.at(now)
-        recipients = envelope.recipients
-        single = recipients[0].address if len(recipients) == 1 else ""
-        trace = received_field(client, reception.hostname, self._id, date, single)
-        added = b""
-        if client.role in _COMPLETED_ROLES:
-            added = missing_fields(header, self._id, reception.hostname, date, envelope.reverse_path)
-            trace += added
-        if verdict.fields:
-            trace = b"".join(_field(name, value) for name, value in verdict.fields) + trace
-        if verdict.authentication:
-            trace = AuthenticationResults(reception.authserv_id, verdict.authentication).field() + trace
+        self.abort()
+        message_id = field_value(header, b"message-id") or b""
+        event = self._received(verdict, octets, message_id, now)
+        reason = f"{verdict.rule}: {verdict.reason}" if verdict.rule else "no recipient was left"
+        recipients = [recipient.address for recipient in envelope.recipients]
+        about: dict[str, Any] = {"at": now, "message": self._id, "session": client.session}
+        discarded = Discarded(reason=reason, recipients=recipients, what="message", **about)
+        reception.spool.note((event, discarded, Completed(**about)))
+        return REPLIES.reply("queued", id=self._id)
+
+    def _message(
+        self, content: Content, header: bytes, trace: bytes, verdict: Verdict, now: float
+    ) -> tuple[Message, Received]:
+        reception, client, envelope = self._reception, self._client, self._envelope
         held = verdict.action == "hold"
         # Due and expiry count from the time for which it was scheduled.
         scheduled = envelope.release > now
@@ -216,16 +294,19 @@ class Incoming:
             message.attributes["priority"] = envelope.priority
         tenant = str(message.attributes.get("tenant", ""))
         message.addressees = self._addressees(begins, "held" if held else "queued", tenant)
-        message_id = field_value(header, b"message-id")
-        if message_id is None:
-            message_id = field_value(added, b"message-id") or b""
-        event = Received(
+        event = self._received(verdict, message.size, field_value(header, b"message-id") or b"", now)
+        return message, event
+
+    def _received(self, verdict: Verdict, octets: int, message_id: bytes, now: float) -> Received:
+        client, envelope = self._client, self._envelope
+        labels = self._labels or {}
+        return Received(
             at=now,
             message=self._id,
             session=client.session,
             sender=envelope.reverse_path,
-            recipients=[recipient.address for recipient in recipients],
-            size=message.size,
+            recipients=[recipient.address for recipient in envelope.recipients],
+            size=octets,
             role=client.role,
             client=client.address,
             helo=client.helo,
@@ -233,14 +314,13 @@ class Incoming:
             tls=f"{client.tls_version} {client.tls_cipher}".strip(),
             account=client.account,
             message_id=message_id.decode("utf-8", "replace")[:998],
-            held=f"{verdict.rule}: {verdict.reason}" if held else "",
-            scheduled=begins if scheduled else 0.0,
+            held=f"{verdict.rule}: {verdict.reason}" if verdict.action == "hold" else "",
+            scheduled=envelope.release if envelope.release > now else 0.0,
             priority=envelope.priority,
-            tenant=tenant,
-            campaign=str(message.attributes.get("campaign", "")),
+            tenant=labels.get("tenant", ""),
+            campaign=labels.get("campaign", ""),
             tags=verdict.evidence,
         )
-        return message, event
 
     def _addressees(self, due: float, state: str, tenant: str) -> list[Addressee]:
         leave, sender, account = self._reception.leave, self._envelope.reverse_path, self._client.account

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Protocol
 
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -82,6 +83,7 @@ class Reception:
     :param has_room: whether the disk has room for so many octets.
     :param admitted: told of each message after its commit.
     :param return_path: gives the reverse-path of a copy, where it is not the sender's.
+    :param run_in_thread: ``(callable, *args) -> Deferred``: where content is read.
     """
 
     log = Logger()
@@ -105,6 +107,7 @@ class Reception:
         has_room: Callable[[int], bool] = lambda octets: True,
         admitted: Callable[[Message], None] = lambda message: None,
         return_path: ReturnPath | None = None,
+        run_in_thread: Callable[..., Awaitable[Any]] = deferToThread,
     ) -> None:
         self.reactor = reactor
         self.hostname = hostname
@@ -118,6 +121,7 @@ class Reception:
         self.bounce_expire = bounce_expire
         self.admitted = admitted
         self.return_path = return_path
+        self.run_in_thread = run_in_thread
         self.dates = DateField()
         self._relay_from = tuple(relay_from)
         self._may_relay: dict[str, bool] = {}
@@ -294,6 +298,10 @@ class Reception:
     def note(self, event: Event) -> None:
         """Put it into the journal."""
         self.spool.note((event,))
+
+    def closed(self, client: Client) -> None:
+        """The session is over: tell judges."""
+        self.pipeline.closed(client)
 
     # --- parts ---------------------------------------------------------------
 

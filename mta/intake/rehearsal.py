@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any
 
 from mta.intake.reception import Reception
@@ -13,6 +14,8 @@ from mta.model.reply import Reply
 
 #: Asks how an address is expanded: sentences, in order.
 Trace = Callable[[str], Awaitable[list[str]]]
+#: Two that are played at the same time are two sessions.
+_NUMBERS = count(1)
 
 
 async def rehearse(
@@ -43,11 +46,16 @@ async def rehearse(
         recipient = Recipient(str(parse_address(address)))
     except AddressError as error:
         return {"address": address, "accepted": False, "reply": "", "steps": [str(error)], "routes": []}
-    client = Client("test", "mx" if client_ip else "local", client_ip, helo=helo, protocol="ESMTP")
+    client = Client(
+        f"test-{next(_NUMBERS)}", "mx" if client_ip else "local", client_ip, helo=helo, protocol="ESMTP"
+    )
     envelope = Envelope(sender)
     origin = f"from {client_ip}" if client_ip else "from this machine"
     steps = [f"A client {origin} says EHLO {helo or '(anything)'} and MAIL FROM:<{sender}>."]
-    reply = await _asked(reception, client, envelope, recipient, bool(helo), steps)
+    try:
+        reply = await _asked(reception, client, envelope, recipient, bool(helo), steps)
+    finally:
+        reception.closed(client)
     steps += await trace(recipient.address)
     ways = reception.leave(recipient.routes, sender, account, tenant, steps) if reply.is_positive else ()
     routes = [await _described(route, exchangers) for route in ways]

@@ -186,7 +186,7 @@ def _notified(event: Notified) -> str:
 
 
 def _discarded(event: Discarded) -> str:
-    return f"notification discarded: {event.reason} for {_list(event.recipients)}"
+    return f"{event.what or 'notification'} discarded: {event.reason} for {_list(event.recipients)}"
 
 
 def _bounced(event: Bounced) -> str:

@@ -87,7 +87,7 @@ class Story:
 
     :ivar message: queue id; ``""`` for a session that got no message accepted.
     :ivar state: in a word: ``queued``, ``held``, ``delivered``, ``failed``, ``partly delivered``,
-        ``bounced``, ``removed``, ``rejected``, or ``unknown`` when its beginning is not in the
+        ``bounced``, ``removed``, ``discarded``, ``rejected``, or ``unknown`` when its beginning is not in the
         journal any more.
     :ivar standings: each recipient's.
     :ivar lines: the whole story, for a person.
@@ -308,6 +308,9 @@ def _standings(events: list[Event], queued: Message | None) -> list[Standing]:
             for standing in found.values():
                 if standing.address.lower() == event.recipient.lower():
                     standing.state, standing.why = "bounced", event.reply or event.status
+        elif isinstance(event, Discarded) and event.what == "message":
+            for standing in found.values():
+                standing.state, standing.why = "discarded", event.reason
         elif isinstance(event, Operated):
             held = _operate(event, found, held)
     if held:
@@ -354,4 +357,4 @@ def _state(events: list[Event], standings: list[Standing], queued: Message | Non
         return "partly delivered"
     if states == {"bounced"}:
         return "bounced"
-    return "removed" if states == {"removed"} else "failed"
+    return next(iter(states)) if states in ({"removed"}, {"discarded"}) else "failed"

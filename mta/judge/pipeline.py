@@ -1,8 +1,10 @@
 """All judges in their order, as one.
 
 The first ``defer`` or ``reject`` ends the questions.  A ``hold`` is remembered
-and the rest are still asked, because one of them may refuse; tags add up.  A
-judge that fails is our own trouble, so the client is put off, never refused.
+and the rest are still asked, because one of them may refuse; tags add up.  What
+one changes of the message, those behind it see.  A ``discard`` ends the questions
+too, unless somebody wants the message held.  A judge that fails is our own trouble,
+so the client is put off, never refused.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from typing import Any, get_args
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mta.interfaces import Answer, Facts, IJudge, IPipeline, TemporarilyUnavailable
+from mta.interfaces import Answer, Facts, IJudge, IPipeline, ISessionJudge, TemporarilyUnavailable
+from mta.model.change import words
+from mta.model.envelope import Client
 from mta.model.verdict import PASS, Action, Stage, Verdict, together
 
 _ACTIONS = frozenset(get_args(Action))
@@ -31,6 +35,15 @@ class Pipeline:
 
     def __init__(self, judges: Sequence[tuple[str, IJudge]] = ()) -> None:
         self._judges = tuple(judges)
+        self._told = tuple(judge for _, judge in judges if ISessionJudge.providedBy(judge))
+
+    def closed(self, client: Client) -> None:
+        """The session is over: tell those who keep anything about it."""
+        for judge in self._told:
+            try:
+                judge.closed(client)
+            except Exception:
+                self._log.failure("A judge failed at the end of {session}", session=client.session)
 
     def judge(self, stage: Stage, facts: Facts) -> Answer[Verdict]:
         """The verdict of all; at once when there is no judge."""
@@ -49,8 +62,15 @@ class Pipeline:
             if verdict is PASS:
                 continue
             facts.authentication += verdict.authentication
-            if verdict.evidence:
-                verdict = replace(verdict, evidence={name: verdict.evidence})
+            evidence = verdict.evidence
+            if verdict.changes:
+                evidence = {**evidence, "changes": [words(change) for change in verdict.changes]}
+            if evidence:
+                verdict = replace(verdict, evidence={name: evidence}, changes=())
+            if verdict.action == "discard":
+                if stage == "message" and all(one.action != "hold" for one in said):
+                    return replace(verdict, evidence=together([*said, verdict]).evidence)
+                verdict = replace(verdict, action="pass")
             said.append(verdict)
         return together(said)
 
@@ -59,6 +79,8 @@ class Pipeline:
             answer = judge.judge(stage, facts)
             verdict: Verdict = await answer if isinstance(answer, Awaitable) else answer
             _check(verdict)
+            if verdict.changes and verdict.action not in ("defer", "reject"):
+                facts.revise(verdict.changes)
         except TemporarilyUnavailable as trouble:
             self._log.warn("Judge {name} cannot tell: {trouble}", name=name, trouble=trouble)
             return Verdict(

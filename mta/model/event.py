@@ -245,12 +245,14 @@ class Notified(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discarded(Event):
-    """A notification was not sent because nobody wants it: a bounce of a bounce."""
+    """It was thrown away: a notification that nobody wants (a bounce of a bounce), or, if
+    ``what`` is ``message``, one that a judge wanted so."""
 
     kind: ClassVar[str] = "discarded"
 
     reason: str
     recipients: list[str] = field(default_factory=list)
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

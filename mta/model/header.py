@@ -62,6 +62,21 @@ def _whole(name: bytes) -> re.Pattern[bytes]:
     return re.compile(_pattern(name).pattern + rb"(?:\r\n)?", re.IGNORECASE | re.MULTILINE)
 
 
+def header_fields(header: bytes) -> tuple[bytes, ...]:
+    """The fields of a header section, each with its name, its folds and its last CRLF.
+
+    A line that is no field stands among them as it is.
+    """
+    if not header:
+        return ()
+    starts = [0, *(at for match in _NEXT_FIELD.finditer(header) if (at := match.end()) < len(header))]
+    return tuple(header[start:end] for start, end in zip(starts, [*starts[1:], len(header)], strict=True))
+
+
+#: Where no white space continues the field (RFC 5322, 2.2.3).
+_NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
+
+
 def has_field(header: bytes, name: bytes) -> bool:
     """Whether a field of this name stands in the header section."""
     return _pattern(name).search(header) is not None

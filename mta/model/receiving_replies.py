@@ -495,6 +495,14 @@ RECEIVING = (
         "Send bounces one at a time.",
     ),
     Entry(
+        "added-recipient",
+        451,
+        "4.3.5",
+        "A filter of ours made a mistake, try again later [{ref}]",
+        "A filter added a recipient that does not exist, or that nobody can tell the way to.",
+        "`mta trace {ref}` names it; change what the filter is configured to add.",
+    ),
+    Entry(
         "policy-reject",
         550,
         "5.7.1",

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mta.model.authentication import AuthenticationResult
+from mta.model.change import Change
 from mta.model.reply import Reply
 
-Action = Literal["pass", "defer", "reject", "hold", "tag"]
+Action = Literal["pass", "defer", "reject", "hold", "tag", "discard"]
 Stage = Literal["connect", "hello", "mail", "recipient", "message"]
 
 
@@ -19,7 +20,8 @@ class Verdict:
 
     :ivar action: ``pass`` (no objection), ``defer`` (4xx), ``reject`` (5xx),
         ``hold`` (accept, but keep in the queue until a person releases it),
-        ``tag`` (accept, with ``fields`` on top).
+        ``tag`` (accept, with ``fields`` on top), ``discard`` (at ``message``: answer as if it
+        had been accepted, and do not keep it; the journal tells).
     :ivar rule: which rule decided, in the words of the configuration.
     :ivar reason: why, in words for the client's operator.
     :ivar evidence: the facts that it rests on, JSON values.
@@ -27,6 +29,8 @@ class Verdict:
         is made from ``reason``.
     :ivar fields: header fields (name, value) that ``tag`` puts on top.
     :ivar authentication: what it has found out about who sends this.
+    :ivar changes: at ``message``: what is to be changed of it, whatever the action, unless it
+        refuses.  Judges that are asked after this one see the message so.
     """
 
     action: Action = "pass"
@@ -36,6 +40,7 @@ class Verdict:
     reply: Reply | None = None
     fields: tuple[tuple[str, str], ...] = ()
     authentication: tuple[AuthenticationResult, ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 #: The verdict of a judge that has nothing to say.

@@ -211,6 +211,11 @@ class ServerSession:
         self.state = CLOSED
         self.buffer = b""
         self.end_transaction()
+        if self.started:
+            try:
+                self.terms.reception.closed(self.client)
+            except Exception:
+                _log.failure("The end of session {session} was not told", session=self.client.session)
 
     @property
     def patience(self) -> float:

@@ -124,6 +124,9 @@ class DoorReception:
         routes: list[tuple[User, Callable[[], Any]]] = [item.routes[0] for item in envelope.recipients]
         return DoorIncoming(self._protocol, self._helo, self._origin, routes)
 
+    def closed(self, client: Client) -> None:
+        """Nobody need know."""
+
     def note(self, event: Event) -> None:
         """Twisted's doors have no journal; what is refused stands in the log."""
         _log.debug("{event}", event=event)

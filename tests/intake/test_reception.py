@@ -6,18 +6,36 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from mta.config.settings import Submission
 from mta.intake.reception import MOST_ADDRESSEES, Reception
-from mta.interfaces import Facts, Route, RouteError, SpoolFull, TemporarilyUnavailable, Undecided
+from mta.interfaces import (
+    Facts,
+    ISessionJudge,
+    Route,
+    RouteError,
+    SpoolFull,
+    TemporarilyUnavailable,
+    Undecided,
+)
 from mta.judge.pipeline import Pipeline
 from mta.model.authentication import AuthenticationResult
 from mta.model.catalogue import REPLIES
+from mta.model.change import (
+    AddField,
+    AddRecipient,
+    ChangeField,
+    ChangeSender,
+    InsertField,
+    RemoveRecipient,
+    ReplaceBody,
+)
 from mta.model.envelope import Client, Envelope, Recipient
-from mta.model.event import Event, Received
+from mta.model.event import Completed, Discarded, Event, Received
 from mta.model.ids import IdSource
 from mta.model.message import FileContent, InlineContent, Message
 from mta.model.reply import Reply
@@ -480,6 +498,118 @@ class ReceptionTests(SynchronousTestCase):
         (plain, _), (other, _) = self.spool.admitted[-2:]
         self.assertTrue(plain.trace.startswith(b"Received: "))
         self.assertEqual([MAIL, data], [plain.content.read(), other.content.read()])
+
+    def test_changes(self) -> None:
+        """Judges see what those before them changed, and so it is kept; what is on top costs nothing."""
+        seen: list[Facts] = []
+
+        class Asks:
+            def judge(self, stage: str, facts: Facts) -> Verdict:
+                if stage == "message":
+                    seen.append(facts)
+                return PASS
+
+        first = Verdict(changes=(InsertField("X-Seen", "by us"), AddRecipient("x@far.test")))
+        second = Verdict("tag", fields=(("X-Tag", "1"),), changes=(ChangeField("Subject", "y"),))
+        third = Verdict("hold", "spam", "it is", changes=(ReplaceBody(b"gone\n.\n"), ChangeSender("")))
+        top = self.reception(SaysOf("message", first))
+        self.send(top, "ann@local.test")
+        self.assertEqual(MAIL, self.seen[0].content.read())
+        self.assertTrue(self.seen[0].trace.startswith(b"X-Seen: by us\r\nReceived: "))
+        self.assertEqual(["ann@local.test", "x@far.test"], [a.address for a in self.seen[0].addressees])
+        judges = [SaysOf("message", verdict) for verdict in (first, second, third)]
+        for inline in (10, 64 * 1024):
+            self.spool.admitted.clear()
+            reception = self.reception(*judges, Asks(), inline=inline, run_in_thread=maybeDeferred)
+            self.assertEqual([250], [reply.code for reply in self.send(reception, "ann@local.test")])
+            ((message, (event,)),) = self.spool.admitted
+            assert isinstance(event, Received)
+            expected = b"From: a@b.test\r\nSubject: y\r\nMessage-ID: <m1@b.test>\r\n\r\ngone\r\n.\r\n"
+            self.assertEqual(expected, message.content.read())
+            self.assertTrue(message.trace.startswith(b"X-Tag: 1\r\nX-Seen: by us\r\nReceived: "))
+            self.assertEqual(("", "held"), (message.envelope.reverse_path, message.addressees[1].state))
+            self.assertEqual(["ann@local.test", "x@far.test"], event.recipients)
+            self.assertEqual("added X-Seen", event.tags["judge0"]["changes"][0])
+            assert seen[-1].content is not None
+            self.assertEqual(b"X-Seen: by us\r\n" + expected, seen[-1].content.read())
+            self.assertEqual(message.id, seen[-1].id)
+        self.assertEqual([True, False], [file.aborted for file in self.spool.files])
+
+    def test_completed_before_it_is_judged(self) -> None:
+        """Who signs a submission must see the fields that it lacked."""
+        seen: list[bytes] = []
+
+        class Signs:
+            def judge(self, stage: str, facts: Facts) -> Verdict:
+                if stage != "message":
+                    return PASS
+                seen.append(facts.header)
+                return Verdict(changes=(AddField("X-Last", "1"),))
+
+        self.send(
+            self.reception(Signs()), "x@far.test", role="local", data=b"From: a@b.test\r\n\r\nhello\r\n"
+        )
+        (message,) = self.seen
+        self.assertRegex(seen[0], rb"\ADate: .*\r\nMessage-ID: .*\r\nFrom: a@b.test\r\n\Z")
+        self.assertEqual(seen[0] + b"X-Last: 1\r\n\r\nhello\r\n", message.content.read())
+        self.assertNotIn(b"Date:", message.trace)
+
+    def test_discarded(self) -> None:
+        """It is answered as ever and not kept; the journal has it."""
+        for verdict in (
+            Verdict("discard", "blackhole", "nobody wants it"),
+            Verdict(changes=(RemoveRecipient("Ann@local.test"),)),
+        ):
+            self.spool.noted.clear()
+            (reply,) = self.send(self.reception(SaysOf("message", verdict)), "ann@local.test")
+            self.assertEqual(250, reply.code)
+            received, discarded, completed = self.spool.noted
+            self.assertIsInstance(completed, Completed)
+            assert isinstance(received, Received) and isinstance(discarded, Discarded)
+            self.assertIn(received.message, str(reply))
+            self.assertIn(verdict.rule or "no recipient", discarded.reason)
+        held = SaysOf("message", Verdict("hold", "look", "a person must look"))
+        discards = SaysOf("message", Verdict("discard", "blackhole"))
+        self.send(self.reception(held, discards), "ann@local.test")
+        self.assertEqual([["held"]], [[a.state for a in message.addressees] for message in self.seen])
+        # LMTP clients count: a reply for each recipient that they gave.
+        removes = SaysOf("message", Verdict(changes=(RemoveRecipient("all@local.test"),)))
+        replies = self.send(self.reception(removes), "ann@local.test", "all@local.test", role="lmtp")
+        self.assertEqual([250, 250], [reply.code for reply in replies])
+        self.assertEqual(["ann@local.test"], [a.address for a in self.seen[-1].addressees])
+
+    def test_changes_that_cannot_be_made(self) -> None:
+        """They are our trouble: the client is put off, and nothing is kept."""
+        for change in (
+            AddField("X Y", "1"),
+            AddRecipient("nonsense"),
+            AddRecipient("gone@local.test"),
+            AddRecipient("dark@local.test"),
+            "no change",
+        ):
+            verdict = Verdict(changes=(change,))  # type: ignore[arg-type]
+            (reply,) = self.send(self.reception(SaysOf("message", verdict)), "ann@local.test")
+            self.assertEqual(4, reply.code // 100, change)
+        self.assertEqual([], self.seen)
+        self.flushLoggedErrors(ValueError)
+
+    def test_end_of_a_session(self) -> None:
+        """Judges that keep something are told, and one that fails does not matter."""
+        told: list[str] = []
+
+        @implementer(ISessionJudge)
+        class Keeps:
+            def judge(self, stage: str, facts: Facts) -> Verdict:
+                return PASS
+
+            def closed(self, client: Client) -> None:
+                told.append(client.session)
+                if len(told) == 1:
+                    raise RuntimeError("no")
+
+        self.reception(Keeps(), SaysOf("mail", PASS), Keeps()).closed(Client("s7"))
+        self.assertEqual(["s7", "s7"], told)
+        self.assertEqual(1, len(self.flushLoggedErrors(RuntimeError)))
 
     def test_judges_that_are_wrong(self) -> None:
         """A verdict that nobody can act on puts the client off: it never lets in, nor lies."""

@@ -101,6 +101,9 @@ class FakeReception:
         self.incoming.append(FakeIncoming(self, client, envelope))
         return self.incoming[-1]
 
+    def closed(self, client: Client) -> None:
+        self.over = [*getattr(self, "over", []), client.session]
+
     def note(self, event: Event) -> None:
         self.events.append(event)
 
