@@ -31,6 +31,7 @@ from mta.model.people import Alias as Alias
 from mta.model.people import HostedDomain as HostedDomain
 from mta.model.people import Mailbox as Mailbox
 from mta.model.reply import Reply
+from mta.model.rest import Rest, Way
 from mta.model.sasl import Challenge as Challenge
 from mta.model.sasl import Denied as Denied
 from mta.model.sasl import Success as Success
@@ -476,6 +477,17 @@ class ISpool(Interface):
 
         Those of messages that are scheduled for a later time keep to it.
         """
+
+    def put_off(rests: Mapping[Way, Rest], now: float, warn_after: float) -> Awaitable[int]:
+        """Let what is due on these ways before their rest is over wait on disk till then.
+
+        It is no attempt.  Nobody waits beyond expiry, or ``warn_after`` seconds from the start (0: no bound).
+
+        :return: how many addressees it were.
+        """
+
+    def call_back(rests: Mapping[Way, Rest], now: float, step: float) -> Awaitable[int]:
+        """Make due, ``step`` seconds apart, what was put off with these words; answers how many it were."""
 
     def get(identifier: str) -> Awaitable[Message | None]:
         """One queued message, with all its waiting addressees."""

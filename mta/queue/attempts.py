@@ -17,7 +17,7 @@ from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
 from mta.model.reply import Reply
 from mta.queue.destination import Destination, is_unreachable
 from mta.queue.destinations import Destinations
-from mta.queue.suspensions import Suspensions
+from mta.queue.rests import Obstacle, Rests
 from mta.queue.window import Job
 
 #: Deliveries begun in one turn of the reactor, so that it gets around to the network.
@@ -35,13 +35,14 @@ class Attempts:
     :param reactor: time and timers.
     :param destinations: where jobs wait.
     :param log: where trouble is told.
+    :param rests: knows where nothing goes.
     :param ended: told of each job that ended, with one outcome for each addressee, and
         the time.
+    :param put_off: told of each job that was not begun, because of an obstacle, and the time.
     :ivar classifier: says what replies mean; to be set.
     :ivar parallel: deliveries under way at once, over all destinations; to be set.
     :ivar first_pause: seconds for which a destination that is down rests at first; likewise.
     :ivar running: jobs under way.
-    :ivar suspensions: where a person lets nothing go; to be set.
     :ivar is_stopped: whether nothing is begun any more.
     """
 
@@ -51,7 +52,9 @@ class Attempts:
         "_ended",
         "_log",
         "_pumping",
+        "_put_off",
         "_reactor",
+        "_rests",
         "_turn",
         "_watch",
         "classifier",
@@ -59,7 +62,6 @@ class Attempts:
         "is_stopped",
         "parallel",
         "running",
-        "suspensions",
     )
 
     def __init__(
@@ -68,12 +70,16 @@ class Attempts:
         destinations: Destinations,
         *,
         log: Logger,
+        rests: Rests,
         ended: Callable[[Job, Sequence[Outcome], float], None],
+        put_off: Callable[[Job, Obstacle, float], None],
     ) -> None:
         self._reactor = reactor
         self._destinations = destinations
         self._log = log
+        self._rests = rests
         self._ended = ended
+        self._put_off = put_off
         self._pumping = False
         self._turn: Any = None
         self._watch: Any = None
@@ -83,7 +89,6 @@ class Attempts:
         self.parallel = 1
         self.first_pause = 60.0
         self.running: set[Job] = set()
-        self.suspensions = Suspensions(None, reactor.seconds)
         self.is_stopped = False
 
     def stop(self) -> None:
@@ -202,6 +207,12 @@ class Attempts:
     def _begin(self, job: Job) -> None:
         destination = job.destination
         now = self._reactor.seconds()
+        obstacle = self._rests.find(destination, job.addressees[0].next_hop, now)
+        if obstacle is not None:
+            self._put_off(job, obstacle, now)
+            if destination.queue:
+                self._destinations.make_ready(destination)
+            return
         destination.began(now)
         self._destinations.doubt(destination, now)
         job.began = now
@@ -209,16 +220,6 @@ class Attempts:
         transport = destination.transport
         if transport is None:
             reply = REPLIES.reply("transport-missing", transport=destination.name)
-            self._finish(job, _postponed(job, reply))
-            return
-        suspension = self.suspensions.find(destination.name, job.addressees[0].next_hop)
-        if suspension is not None:
-            reply = REPLIES.reply("suspended", reason=suspension.reason or "no reason was given")
-            self._finish(job, _postponed(job, reply))
-            return
-        if destination.resume > now:
-            name = "destination-rests" if destination.advised_until > now else "destination-down"
-            reply = REPLIES.reply(name, last=destination.reply or "")
             self._finish(job, _postponed(job, reply))
             return
         entry = job.entry
@@ -287,6 +288,7 @@ class Attempts:
         job.attempt = None
         destination.ended(now)
         self._hear(job, outcomes, now)
+        self._rests.heard(destination, now)
         self._ended(job, outcomes, now)
         destinations = self._destinations
         if destination.queue:

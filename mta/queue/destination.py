@@ -178,7 +178,7 @@ class Destination:
     def _set_limit(self) -> None:
         if not self.is_resolved:
             self.limit = 0
-        elif self._failures >= FAILURES:
+        elif self.is_down:
             self.limit = 1
         else:
             self.limit = self._pace.limit
@@ -294,6 +294,11 @@ class Destination:
     def is_suspect(self) -> bool:
         """Whether the last attempt did not reach it."""
         return self._failures > 0
+
+    @property
+    def is_down(self) -> bool:
+        """Whether several attempts, one after the other, did not reach it."""
+        return self._failures >= FAILURES
 
     def reached(self) -> None:
         """It is there, or an operator wants to know whether it is."""

@@ -30,6 +30,7 @@ from zope.interface import implementer
 
 from mta.interfaces import Answer, IShaping
 from mta.model.limits import NO_LIMITS, Gate, Limits
+from mta.model.rest import Way
 from mta.queue.destination import Destination
 from mta.queue.meter import Rates
 from mta.queue.window import Job
@@ -111,6 +112,10 @@ class Destinations:
     def peek(self, name: str, next_hop: str) -> Destination | None:
         """The destination, if it is known."""
         return self._all.get((name, next_hop))
+
+    def ways_of(self, destination: Destination) -> list[Way]:
+        """All ways that lead to a site, as far as they are known."""
+        return [way for way, found in self._all.items() if found is destination]
 
     def replace(self, transports: dict[str, Any]) -> None:
         """Use these from now on, and what shaping says now; what is under way ends where it began."""

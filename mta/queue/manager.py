@@ -24,17 +24,20 @@ from mta.config.settings import Queue
 from mta.interfaces import Answer, IQueue, IShaping, ISpool, Route, TemporarilyUnavailable
 from mta.model.bounce import Classifier
 from mta.model.bounce_data import default_classifier
+from mta.model.catalogue import REPLIES
 from mta.model.event import Operated
 from mta.model.message import Addressee, Message
+from mta.model.outcome import RemoteReply
 from mta.queue.attempts import Attempts
+from mta.queue.chores import SPREAD
 from mta.queue.destination import Destination
 from mta.queue.destinations import Destinations
 from mta.queue.notifier import Notifier
 from mta.queue.operations import Operations
 from mta.queue.rerouting import REROUTE, Rerouting
+from mta.queue.rests import Obstacle, Rests
 from mta.queue.retry import Schedule
-from mta.queue.rounds import Rounds
-from mta.queue.settlement import Settlement, put_off
+from mta.queue.rounds import Rounds, Wait
 from mta.queue.suspensions import Suspension, Suspensions
 from mta.queue.window import RECIPIENTS, Entry, Job, Window, cost_of, ways
 
@@ -46,6 +49,9 @@ _PAGE = 500
 _AGAIN = 1.0
 #: Destinations that the status names.
 _NAMED = 100
+
+_slow = REPLIES.reply("destination-slow")
+_SLOW = RemoteReply(_slow.code, _slow.enhanced, _slow.text)
 
 
 @implementer(IQueue)
@@ -108,11 +114,18 @@ class Manager:
             unrecorded=self._doubt,
             admitted=self.admitted,
         )
-        self._attempts = Attempts(reactor, self._destinations, log=self._log, ended=self._rounds.ended)
+        self._suspensions = suspensions or Suspensions(None, reactor.seconds)
+        self._rests = Rests(reactor, spool, self._suspensions, self._destinations.ways_of, self._wake)
+        self._attempts = Attempts(
+            reactor,
+            self._destinations,
+            log=self._log,
+            rests=self._rests,
+            ended=self._rounds.ended,
+            put_off=self._rests_for,
+        )
         self._destinations.resolved = self._resolved
         self._rounds.own_retry = self._destinations.retry
-        self._suspensions = suspensions or Suspensions(None, reactor.seconds)
-        self._attempts.suspensions = self._suspensions
         self._operations = Operations(self, reactor, spool, self._notifier)
         self._started = False
         #: Messages with ids up to this one may have been attempted without our knowing.
@@ -145,6 +158,7 @@ class Manager:
         """
         self._started = False
         self._attempts.stop()
+        self._rests.stop()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         until = self._reactor.seconds() + grace
@@ -167,7 +181,7 @@ class Manager:
 
     def _go_by(self, settings: Queue) -> None:
         self._rounds.schedule = Schedule(settings.retry, settings.jitter, self._uniform)
-        self._rounds.warn_after = settings.warn_after
+        self._rounds.warn_after = self._rests.warn_after = settings.warn_after
         self._notifier.settings = settings
         self._window.messages = settings.window_messages
         self._window.limit = settings.window_octets
@@ -254,40 +268,42 @@ class Manager:
         found = ways(message, addressees)
         octets = entry.octets // max(1, len(found))
         jobs: list[Job] = []
-        over: list[tuple[Destination, str, list[Addressee]]] = []
+        waits: list[Wait] = []
         for (name, next_hop, sender, _), group in found.items():
             destination = self._destinations.get(name, next_hop)
+            if not entry.fresh:
+                obstacle = self._rests.find(destination, next_hop, now)
+                if obstacle is not None:
+                    due = obstacle.until + self._uniform() * SPREAD
+                    waits.append(Wait(group, sender, due, obstacle.reply))
+                    continue
             if not self._has_place(destination, message, octets, now):
-                over.append((destination, sender, group))
+                if entry.fresh:
+                    # They are due on disk as they stand; to put them off would be one write more.
+                    self._fall_behind()
+                else:
+                    waits.append(Wait(group, sender, destination.slot(now, self._uniform), _SLOW))
                 continue
             for start in range(0, len(group), RECIPIENTS):
                 jobs.append(Job(entry, destination, group[start : start + RECIPIENTS], sender, octets))
-        if over and entry.fresh:
-            # They are due on disk as they stand; to put them off would be one write more.
-            self._fall_behind()
-            over = []
-        if not jobs and not over:
+        if not jobs and not waits:
             return False
         window.add(entry)
         # All before any ends: the round ends with the last of them.
         entry.jobs = len(jobs)
         entry.parts = jobs
-        if over:
-            self._put_off(entry, over, now)
+        if waits:
+            self._rounds.put_off(entry, waits, now)
         put = self._attempts.put if entry.fresh else self._attempts.line_up
         for job in jobs:
             put(job)
         return True
 
-    def _put_off(
-        self, entry: Entry, over: list[tuple[Destination, str, list[Addressee]]], now: float
-    ) -> None:
-        """Let those wait on disk for whom a slow destination has no room; it is no attempt."""
-        settled = Settlement()
-        for destination, sender, group in over:
-            due = destination.slot(now, self._uniform)
-            put_off(settled, entry.message, group, due, now, sender, self._rounds.warn_after)
-        self._rounds.settle(entry, settled)
+    def _rests_for(self, job: Job, obstacle: Obstacle, now: float) -> None:
+        """Let those of a job wait on disk whose way has an obstacle."""
+        job.entry.jobs -= 1
+        due = obstacle.until + self._uniform() * SPREAD
+        self._rounds.put_off(job.entry, [Wait(job.addressees, job.sender, due, obstacle.reply)], now)
 
     def _shed(self, octets: int) -> bool:
         """Give back to the disk what waits for slow destinations beyond their share.
@@ -521,6 +537,7 @@ class Manager:
             raise TemporarilyUnavailable(f"the suspension cannot be ended: {error}") from error
         if count:
             self._spool.note([Operated(at=now, action="resume", by=by, reason=reason, target=pattern)])
+            self._rests.resumed()
         return count
 
     def status(self) -> dict[str, Any]:

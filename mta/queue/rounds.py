@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -13,14 +14,29 @@ from mta.interfaces import ISpool, Result
 from mta.model.bounce_data import default_classifier
 from mta.model.event import Completed, Event
 from mta.model.message import Addressee, Message
-from mta.model.outcome import Delivered, Outcome
+from mta.model.outcome import Delivered, Outcome, RemoteReply
 from mta.queue.notifier import Notifier
 from mta.queue.retry import Schedule
-from mta.queue.settlement import Report, Settlement, delivered_event, failed_event, settle_outcomes
+from mta.queue.settlement import Report, Settlement, delivered_event, failed_event, put_off, settle_outcomes
 from mta.queue.window import Entry, Job
 
 #: Seconds until what could not be recorded is looked at again.
 _AFTER_TROUBLE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Some addressees of a message that have no turn now.
+
+    :ivar sender: who is told of what becomes of them.
+    :ivar due: when they may have one, in seconds since 1970.
+    :ivar reply: why they have none.
+    """
+
+    addressees: Sequence[Addressee]
+    sender: str
+    due: float
+    reply: RemoteReply
 
 
 class Rounds:
@@ -113,6 +129,25 @@ class Rounds:
             final=getattr(destination.transport, "final", None),
             classify=self.classifier.classify,
         )
+        self.settle(entry, settled)
+
+    def put_off(self, entry: Entry, waits: Sequence[Wait], now: float) -> None:
+        """Let addressees wait on disk that have no turn; they are not among the jobs, or not any more."""
+        settled = Settlement()
+        message = entry.message
+        for wait in waits:
+            verdict = self.classifier.classify(wait.reply, wait.addressees[0].next_hop)
+            put_off(
+                settled,
+                message,
+                wait.addressees,
+                wait.due,
+                now,
+                wait.sender,
+                reply=wait.reply,
+                bounce_class=verdict.name,
+                warn_after=self.warn_after,
+            )
         self.settle(entry, settled)
 
     def _schedule(self, job: Job) -> Schedule:

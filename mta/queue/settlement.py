@@ -210,25 +210,35 @@ def put_off(
     due: float,
     now: float,
     sender: str,
+    *,
+    reply: RemoteReply,
+    bounce_class: str,
     warn_after: float,
 ) -> None:
-    """Let addressees wait for a turn that their destination does not have now; it is no attempt.
+    """Let addressees wait that have no turn now; it is no attempt.
+
+    It is told once: not again for whoever was given this reply last.
 
     :param settled: is added to.
     :param due: when there may be one, in seconds since 1970.
+    :param reply: why there is none.
     """
-    ours = REPLIES.reply("destination-slow")
-    reply = RemoteReply(ours.code, ours.enhanced, ours.text)
+    words = str(reply)
     for addressee in addressees:
         if now >= message.expires:
             addressee.state = "expired"
             settled.reports.append(expiry(message, addressee, None, now, sender))
             continue
+        warns = warn_after and sender and not addressee.warned and wants_delay(addressee)
+        warn = message.starts + warn_after
         addressee.due = min(due, message.expires)
+        if warns and now < warn:
+            addressee.due = min(addressee.due, warn)
         settled.changed.append(addressee)
-        settled.events.append(_deferred_event(message, addressee, reply, now, "busy"))
-        late = warn_after and now >= message.starts + warn_after
-        if late and sender and not addressee.warned and wants_delay(addressee):
+        if addressee.last_reply != words:
+            addressee.last_reply = words
+            settled.events.append(_deferred_event(message, addressee, reply, now, bounce_class))
+        if warns and now >= warn:
             settled.reports.append(Report("delayed", addressee, reply, now, sender))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,12 +28,14 @@ from mta.interfaces import IEventSink, ISpool, Result, SpoolFull, TemporarilyUna
 from mta.model.event import Event, Server
 from mta.model.ids import IdSource, decode_id
 from mta.model.message import Message
+from mta.model.rest import Rest, Way
+from mta.queue.chores import CallBack, Chore, Flush, PutOff
 from mta.queue.claims import Claims
 from mta.queue.schema import DATABASE, open_reader, open_writer
 from mta.queue.shard import Shard
 from mta.queue.spoolfile import Disk, SpoolFile
 from mta.queue.work import Work, admission, notes, recording
-from mta.queue.writer import Reschedule, Writer
+from mta.queue.writer import Writer
 
 T = TypeVar("T")
 
@@ -100,7 +102,7 @@ class Spool:
         self._stopped: Deferred[None] | None = None
         self._noted = 0
         # What came in this turn of the reactor.
-        self._turn: list[Work | Reschedule] = []
+        self._turn: list[Work | Chore] = []
         self._dropped = 0
 
     # --- starting and stopping -----------------------------------------------
@@ -216,7 +218,7 @@ class Spool:
         assert work.deferred is not None
         return work.deferred
 
-    def _hand_over_soon(self, work: Work | Reschedule) -> None:
+    def _hand_over_soon(self, work: Work | Chore) -> None:
         """Give it to the writer at the end of this turn of the reactor, with all else of the turn.
 
         One by one, each would wake the writer's thread, which would take the interpreter from
@@ -252,9 +254,19 @@ class Spool:
 
     def reschedule(self, due: float) -> Deferred[int]:
         """Make every queued addressee that is due later due then; answers how many were."""
+        return self._do(Flush(due))
+
+    def put_off(self, rests: Mapping[Way, Rest], now: float, warn_after: float) -> Deferred[int]:
+        """Let what is due on these ways wait until their rest is over; answers how many it was."""
+        return self._do(PutOff(rests, now, warn_after))
+
+    def call_back(self, rests: Mapping[Way, Rest], now: float, step: float) -> Deferred[int]:
+        """Make due what was put off with these words, since the rest is over; answers how many it was."""
+        return self._do(CallBack(rests, now, step))
+
+    def _do(self, chore: Chore) -> Deferred[int]:
         if not self._running:
             return fail(TemporarilyUnavailable(f"the spool {self.directory} is not open"))
-        chore = Reschedule(due)
         self._hand_over_soon(chore)
         return chore.deferred
 
@@ -302,10 +314,10 @@ class Spool:
 
         return end
 
-    def _from_writer(self, works: Sequence[Work | Reschedule], files: list[str]) -> None:
+    def _from_writer(self, works: Sequence[Work | Chore], files: list[str]) -> None:
         self._reactor.callFromThread(self._answer, works, files)
 
-    def _answer(self, works: Sequence[Work | Reschedule], files: list[str]) -> None:
+    def _answer(self, works: Sequence[Work | Chore], files: list[str]) -> None:
         """A batch is over: tell whoever waits, then the sinks."""
         kept: list[Event] = []
         for work in works:

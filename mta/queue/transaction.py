@@ -151,11 +151,6 @@ _WEIGH_MESSAGES = Statement(
 _DELETE_ADDRESSEES = Statement(
     "DELETE FROM addressees WHERE (message, number) IN (SELECT * FROM (VALUES ", 2, "))"
 )
-_MAKE_DUE = Statement(
-    "UPDATE addressees SET due = v.column1 FROM (VALUES ",
-    3,
-    ") AS v WHERE message = v.column2 AND number = v.column3",
-)
 _DELETE_ALL_ADDRESSEES = Statement("DELETE FROM addressees WHERE message IN (", 1, ")")
 _DELETE_MESSAGES = Statement("DELETE FROM messages WHERE id IN (", 1, ")")
 _DELETE_EVENTS = Statement("DELETE FROM events WHERE message IN (", 1, ")")
@@ -229,32 +224,6 @@ def _delete_messages(connection: sqlite3.Connection, ids: list[tuple[int]], tota
     totals.addressees -= _DELETE_ALL_ADDRESSEES.run(connection, ids)
     _DELETE_MESSAGES.run(connection, ids)
     return files
-
-
-def make_due(
-    connection: sqlite3.Connection, due: float, limit: int, after: tuple[float, int, int]
-) -> tuple[int, tuple[float, int, int] | None]:
-    """Make some queued addressees due that are due later, inside a transaction.
-
-    Those of messages that are scheduled for a later time keep to it.
-
-    :param limit: addressees looked at.
-    :param after: the place behind which to go on: due, message, number.
-    :return: how many were, and the place for the next call; ``None`` at the end.
-    """
-    rows = connection.execute(
-        "SELECT due, message, number, attempts = 0 AND EXISTS (SELECT 1 FROM messages WHERE id = message"
-        " AND CASE WHEN json_valid(facts) THEN json_extract(facts, '$[8].release') END > ?1) FROM addressees"
-        " WHERE state = 0 AND due > ?1 AND due >= ?2 AND (due, message, number) > (?2, ?3, ?4)"
-        " ORDER BY due, message, number LIMIT ?5",
-        (due, *after, limit),
-    ).fetchall()
-    if not rows:
-        return 0, None
-    found = [(due, message, number) for _, message, number, scheduled in rows if not scheduled]
-    _MAKE_DUE.run(connection, found)
-    last = rows[-1]
-    return len(found), (last[0], last[1], last[2])
 
 
 def write_keys(connection: sqlite3.Connection, keys: list[tuple[int, int]]) -> None:

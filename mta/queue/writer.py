@@ -18,15 +18,15 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from mta.interfaces import SpoolFull, TemporarilyUnavailable, Undecided
 from mta.model.event import Event, Server
+from mta.queue.chores import Chore
 from mta.queue.housekeeping import IDLE, Housekeeping
 from mta.queue.schema import DATABASE, SchemaError
 from mta.queue.shard import NO_SPACE
-from mta.queue.transaction import Totals, apply, forget, largest_id, make_due, read_totals
+from mta.queue.transaction import Totals, apply, forget, largest_id, read_totals
 from mta.queue.work import Work, notes
 
 #: Bounds of one transaction: beyond, the others wait too long for their answer.
@@ -35,8 +35,6 @@ MOST_OCTETS = 16 * 1024 * 1024
 #: Seconds until the first and between the last attempts to get out of trouble.
 FIRST_RETRY = 0.25
 LAST_RETRY = 15.0
-#: Addressees made due in one transaction.
-_RESCHEDULED = 2000
 
 # What is wrong with one piece of work, not with the disk.
 _BAD_WORK = (
@@ -48,26 +46,6 @@ _BAD_WORK = (
     TypeError,
     OverflowError,
 )
-
-
-class Reschedule:
-    """Makes every queued addressee due, some at a time.
-
-    :param due: when, in seconds since 1970.
-    :ivar count: how many so far.
-    :ivar place: where to go on; ``None`` at the end.
-    :ivar error: why it was given up.
-    """
-
-    __slots__ = ("answered", "count", "deferred", "due", "error", "place")
-
-    def __init__(self, due: float) -> None:
-        self.due = due
-        self.place: tuple[float, int, int] | None = (due, -1, -1)
-        self.deferred: Deferred[int] = Deferred()
-        self.count = 0
-        self.error: Exception | None = None
-        self.answered = False
 
 
 class Writer:
@@ -95,7 +73,7 @@ class Writer:
         connect: Callable[[Path], sqlite3.Connection],
         keep: float,
         journal_size: int = 0,
-        answer: Callable[[Sequence[Work | Reschedule], list[str]], None],
+        answer: Callable[[Sequence[Work | Chore], list[str]], None],
         seconds: Callable[[], float],
     ) -> None:
         self.trouble: TemporarilyUnavailable | None = None
@@ -107,8 +85,8 @@ class Writer:
         self._connection: sqlite3.Connection | None = None
         self._totals = Totals()
         self._house = Housekeeping(keep, seconds, journal_size)
-        self._queue: SimpleQueue[Sequence[Work | Reschedule] | None] = SimpleQueue()
-        self._chores: list[Reschedule] = []
+        self._queue: SimpleQueue[Sequence[Work | Chore] | None] = SimpleQueue()
+        self._chores: list[Chore] = []
         self._patience = IDLE
         # In trouble:
         self._retained: list[Work] = []
@@ -120,7 +98,7 @@ class Writer:
 
     # --- from the reactor's thread -------------------------------------------
 
-    def put(self, works: Sequence[Work | Reschedule]) -> None:
+    def put(self, works: Sequence[Work | Chore]) -> None:
         """Keep these with the next transaction."""
         self._queue.put(works)
 
@@ -211,7 +189,7 @@ class Writer:
             return
         try:
             if self._chores:
-                self._reschedule()
+                self._do_chore(self._chores[0])
             elif idle:
                 self._patience = self._house.when_idle(self._open_connection(), self._totals)
         except (sqlite3.Error, OSError) as error:
@@ -256,7 +234,7 @@ class Writer:
         except (sqlite3.Error, OSError) as error:
             self._enter_trouble(error)
 
-    def _tell(self, works: Sequence[Work | Reschedule], files: list[str]) -> None:
+    def _tell(self, works: Sequence[Work | Chore], files: list[str]) -> None:
         """Answer for these; not to be touched any more, the reactor reads them."""
         for work in works:
             work.answered = True
@@ -312,20 +290,17 @@ class Writer:
         work.error = TemporarilyUnavailable(f"it cannot be kept: {error}")
         self._tell([work], [])
 
-    def _reschedule(self) -> None:
-        chore = self._chores[0]
+    def _do_chore(self, chore: Chore) -> None:
+        """Do a page of it, and answer after the last."""
         connection = self._open_connection()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            assert chore.place is not None
-            count, place = make_due(connection, chore.due, _RESCHEDULED, chore.place)
+            count, place = chore.step(connection)
             connection.execute("COMMIT")
         except BaseException:
             _roll_back(connection)
             raise
-        chore.count += count
-        chore.place = place
-        if place is None:
+        if chore.done(count, place):
             del self._chores[0]
             self._tell([chore], [])
 

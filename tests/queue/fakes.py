@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -12,12 +12,13 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from mta.config.settings import Queue
-from mta.interfaces import Delivery, ISpool, ITransport, Result
+from mta.interfaces import Delivery, ISpool, ITransport, Result, Route
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event
 from mta.model.ids import IdSource
 from mta.model.message import Addressee, InlineContent, Message
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
+from mta.model.rest import Rest, Way
 from mta.queue.manager import Manager
 
 NOW = 1.8e9
@@ -26,6 +27,8 @@ CONTENT = b"From: <a@home.test>\r\nSubject: Lunch\r\nMessage-ID: <m1@home.test>\
 OK = Delivered(RemoteReply(250, "2.0.0", "kept", "mx.far.test [192.0.2.1]", "end of data"))
 LATER = Postponed(RemoteReply(451, "4.2.0", "come again", "mx.far.test [192.0.2.1]", "RCPT TO"))
 NEVER = Failed(RemoteReply(550, "5.1.1", "no such user", "mx.far.test [192.0.2.1]", "RCPT TO"))
+#: Routes: the sender of most messages is here.
+HOME = {"a@home.test": [Route("a@home.test", "maildir", "/m/a")]}
 DOWN = Postponed(RemoteReply(451, "4.4.1", "No mail server of far.test answers: refused", "", "connect"))
 
 
@@ -39,6 +42,8 @@ class MemorySpool:
         self.messages: dict[str, Message] = {}
         self.journal: list[Event] = []
         self.claims: list[list[str]] = []
+        self.put_offs: list[dict[Way, Rest]] = []
+        self.call_backs: list[dict[Way, Rest]] = []
         self.records = 0
         self.largest = 0
         self.broken: Exception | None = None
@@ -124,6 +129,32 @@ class MemorySpool:
                     count += 1
         return self._later(count)
 
+    def put_off(self, rests: Mapping[Way, Rest], now: float, warn_after: float) -> Deferred[int]:
+        count = 0
+        for message in self.messages.values():
+            for addressee in message.addressees:
+                rest = rests.get((addressee.transport, addressee.next_hop))
+                if rest is not None and addressee.state == "queued" and addressee.due < rest.before:
+                    # Apart, as the spool spreads them.
+                    addressee.due = min(rest.until + count * 30 / len(self.messages), message.expires)
+                    if warn_after and not addressee.warned and message.created + warn_after > now:
+                        addressee.due = min(addressee.due, message.created + warn_after)
+                    addressee.last_reply = rest.words
+                    count += 1
+        self.put_offs.append(dict(rests))
+        return self._later(count)
+
+    def call_back(self, rests: Mapping[Way, Rest], now: float, step: float) -> Deferred[int]:
+        count = 0
+        for message in self.messages.values():
+            for addressee in message.addressees:
+                rest = rests.get((addressee.transport, addressee.next_hop))
+                if rest is not None and addressee.last_reply == rest.words and addressee.due > now:
+                    addressee.due = now
+                    count += 1
+        self.call_backs.append(dict(rests))
+        return self._later(count)
+
     def get(self, identifier: str) -> Deferred[Message | None]:
         message = self.messages.get(identifier)
         if message is not None:
@@ -194,6 +225,7 @@ class Bench:
         route: dict[str, Any] | None = None,
         latency: float = 0.0,
         shaping: Any = None,
+        uniform: Callable[[], float] = lambda: 0.5,
         **settings: Any,
     ) -> None:
         self.clock = Clock()
@@ -212,7 +244,7 @@ class Bench:
             route=table_route(self.routes),
             shaping=shaping,
             run_in_thread=lambda function, *arguments: succeed(function(*arguments)),
-            uniform=lambda: 0.5,
+            uniform=uniform,
         )
 
     def message(self, *addresses: str, sender: str = "a@home.test", **facts: Any) -> Message:

@@ -14,9 +14,7 @@ from mta.model.event import Completed, DeferredTo, DeliveredTo, FailedTo, Notifi
 from mta.model.message import InlineContent
 from mta.model.outcome import Delivered, RemoteReply
 from mta.queue.attempts import FORGOTTEN
-from tests.queue.fakes import CONTENT, DOWN, LATER, NEVER, NOW, OK, Bench, Scripted
-
-HOME = {"a@home.test": [Route("a@home.test", "maildir", "/m/a")]}
+from tests.queue.fakes import CONTENT, DOWN, HOME, LATER, NEVER, NOW, OK, Bench, Scripted
 
 
 class DeliveryTests(SynchronousTestCase):

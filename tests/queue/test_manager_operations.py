@@ -8,11 +8,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.interfaces import Route, TemporarilyUnavailable
+from mta.interfaces import TemporarilyUnavailable
 from mta.model.event import Completed, DeliveredTo, FailedTo, Notified, Operated
-from tests.queue.fakes import LATER, NOW, OK, Bench
-
-HOME = {"a@home.test": [Route("a@home.test", "maildir", "/m/a")]}
+from tests.queue.fakes import HOME, LATER, NOW, OK, Bench
 
 
 class OperationTests(SynchronousTestCase):

@@ -7,15 +7,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.interfaces import Route
 from mta.model.event import DeferredTo, DeliveredTo, FailedTo, Notified
 from mta.model.message import Message
 from mta.model.message_json import state_of
 from mta.queue.manager import Manager
-from tests.queue.fakes import LATER, NOW, Bench, table_route
+from tests.queue.fakes import HOME, LATER, NOW, Bench, table_route
 
 DAY = 86400.0
-HOME = {"a@home.test": [Route("a@home.test", "maildir", "/m/a")]}
 
 
 class ScheduledTests(SynchronousTestCase):

@@ -8,13 +8,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.settings import Queue
-from mta.interfaces import Route
 from mta.model.envelope import Client
 from mta.model.event import DeferredTo, DeliveredTo, FailedTo, Notified
 from mta.model.message import InlineContent, Message
-from tests.queue.fakes import CONTENT, LATER, OK, Bench, Scripted
-
-HOME = {"a@home.test": [Route("a@home.test", "maildir", "/m/a")]}
+from tests.queue.fakes import CONTENT, HOME, LATER, OK, Bench, Scripted
 
 
 class BoundTests(SynchronousTestCase):

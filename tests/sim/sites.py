@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from random import Random
 from typing import Any
@@ -26,6 +26,7 @@ from mta.model.ids import IdSource
 from mta.model.limits import Rate
 from mta.model.message import Addressee, InlineContent, Message
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
+from mta.model.rest import Rest, Way
 from mta.queue.manager import Manager
 from mta.route.shaping import Shaping
 
@@ -72,6 +73,7 @@ class Shelf:
         self.messages: dict[str, Message] = {}
         self._ended = ended
         self._due: list[tuple[float, str]] = []
+        self._ways: dict[Way, dict[str, None]] = {}
         self._ids = IdSource()
 
     def _later(self, answer: Any) -> Deferred[Any]:
@@ -86,15 +88,19 @@ class Shelf:
     def put(self, message: Message) -> None:
         """Keep a message; all of its addressees go one way."""
         self.messages[message.id] = message
-        heapq.heappush(self._due, (message.addressees[0].due, message.id))
+        addressee = message.addressees[0]
+        heapq.heappush(self._due, (addressee.due, message.id))
+        self._ways.setdefault((addressee.transport, addressee.next_hop), {})[message.id] = None
 
     def record(self, result: Result) -> Deferred[None]:
         """As a spool."""
         message = self.messages[result.message]
+        one = message.addressees[0]
+        way = one.transport, one.next_hop
         message.addressees = [one for one in message.addressees if one.state == "queued"]
         assert result.complete == (not message.addressees)
         if result.complete:
-            del self.messages[result.message]
+            del self.messages[result.message], self._ways[way][result.message]
         else:
             heapq.heappush(self._due, (min(one.due for one in message.addressees), message.id))
         for event in result.events:
@@ -120,6 +126,27 @@ class Shelf:
         for item in kept:
             heapq.heappush(self._due, item)
         return self._later(found)
+
+    def put_off(self, rests: Mapping[Way, Rest], now: float, warn_after: float) -> Deferred[int]:
+        """As a spool."""
+        return self._later(sum(self._move(way, rest, now, True) for way, rest in rests.items()))
+
+    def call_back(self, rests: Mapping[Way, Rest], now: float, step: float) -> Deferred[int]:
+        """As a spool."""
+        return self._later(sum(self._move(way, rest, now, False) for way, rest in rests.items()))
+
+    def _move(self, way: Way, rest: Rest, now: float, off: bool) -> int:
+        """Put off what waits for a way, or call it back."""
+        count = 0
+        for identifier in self._ways.get(way, ()):
+            message = self.messages[identifier]
+            addressee = message.addressees[0]
+            if addressee.due < rest.before if off else addressee.last_reply == rest.words:
+                due = min(rest.until, message.expires) if off else now
+                addressee.due, addressee.last_reply = due, rest.words
+                heapq.heappush(self._due, (due, identifier))
+                count += 1
+        return count
 
     def next_due(self) -> Deferred[float | None]:
         """As a spool."""
