@@ -25,6 +25,7 @@ run: $(STAMP)
 test-parts: $(STAMP)
 	@tools/set-up.sh parts
 	@tools/set-up.sh bounces
+	@tools/set-up.sh spf
 
 # Set-up counts as a test that fails: whoever reads the closing line always finds one.
 test:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up .venv; with "parts" the real parts that end-to-end tests use, with "bounces" the published
-# bounces that their reader is tested with, with "docs" Sphinx.
+# bounces that their reader is tested with, with "spf" the test suite of RFC 7208, with "docs" Sphinx.
 # As root it asks apt-get for what is missing; an ordinary user is told what it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -72,20 +72,24 @@ if [ "${1:-}" = docs ]; then
     exit 0
 fi
 
-if [ "${1:-}" = bounces ]; then
-    # They are in the source package of flufl.bounce, and not in what pip installs of it.
-    bounces=.venv/share/bounces
-    [ ! -d $bounces ] || exit 0
-    draft=$(mktemp -d .venv/bounces.XXXXXX)
+# What is in a source package, and not in what pip installs of it: a directory of it becomes .venv/share/NAME.
+share() {
+    local name=$1 package=$2 directory=$3 what=$4
+    [ ! -d ".venv/share/$name" ] || return 0
+    draft=$(mktemp -d ".venv/$name.XXXXXX")
     trap 'rm -rf "$draft"' EXIT
     if .venv/bin/python -m pip download -q --disable-pip-version-check -c constraints.txt --no-deps \
-        --no-binary flufl.bounce -d "$draft" flufl.bounce && tar -xzf "$draft"/*.tar.gz -C "$draft"; then
-        mkdir -p .venv/share && mv "$draft"/*/tests $bounces
+        --no-binary "$package" -d "$draft" "$package" && tar -xzf "$draft"/*.tar.gz -C "$draft"; then
+        mkdir -p .venv/share && mv "$draft"/*/"$directory" ".venv/share/$name"
     else
-        say "the source package of flufl.bounce cannot be had; tests that need its bounces are skipped"
+        say "the source package of $package cannot be had; tests that need its $what are skipped"
     fi
-    exit 0
-fi
+}
+
+case "${1:-}" in
+bounces) share bounces flufl.bounce tests bounces; exit 0 ;;
+spf) share spf pyspf test "test suite"; exit 0 ;;
+esac
 
 usable() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
