@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from mta.config.shaping_settings import Shape as Shape
+from mta.config.submission_settings import Submission as Submission
 from mta.config.values import Duration as Duration
 from mta.config.values import HostPatterns as HostPatterns
 from mta.config.values import Mode as Mode
@@ -106,22 +107,6 @@ class Limits(Table):
     command_timeout: Duration = 300.0
     data_timeout: Duration = 300.0
     session_time: Duration = 86400.0
-
-
-class Submission(Table):
-    """What people and programs that authenticate may ask of the queue."""
-
-    future_release: Duration = 30 * 86400.0
-    priorities: bool = True
-    tenant_field: str = "X-Mta-Tenant"
-    campaign_field: str = "X-Mta-Campaign"
-
-    @field_validator("tenant_field", "campaign_field")
-    @classmethod
-    def _is_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[!-9;-~]{0,100}", value):
-            raise ValueError('it is the name of a header field without the colon, such as "X-Campaign"')
-        return value
 
 
 class Domain(Table):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
+from mta.intake.labels import LABELLED_ROLES, label
 from mta.intake.rewriting import rewritten
 from mta.intake.submission import missing_fields
 from mta.intake.trace import received_field
@@ -32,10 +33,6 @@ from mta.model.verdict import PASS, Verdict, together
 if TYPE_CHECKING:
     from mta.intake.reception import Reception, ReturnPath
 
-#: Roles in which an account is believed when it says whose message it is.
-_LABELLED_ROLES = frozenset({"submission", "submissions"})
-#: Characters of a tenant or a campaign.
-_LABEL = 100
 #: Roles whose messages are completed as RFC 6409 (8) allows.
 _COMPLETED_ROLES = frozenset({"submission", "submissions", "local"})
 
@@ -73,9 +70,9 @@ class Incoming:
         self._size = 0
         self._file: Any = None
         self._producer: Any = None
-        labelled = client.account and client.role in _LABELLED_ROLES
+        labelled = client.account and client.role in LABELLED_ROLES
         #: What is said of the message in its header; ``None`` where nobody may say anything.
-        self._labels: dict[str, str] | None = {} if labelled and reception.labels else None
+        self._labels: dict[str, str] | None = {} if labelled and reception.labels.fields else None
 
     def write(self, block: bytes) -> None:
         """Take some octets."""
@@ -178,7 +175,8 @@ class Incoming:
         elif decided.action == "discard":
             return self._discarded(decided, facts.header, content.size, now)
         single = envelope.recipients[0].address if len(envelope.recipients) == 1 else ""
-        trace = above + received_field(client, reception.hostname, self._id, date, single) + added
+        received = received_field(client, reception.hostname, self._id, date, single, envelope.asked)
+        trace = above + received + added
         message, event = self._message(content, facts.header, trace, decided, now)
         if reception.return_path is not None:
             try:
@@ -200,6 +198,10 @@ class Incoming:
             return self._trouble(trouble)
         self._file = None  # It is the spool's from here on.
         reception.admitted(message)
+        if event.asked and envelope.asked is None:
+            # MAIL was answered before the header was known.
+            values = {"priority": event.priority, "account": client.account, "id": message.id}
+            return REPLIES.reply("queued-lowered", **values)
         return REPLIES.reply("queued", id=message.id)
 
     def _taken_over(self, data: bytes) -> bytes:
@@ -210,11 +212,12 @@ class Incoming:
         data = without_forged(data, self._reception.authserv_id)
         if self._labels is None:
             return data
-        data, values = take_fields(data, [field for _, field in self._reception.labels])
-        for (name, _), value in zip(self._reception.labels, values, strict=True):
-            text = "".join(c if c.isprintable() else " " for c in value.decode("utf-8", "replace"))
-            if text.strip():
-                self._labels[name] = text.strip()[:_LABEL]
+        fields = self._reception.labels.fields
+        data, values = take_fields(data, [field for _, field in fields])
+        for (name, _), value in zip(fields, values, strict=True):
+            text = label(value)
+            if text:
+                self._labels[name] = text
         return data
 
     def _trouble(self, trouble: TemporarilyUnavailable) -> Reply:
@@ -286,20 +289,23 @@ class Incoming:
             addressees=[],
             created=now,
             expires=begins + (reception.expire if envelope.reverse_path else reception.bounce_expire),
-            attributes=dict(self._labels) if self._labels else {},
         )
-        if scheduled:
-            message.attributes["release"] = begins
-        if envelope.priority:
-            message.attributes["priority"] = envelope.priority
-        tenant = str(message.attributes.get("tenant", ""))
-        message.addressees = self._addressees(begins, "held" if held else "queued", tenant)
+        stated = reception.labels.stated(client, envelope, self._labels or {})
+        facts = (
+            ("tenant", stated.tenant),
+            ("campaign", stated.campaign),
+            ("release", begins if scheduled else 0.0),
+            ("hold", envelope.hold if scheduled else ""),
+            ("priority", stated.priority),
+        )
+        message.attributes.update((name, value) for name, value in facts if value)
+        message.addressees = self._addressees(begins, "held" if held else "queued", stated.tenant)
         event = self._received(verdict, message.size, field_value(header, b"message-id") or b"", now)
         return message, event
 
     def _received(self, verdict: Verdict, octets: int, message_id: bytes, now: float) -> Received:
         client, envelope = self._client, self._envelope
-        labels = self._labels or {}
+        stated = self._reception.labels.stated(client, envelope, self._labels or {})
         return Received(
             at=now,
             message=self._id,
@@ -316,9 +322,11 @@ class Incoming:
             message_id=message_id.decode("utf-8", "replace")[:998],
             held=f"{verdict.rule}: {verdict.reason}" if verdict.action == "hold" else "",
             scheduled=envelope.release if envelope.release > now else 0.0,
-            priority=envelope.priority,
-            tenant=labels.get("tenant", ""),
-            campaign=labels.get("campaign", ""),
+            priority=stated.priority,
+            asked=stated.asked,
+            tenant=stated.tenant,
+            claimed=stated.claimed,
+            campaign=stated.campaign,
             tags=verdict.evidence,
         )
 

@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from mta.config.settings import Submission
 from mta.intake.incoming import Incoming
+from mta.intake.labels import Labels
 from mta.intake.trace import DateField
 from mta.interfaces import (
     Answer,
@@ -79,7 +80,7 @@ class Reception:
     :param expire: seconds for which delivery is tried.
     :param bounce_expire: the same for the null reverse-path.
     :param authserv_id: our name in Authentication-Results; ``""``: ``hostname``.
-    :param labels: in which header fields those who submit say whose message it is.
+    :param labels: what those who submit may say of their messages.
     :param has_room: whether the disk has room for so many octets.
     :param admitted: told of each message after its commit.
     :param return_path: gives the reverse-path of a copy, where it is not the sender's.
@@ -127,7 +128,7 @@ class Reception:
         self._may_relay: dict[str, bool] = {}
         self._has_room = has_room
         self.authserv_id = authserv_id or self.hostname
-        self._label(labels)
+        self.labels = Labels(labels)
 
     def replace(
         self,
@@ -154,12 +155,7 @@ class Reception:
         self._relay_from = tuple(relay_from)
         self._may_relay = {}
         self.authserv_id = authserv_id or self.hostname
-        self._label(labels)
-
-    def _label(self, labels: Submission | None) -> None:
-        fields = () if labels is None else (labels.tenant_field, labels.campaign_field)
-        named = zip(("tenant", "campaign"), fields, strict=False)
-        self.labels = tuple((name, field.encode()) for name, field in named if field)
+        self.labels = Labels(labels)
 
     # --- questions -----------------------------------------------------------
 
@@ -180,7 +176,7 @@ class Reception:
             owned = False if account is None else account.may_send_as(envelope.reverse_path)
         verdict = self.pipeline.judge("mail", Facts(client, envelope))
         if owned is True and verdict is PASS:
-            return _SENDER_OK
+            return self._accepted(client, envelope)
         return self._sender(client, envelope, owned, verdict)
 
     async def _sender(
@@ -210,7 +206,17 @@ class Reception:
         if refusal is not None:
             return refusal
         _remember(envelope, "mail", decided)
-        return _SENDER_OK
+        return self._accepted(client, envelope)
+
+    def _accepted(self, client: Client, envelope: Envelope) -> Reply:
+        """The sender may send, though perhaps not as urgently as it asks (RFC 6710, 4.1)."""
+        if envelope.asked is None or client.role not in SUBMISSION_ROLES:
+            return _SENDER_OK
+        ceiling = self.labels.ceiling(client.account)
+        if envelope.asked <= ceiling:
+            return _SENDER_OK
+        envelope.priority = ceiling
+        return REPLIES.reply("priority-lowered", priority=ceiling, account=client.account or "nobody")
 
     def recipient(self, client: Client, envelope: Envelope, recipient: Recipient) -> Answer[Reply]:
         """RCPT: may it be relayed, does it exist, where does it go, do judges agree."""

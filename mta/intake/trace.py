@@ -28,7 +28,9 @@ class DateField:
         return self._text
 
 
-def received_field(client: Client, hostname: str, queue_id: str, date: str, recipient: str = "") -> bytes:
+def received_field(
+    client: Client, hostname: str, queue_id: str, date: str, recipient: str = "", priority: int | None = None
+) -> bytes:
     """One Received field, folded, ended by CRLF.
 
     :param client: where the message came from.
@@ -37,6 +39,7 @@ def received_field(client: Client, hostname: str, queue_id: str, date: str, reci
     :param date: when, as RFC 5322 writes it.
     :param recipient: the forward-path, if there is only one; with more, naming
         them would tell one recipient of another.
+    :param priority: what MT-PRIORITY asked for (RFC 6710, 4.1 and 7).
     """
     if client.address:
         literal = f"IPv6:{client.address}" if ":" in client.address else client.address
@@ -46,9 +49,11 @@ def received_field(client: Client, hostname: str, queue_id: str, date: str, reci
         source = ""
     tls = f"\r\n\t({client.tls_version} {client.tls_cipher})" if client.tls_version else ""
     target = f"\r\n\tfor <{recipient}>" if recipient else ""
+    urgency = "" if priority is None else f" PRIORITY {priority}"
     protocol = client.protocol or "SMTP"
     return (
-        f"Received: {source}by {hostname} with {protocol}{tls} id {queue_id}{target};\r\n\t{date}\r\n"
+        f"Received: {source}by {hostname} with {protocol}{tls} id {queue_id}{target}{urgency};"
+        f"\r\n\t{date}\r\n"
     ).encode("utf-8", "surrogateescape")
 
 

@@ -123,8 +123,9 @@ def _received(event: Received) -> str:
     ]
     parts += _pairs(with_=event.protocol, tls=event.tls, account=event.account, role=event.role)
     parts += _pairs(message_id=event.message_id, session=event.session, held=event.held)
-    priority = str(event.priority) if event.priority else ""
-    parts += _pairs(priority=priority, tenant=event.tenant, campaign=event.campaign)
+    priority = str(event.priority) if event.priority or event.asked else ""
+    parts += _pairs(priority=priority, asked=event.asked, tenant=event.tenant, claimed=event.claimed)
+    parts += _pairs(campaign=event.campaign)
     parts += _pairs(scheduled=iso_time(event.scheduled) if event.scheduled else "")
     return " ".join(parts)
 

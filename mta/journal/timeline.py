@@ -137,6 +137,13 @@ def story(
     return Story(name, state, standings, [printable(line) for line in lines], told)
 
 
+def _urgency(event: Received) -> str:
+    if event.asked:
+        # Why, and where that is said.
+        return f"{event.priority}; {event.asked} was asked for, which is above submission.priority_ceilings"
+    return str(event.priority) if event.priority else ""
+
+
 def refusal_lines(event: Event, when: Callable[[float], str] = local_time) -> list[str]:
     """A refusal: who, at which stage, with which reply, by which rule, and what to do."""
     if isinstance(event, AuthenticationFailed):
@@ -216,8 +223,9 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
             ("Message-ID", event.message_id),
             ("session", event.session),
             ("held by", event.held),
-            ("priority", str(event.priority) if event.priority else ""),
+            ("priority", _urgency(event)),
             ("tenant", event.tenant),
+            ("tenant claimed, and not believed (submission.tenant_field_from):", event.claimed),
             ("campaign", event.campaign),
             ("scheduled for", when(event.scheduled) if event.scheduled else ""),
         )

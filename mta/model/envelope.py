@@ -77,7 +77,9 @@ class Envelope:
     :ivar envid: ENVID with xtext decoded; ``""`` without.
     :ivar auth: the AUTH parameter (RFC 4954, 5): an address, ``<>``, or ``""``.
     :ivar release: before when it is not to be sent on (RFC 4865), in seconds since 1970; 0: at once.
+    :ivar hold: the request for that as it was made: ``for;3600``, ``until;2027-01-31T08:00:00Z``.
     :ivar priority: from -9 to 9 (RFC 6710); the higher, the sooner.
+    :ivar asked: the priority that MAIL asked for; ``None``: none.
     :ivar judged: what judges have said of it and have not refused, by stage; not kept.
     """
 
@@ -90,5 +92,7 @@ class Envelope:
     envid: str = ""
     auth: str = ""
     release: float = 0.0
+    hold: str = ""
     priority: int = 0
+    asked: int | None = None
     judged: tuple[tuple[Stage, Verdict], ...] = ()

@@ -83,7 +83,9 @@ def _lower(*words: str) -> tuple[str, ...]:
 class Received(Event):
     """A message was accepted: it is on disk, and its 250 follows.
 
-    ``scheduled`` is when it is to be sent on, if not at once.
+    ``scheduled`` is when it is to be sent on, if not at once.  ``asked`` is the priority that was
+    asked for, where the account may not have it; ``claimed`` the tenant that the header named,
+    where the account is not believed.
     """
 
     kind: ClassVar[str] = "received"
@@ -102,7 +104,9 @@ class Received(Event):
     held: str = ""
     scheduled: float = 0.0
     priority: int = 0
+    asked: str = ""
     tenant: str = ""
+    claimed: str = ""
     campaign: str = ""
     tags: dict[str, Any] = field(default_factory=dict)
 

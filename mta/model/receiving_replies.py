@@ -17,6 +17,14 @@ RECEIVING = (
     ),
     Entry("ok", 250, "2.0.0", "OK", "The command was carried out.", "Nothing to do."),
     Entry("sender-ok", 250, "2.1.0", "Sender accepted", "MAIL was accepted.", "Nothing to do."),
+    Entry(
+        "priority-lowered",
+        250,
+        "2.3.6",
+        "{priority} is the priority of the message: the highest that {account} may ask for",
+        "MAIL was accepted, but the account may not ask for the priority that it asked for (RFC 6710).",
+        "Nothing, or let the operator give the account another in submission.priority_ceilings.",
+    ),
     Entry("recipient-ok", 250, "2.1.5", "Recipient accepted", "RCPT was accepted.", "Nothing to do."),
     Entry(
         "queued",
@@ -25,6 +33,14 @@ RECEIVING = (
         "Queued as {id}",
         "The message is on disk; it will be delivered or returned.",
         "`mta trace {id}` tells what becomes of it.",
+    ),
+    Entry(
+        "queued-lowered",
+        250,
+        "2.3.6",
+        "{priority} is the priority of the message: the highest that {account} may ask for. Queued as {id}",
+        "The message is on disk, but its header asks for a priority that the account may not ask for.",
+        "Nothing, or let the operator give the account another in submission.priority_ceilings.",
     ),
     Entry(
         "chunk-ok",
@@ -165,6 +181,14 @@ RECEIVING = (
         "{command}: {problem}",
         "An argument of the command does not follow its grammar.",
         "The reply names what was wrong; mend the client or the address.",
+    ),
+    Entry(
+        "bad-priority",
+        501,
+        "5.5.2",
+        "{command}: {problem}",
+        "The value of MT-PRIORITY does not follow its grammar (RFC 6710, 4.1).",
+        "Send a whole number from -9 to 9 without a plus sign and without zeros in front.",
     ),
     Entry(
         "bad-sequence",

@@ -209,6 +209,10 @@ def _status(notice: Notice, international: bool) -> bytes:
         lines.append(_field("Original-Envelope-Id", message.envelope.envid))
     lines.append(f"Reporting-MTA: dns; {notice.hostname}")
     lines.append(f"Arrival-Date: {formatdate(message.created, localtime=True)}")
+    hold = message.attributes.get("hold")
+    if hold:
+        # RFC 4865, 5.1.2: why it arrived long before it was sent on.
+        lines.append(_field("Future-Release-Request", str(hold)))
     for report in notice.reports:
         lines.append("")
         lines += _recipient_fields(report, message)

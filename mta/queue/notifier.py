@@ -170,7 +170,7 @@ class Notifier:
                 addressees=addressees,
                 created=now,
                 expires=now + self.settings.bounce_expire,
-                attributes={"about": message.id, **({LAST_RESORT: True} if postmaster else {})},
+                attributes=_attributes(message, postmaster),
             )
         )
         recipients = [report.addressee.address for report in group]
@@ -252,6 +252,17 @@ class Notifier:
         if wanted and b"\0" not in data and not has_long_lines(data):
             return message.trace + data, True
         return message.trace + header_section(data[:HEADER]), False
+
+
+def _attributes(message: Message, postmaster: bool) -> dict[str, Any]:
+    """Of a notification about a message: it is as urgent as that (RFC 6710, 4.6)."""
+    found: dict[str, Any] = {"about": message.id}
+    if postmaster:
+        found[LAST_RESORT] = True
+    priority = message.attributes.get("priority")
+    if priority:
+        found["priority"] = priority
+    return found
 
 
 def _start(content: Content) -> bytes:

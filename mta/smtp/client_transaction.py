@@ -192,11 +192,9 @@ class Transaction:
                     return None
         if utf8:
             words.append("SMTPUTF8")
-        if offer.priorities and message.attributes:
-            # RFC 6710: it goes with the message from server to server.
-            priority = message.attributes.get("priority", 0)
-            if priority:
-                words.append(f"MT-PRIORITY={int(priority)}")
+        if offer.priorities:
+            # RFC 6710, 4.2: it goes with the message from server to server, the usual one too.
+            words.append(f"MT-PRIORITY={int(message.attributes.get('priority', 0))}")
         self.dsn = offer.dsn
         if offer.dsn:
             if envelope.ret:

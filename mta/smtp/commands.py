@@ -21,7 +21,7 @@ from mta.smtp.grammar import (
     parse_hello,
     recipient_argument,
 )
-from mta.smtp.parameters import mail_parameters, recipient_parameters
+from mta.smtp.parameters import PriorityProblem, mail_parameters, recipient_parameters
 from mta.smtp.replies import CANNOT_VERIFY, OK, START_TLS, encode
 from mta.smtp.states import CLOSED, GREETED, READY, RECIPIENTS, SENDER, TLS, TRANSACTION
 
@@ -169,6 +169,8 @@ def _parameters(session: ServerSession, command: str, octets: bytes, target: Env
             mail_parameters(octets, target, session.terms.submission, session.terms.seconds())
         else:
             recipient_parameters(octets, target)
+    except PriorityProblem as problem:
+        reply = REPLIES.reply("bad-priority", command=command, problem=problem)
     except SyntaxProblem as problem:
         reply = REPLIES.reply("bad-syntax", command=command, problem=problem)
     except UnknownParameter as unknown:

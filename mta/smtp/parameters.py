@@ -23,20 +23,24 @@ _NOTIFY_NEVER: frozenset[str] = frozenset({"NEVER"})
 _ADDRESS_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 _EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 
-#: RFC 4865, 5: a number without a zero in front, and a time as RFC 3339 writes it.
+#: RFC 4865, 3: a number without a zero in front, and a time as RFC 3339 writes it (erratum 2040).
 _INTERVAL = re.compile(r"[1-9][0-9]{0,8}\Z")
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})\Z"
 )
-#: RFC 6710, 4.1.
+#: RFC 6710, 7.
 _PRIORITY = re.compile(r"(?:-?[1-9]|0)\Z")
-#: Seconds by which a client may be late with what it was offered.
+#: Seconds by which a client's clock may be behind ours, or it may be late.
 _GRACE = 60.0
 
 #: RFC 3461, 4.4: octets of ENVID as sent.
 MAX_ENVID = 100
 #: RFC 3461, 4.2: octets of ORCPT with its keyword.
 MAX_ORCPT = 500
+
+
+class PriorityProblem(SyntaxProblem):
+    """The value of MT-PRIORITY is wrong, which has an enhanced code of its own (RFC 6710, 4.1)."""
 
 
 def mail_parameters(
@@ -78,19 +82,22 @@ def mail_parameters(
             if envelope.release:
                 raise SyntaxProblem("there is HOLDFOR or HOLDUNTIL, and not both")
             envelope.release = _release(keyword, value or "", now, submission.future_release)
+            envelope.hold = f"{keyword[4:].lower()};{value}"
         elif keyword == "MT-PRIORITY" and submission is not None and submission.priorities:
             if not _PRIORITY.match(value or ""):
-                raise SyntaxProblem("MT-PRIORITY is a number from -9 to 9")
-            envelope.priority = int(value or 0)
+                raise PriorityProblem("MT-PRIORITY is a number from -9 to 9")
+            envelope.asked = envelope.priority = int(value or 0)
         else:
             raise UnknownParameter(keyword)
 
 
 def _release(keyword: str, value: str, now: float, longest: float) -> float:
-    """RFC 4865, 5: so many seconds from now, or a time; one that has passed is now."""
+    """RFC 4865, 3 and 4.2: so many seconds from now, or a time that is to come; no later than was offered."""
     if keyword == "HOLDFOR":
         if not _INTERVAL.match(value):
-            raise SyntaxProblem("HOLDFOR is a number of seconds")
+            raise SyntaxProblem("HOLDFOR is a number of seconds, at least 1")
+        if int(value) > int(longest):
+            raise SyntaxProblem(f"HOLDFOR is too long; at most {int(longest)} seconds")
         release = now + int(value)
     else:
         moment = value.upper()
@@ -100,10 +107,17 @@ def _release(keyword: str, value: str, now: float, longest: float) -> float:
             release = datetime.fromisoformat(moment).timestamp()
         except (ValueError, OverflowError):
             raise SyntaxProblem("HOLDUNTIL is a time that does not exist") from None
-    # What was offered a minute ago is kept.
-    if release > now + longest + _GRACE:
-        raise SyntaxProblem(f"{keyword} is too far ahead; until {utc(now + longest)} at the latest")
+        if release > latest(now, longest):
+            raise SyntaxProblem(f"HOLDUNTIL is too far ahead; {utc(latest(now, longest))} at the latest")
+        if release < now - _GRACE:
+            # A wrong year must not send at once what was to wait.
+            raise SyntaxProblem(f"HOLDUNTIL has passed; it is {utc(now)}")
     return max(release, 1.0)
+
+
+def latest(now: float, longest: float) -> float:
+    """The time that is offered (RFC 4865, 3: max-future-release-date-time), by the minute."""
+    return now // 60 * 60 + longest
 
 
 def utc(moment: float) -> str:

@@ -8,7 +8,7 @@ from mta.config.settings import Limits, Submission
 from mta.interfaces import IAuthenticator, IReception
 from mta.model.catalogue import REPLIES
 from mta.model.reply import Reply
-from mta.smtp.parameters import utc
+from mta.smtp.parameters import latest, utc
 from mta.smtp.replies import encode
 
 #: Roles in which mail is taken only from people, inside TLS (RFC 6409; RFC 8314).
@@ -132,9 +132,8 @@ class Terms:
         return found
 
     def _future_release(self) -> str:
-        """How far ahead a message may be scheduled: as seconds and as a time (RFC 4865, 4)."""
+        """How far ahead a message may be scheduled: as seconds and as a time (RFC 4865, 3)."""
         longest = self.submission.future_release if self.submission is not None else 0.0
         if not longest:
             return ""
-        minute = self.seconds() // 60 * 60
-        return f"FUTURERELEASE {int(longest)} {utc(minute + longest)}"
+        return f"FUTURERELEASE {int(longest)} {utc(latest(self.seconds(), longest))}"

@@ -69,18 +69,20 @@ class ScheduledScenario(Scenario):
 
 class LabelScenario(Scenario):
     def test_labels(self) -> None:
-        """Priority, tenant and campaign: kept, shown, and not sent on."""
-        server = Server(self.place / "server")
+        """Priority, tenant and campaign: kept, shown, and not sent on; an account has what it is given."""
+        terms = {"tenants": {"@example.org": "shop"}, "priority_ceilings": {"anna@example.org": -3}}
+        server = Server(self.place / "server", submission=terms)
         self.part(server).start()
-        fields = "X-Mta-Tenant: shop\r\nX-Mta-Campaign: spring\r\n"
+        fields = "X-Mta-Tenant: bank\r\nX-Mta-Campaign: spring\r\n"
         with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=20) as client:
             client.starttls(context=ssl._create_unverified_context())
             client.login("anna@example.org", "anna-secret")
             self.assertIn("mt-priority", client.esmtp_features)
-            options = ["MT-PRIORITY=-3", "HOLDFOR=3600"]
-            client.sendmail(
-                "anna@example.org", ["ben@example.org"], f"{fields}Subject: offer\r\n\r\nHi\r\n", options
-            )
+            code, words = client.mail("anna@example.org", ["MT-PRIORITY=4", "HOLDFOR=3600"])
+            self.assertEqual((250, b"2.3.6 -3 "), (code, words[:9]))
+            client.rcpt("ben@example.org")
+            code, words = client.data(f"{fields}Subject: offer\r\n\r\nHi\r\n")
+            self.assertEqual((250, b"2.0.0"), (code, words[:5]))
         listed = server.mta("queue", "list", "--tenant", "shop", "--campaign", "spring", "--priority", "-3")
         identifier = listed.split("\n")[1].split()[0]
         shown = server.mta("queue", "show", identifier)
@@ -89,4 +91,11 @@ class LabelScenario(Scenario):
         server.mta("queue", "retry", identifier)
         (mail,) = server.wait_mail("ben@example.org")
         self.assertNotIn(b"x-mta-", mail.lower())
-        server.wait_trace(identifier, "tenant shop", "campaign spring", "priority -3", "delivered")
+        server.wait_trace(
+            identifier,
+            "tenant shop",
+            "not believed (submission.tenant_field_from): bank",
+            "campaign spring",
+            "priority -3; 4 was asked for",
+            "delivered",
+        )

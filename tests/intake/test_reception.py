@@ -251,16 +251,95 @@ class ReceptionTests(SynchronousTestCase):
         self.assertEqual(now + 864000, told.scheduled)
         self.assertEqual(({}, now + 100), (soon.attributes, soon.expires))
 
+    def test_hold(self) -> None:
+        """What was asked for is kept with the message, for a notification (RFC 4865, 5.1.2)."""
+        now = self.clock.seconds()
+        self.send(self.reception(), "ann@local.test", release=now + 60, hold="for;60")
+        ((message, _),) = self.spool.admitted
+        self.assertEqual({"release": now + 60, "hold": "for;60"}, message.attributes)
+
     def test_labels(self) -> None:
         """An account says whose message it is; nobody else is told."""
         fields = b"X-Mta-Tenant: shop\r\nx-mta-campaign:\r\n spring\r\n sale\r\nX-MTA-TENANT: other\r\n"
         data = MAIL.replace(b"Message-ID", fields + b"Message-ID")
-        reception = self.reception(labels=Submission())
-        self.send(reception, "ann@local.test", role="submission", data=data, account="ann", priority=5)
+        labels = Submission(tenant_field_from=["ann"], priority_ceilings={"ann": 5})
+        reception = self.reception(labels=labels)
+        self.send(reception, "ann@local.test", role="submission", data=data, account="ann", asked=5)
         ((message, (told,)),) = self.spool.admitted
         self.assertEqual({"tenant": "shop", "campaign": "spring sale", "priority": 5}, message.attributes)
         self.assertEqual(MAIL, message.content.read())
         self.assertEqual(("shop", "spring sale", 5), (told.tenant, told.campaign, told.priority))
+        self.assertEqual(("", ""), (told.asked, told.claimed))
+
+    def test_tenant_is_not_claimed(self) -> None:
+        """Whose it is follows from the account; what its header says is taken out, and told."""
+        data = b"X-Mta-Tenant: bank\r\n" + MAIL
+        reception = self.reception(labels=Submission(tenants={"@shop.test": "shop"}))
+        for account, tenant in (("ann@shop.test", "shop"), ("bob@other.test", "")):
+            self.send(reception, "ann@local.test", role="submission", data=data, account=account)
+            message, (told,) = self.spool.admitted[-1]
+            self.assertEqual({"tenant": tenant} if tenant else {}, message.attributes)
+            self.assertEqual((tenant, "bank"), (told.tenant, told.claimed))
+            self.assertEqual(MAIL, message.content.read())
+
+    def test_priority_of_the_header(self) -> None:
+        """It counts like that of MAIL, which comes first, and is as bounded."""
+        labels = Submission(priority_ceilings={"ann": 3, "bulk": -4})
+        for account, asked, field, priority, told_asked, reply in (
+            ("ann", None, b"2", 2, "", "2.0.0"),
+            ("ann", None, b"9", 3, "9", "2.3.6"),
+            ("ann", 1, b"3", 1, "", "2.0.0"),
+            ("ann", 9, b"", 3, "9", "2.0.0"),
+            ("ann", None, b"urgent", 0, "", "2.0.0"),
+            ("bob", None, b"1", 0, "1", "2.3.6"),
+            ("bob", None, b"-9", -9, "", "2.0.0"),
+            ("bulk", None, b"", -4, "0", "2.3.6"),
+        ):
+            data = (b"X-Mta-Priority: " + field + b"\r\n" if field else b"") + MAIL
+            said = self.send(
+                self.reception(labels=labels),
+                "ann@local.test",
+                role="submission",
+                data=data,
+                account=account,
+                asked=asked,
+            )
+            message, (told,) = self.spool.admitted[-1]
+            where = f"{account} {asked} {field!r}"
+            self.assertEqual((priority, told_asked), (told.priority, told.asked), where)
+            self.assertEqual(priority, message.attributes.get("priority", 0), where)
+            self.assertEqual(MAIL, message.content.read(), where)
+            self.assertEqual(reply, said[-1].enhanced, where)
+            if reply == "2.3.6":
+                # RFC 6710, 4.1: the new priority, a space, and words.
+                self.assertTrue(said[-1].text.startswith(f"{priority} "), where)
+                self.assertIn(f"Queued as {message.id}", said[-1].text)
+
+    def test_priority_in_the_trace(self) -> None:
+        """RFC 6710, 4.1: what MAIL asked for stands in the Received field."""
+        for asked, words in (
+            (5, b"for <ann@local.test> PRIORITY 5;"),
+            (0, b" PRIORITY 0;"),
+            (None, b"test>;"),
+        ):
+            self.send(self.reception(), "ann@local.test", role="submission", account="ann", asked=asked)
+            self.assertIn(words, self.spool.admitted[-1][0].trace)
+
+    def test_priority_of_mail(self) -> None:
+        """RFC 6710, 4.1: an account that may not have it is told at MAIL what it gets."""
+        labels = Submission(priority_ceilings={"*": 2, "ann": 9})
+        for role, account, asked, said in (
+            ("submission", "ann", 9, "250 2.1.0"),
+            ("submission", "bob", 2, "250 2.1.0"),
+            ("submission", "bob", 3, "250 2.3.6 2 "),
+            ("submission", "", 1, "250 2.3.6 0 "),
+            ("submission", "", None, "250 2.1.0"),
+        ):
+            client = Client("s1", role, "192.0.2.1", account=account)
+            envelope = Envelope("", asked=asked, priority=asked or 0)
+            reply = self.reception(labels=labels).sender(client, None, envelope)
+            self.assertTrue(str(reply).startswith(said), f"{account} {asked}: {reply}")
+            self.assertLessEqual(envelope.priority, asked or 0)
 
     def test_labels_of_others(self) -> None:
         """Without an account, or where it is not wanted, they are fields as any other."""
@@ -289,7 +368,7 @@ class ReceptionTests(SynchronousTestCase):
                 return InlineContent(b"".join(written))
 
         self.patch(MemorySpool, "create_file", lambda spool, name: File())
-        reception = self.reception(labels=Submission(), inline=100)
+        reception = self.reception(labels=Submission(tenant_field_from=["*"]), inline=100)
         self.send(reception, "ann@local.test", role="submission", data=data, account="ann")
         message, _ = self.spool.admitted[-1]
         self.assertEqual({"tenant": "shop"}, message.attributes)

@@ -146,6 +146,15 @@ class FieldsTests(SynchronousTestCase):
         self.assertEqual("dns; mx.home.test", found["Reporting-MTA"])
         self.assertEqual("QQ314159", found["Original-Envelope-Id"])
         self.assertIsNotNone(found["Arrival-Date"])
+        self.assertIsNone(found["Future-Release-Request"])
+
+    def test_of_one_that_was_held_for_later(self) -> None:
+        """RFC 4865, 5.1.2: the request as it was made."""
+        about = message()
+        about.attributes["hold"] = "until;2027-01-31T08:00:00Z"
+        found = fields(compose(notice(about=about)), 0)
+        self.assertEqual("until;2027-01-31T08:00:00Z", found["Future-Release-Request"])
+        self.assertIsNotNone(found["Arrival-Date"])
 
     def test_of_a_recipient(self) -> None:
         report = Report("failed", addressee(orcpt="rfc822;list@home.test"), UNKNOWN, NOW, "a@home.test")

@@ -173,6 +173,12 @@ class DoubleBounceTests(SynchronousTestCase):
             ("", ["a@home.test"], message.id), (event.sender, event.recipients, event.tags["about"])
         )
 
+    def test_it_is_as_urgent_as_what_it_is_about(self) -> None:
+        """RFC 6710, 4.6."""
+        bench = self.bench({"a@home.test": SENDER})
+        bench.send("x@far.test", attributes={"priority": -4})
+        self.assertEqual(-4, bench.local.deliveries[0].message.attributes["priority"])
+
 
 class ReturnedTests(SynchronousTestCase):
     """How much of the message comes back."""

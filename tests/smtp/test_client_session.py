@@ -435,14 +435,16 @@ class DemandTests(SynchronousTestCase):
         """It goes on where it is understood."""
         message = transaction()
         for priority, offer, expected in (
-            (-3, ["MT-PRIORITY"], True),
-            (-3, [], False),
-            (0, ["MT-PRIORITY"], False),
+            (-3, ["MT-PRIORITY"], " MT-PRIORITY=-3"),
+            (-3, [], ""),
+            (0, ["MT-PRIORITY"], " MT-PRIORITY=0"),
         ):
             message.reset()
-            message.message.attributes = {"priority": priority}
+            message.message.attributes = {"priority": priority} if priority else {}
             talk = self.sent((*OFFER, *offer), message)
-            self.assertEqual(expected, talk.server.commands[1].endswith(" MT-PRIORITY=-3"))
+            command = talk.server.commands[1]
+            self.assertTrue(command.endswith(expected), command)
+            self.assertEqual(bool(expected), "MT-PRIORITY" in command)
 
     def test_dsn_utf8(self) -> None:
         message = transaction()

@@ -46,7 +46,11 @@ class FutureReleaseTests(SynchronousTestCase):
             ("HOLDFOR=864000 SIZE=5", NOW + 10 * DAY),
             ("holduntil=2027-01-15T09:00:00Z", 1800003600.0),
             ("HOLDUNTIL=2027-01-15T10:00:00.5+01:00", 1800003600.5),
-            ("HOLDUNTIL=2020-01-01T00:00:00Z", 1577836800.0),
+            # The longest of the two that are offered.
+            ("HOLDFOR=2592000", NOW + 30 * DAY),
+            ("HOLDUNTIL=2027-02-14T08:00:00Z", NOW + 30 * DAY),
+            # A clock may be a minute behind.
+            ("HOLDUNTIL=2027-01-15T07:59:30z", NOW - 30),
         ):
             self.assertEqual(release, read(text).release, text)
 
@@ -58,17 +62,42 @@ class FutureReleaseTests(SynchronousTestCase):
             "HOLDFOR=-5",
             "HOLDFOR=1234567890",
             "HOLDFOR=\u0661",
-            "HOLDFOR=2592061",
+            "HOLDFOR=2592001",
+            "HOLDFOR=01",
             "HOLDUNTIL",
             "HOLDUNTIL=2027-01-15",
             "HOLDUNTIL=2027-01-15T09:00:00",
             "HOLDUNTIL=2027-02-30T09:00:00Z",
             "HOLDUNTIL=2028-01-15T09:00:00Z",
+            "HOLDUNTIL=2027-02-14T08:00:01Z",
+            "HOLDUNTIL=2026-01-15T09:00:00Z",
             "HOLDUNTIL=9999-12-31T23:59:59-23:59",
             "HOLDFOR=5 HOLDUNTIL=2027-01-15T09:00:00Z",
+            "HOLDUNTIL=2027-01-15T09:00:00Z HOLDFOR=5",
             "HOLDFOR=5 HOLDFOR=5",
         ):
             self.assertRaises(SyntaxProblem, read, text)
+
+    def test_request_is_kept(self) -> None:
+        """As RFC 4865 (5.1.2) has it in a notification."""
+        self.assertEqual("for;5", read("HOLDFOR=5").hold)
+        self.assertEqual("until;2027-01-15T09:00:00Z", read("holduntil=2027-01-15T09:00:00Z").hold)
+
+    def test_replies(self) -> None:
+        """RFC 4865, 4.2 (10, 11) and RFC 6710, 4.1 (1): 501, with the enhanced codes that they name."""
+        d = self.dialogue()
+        d.say("EHLO c.test")
+        d.protocol.session.account = object()
+        for parameters, reply in (
+            ("HOLDFOR=99999999", "501 5.5.4"),
+            ("HOLDUNTIL=2099-01-01T00:00:00Z", "501 5.5.4"),
+            ("HOLDUNTIL=tomorrow", "501 5.5.4"),
+            ("HOLDFOR=5 HOLDUNTIL=2027-01-15T09:00:00Z", "501 5.5.4"),
+            ("MT-PRIORITY=10", "501 5.5.2"),
+            ("MT-PRIORITY", "501 5.5.2"),
+            ("MT-PRIORITY=1 MT-PRIORITY=1", "501 5.5"),
+        ):
+            self.assertIn(reply, d.say(f"MAIL FROM:<a@far.test> {parameters}"), parameters)
 
     def test_not_offered(self) -> None:
         self.assertRaises(UnknownParameter, read, "HOLDFOR=5", future_release=0)
