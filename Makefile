@@ -1,5 +1,5 @@
 # `make run` starts an embedded server; `make test` checks everything.
-.PHONY: run test check docs bench crash fuzz soak sim clean help set-up test-parts
+.PHONY: run test check docs bench crash fuzz oracle soak sim clean help set-up test-parts
 SHELL := /bin/bash
 STAMP := .venv/.set-up
 
@@ -10,6 +10,7 @@ help:
 	@echo "make docs   build docs/_build/html; a warning is an error"
 	@echo "make bench  measure beside Postfix (ARGS: see bench/README.rst)"
 	@echo "make crash  kill the server 200 times under load; make fuzz, make soak: hostile input, ten minutes of load"
+	@echo "make oracle 5,000 signed messages, ours held against dkimpy's in both directions"
 	@echo "make clean  remove .venv and what tests left; ./var stays"
 
 $(STAMP): setup.cfg constraints.txt tools/set-up.sh
@@ -49,7 +50,10 @@ crash: test-parts
 	@MTA_CRASHES=$${MTA_CRASHES:-200} $(TRIAL) tests.e2e.test_crash
 
 fuzz: test-parts
-	@MTA_FUZZ=$${MTA_FUZZ:-20000} $(TRIAL) tests.e2e.test_hostile
+	@MTA_FUZZ=$${MTA_FUZZ:-20000} $(TRIAL) tests.e2e.test_hostile tests.dkim.test_fuzz
+
+oracle: $(STAMP)
+	@MTA_ORACLE=$${MTA_ORACLE:-5000} $(TRIAL) tests.dkim.test_oracle
 
 soak: test-parts
 	@MTA_SOAK=$${MTA_SOAK:-600} $(TRIAL) tests.e2e.test_soak
