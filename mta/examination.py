@@ -15,10 +15,12 @@ from typing import Any, cast
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
 from mta.environment import Environment, endpoints, server_certificate
+from mta.identity.secret import read_secret
 from mta.intake.reception import Reception
 from mta.intake.rehearsal import rehearse
 from mta.interfaces import ISpool
 from mta.listener import Listener
+from mta.model.supposition import Supposition
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
 
@@ -83,7 +85,11 @@ def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
 
 
 async def rehearse_with(
-    parts: Parts, environment: Environment, reception: Reception, *what: str
+    parts: Parts,
+    environment: Environment,
+    reception: Reception,
+    supposed: Supposition,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What would become of a message: see :func:`~mta.intake.rehearsal.rehearse`."""
 
@@ -91,7 +97,7 @@ async def rehearse_with(
         steps, _ = await parts.router.trace(address)
         return steps
 
-    return await rehearse(reception, environment.exchangers, trace, *what)
+    return await rehearse(reception, environment.exchangers, trace, supposed, notes)
 
 
 def _without_users(loaded: Loaded) -> Loaded:
@@ -101,15 +107,7 @@ def _without_users(loaded: Loaded) -> Loaded:
     return replace(loaded, settings=loaded.settings.model_copy(update={"identity": []}))
 
 
-async def examine(
-    loaded: Loaded,
-    address: str,
-    sender: str = "",
-    client_ip: str = "",
-    helo: str = "",
-    account: str = "",
-    tenant: str = "",
-) -> dict[str, Any]:
+async def examine(loaded: Loaded, supposed: Supposition) -> dict[str, Any]:
     """What would become of a message, without a running server.
 
     :raise ConfigurationError: if the configuration cannot be used.
@@ -117,9 +115,8 @@ async def examine(
     from twisted.internet import reactor
 
     environment = Environment(reactor, loaded)
-    parts = assemble(
-        _without_users(loaded), Kinds(), environment.context, bytes(32), environment.own_addresses
-    )
+    secret, notes = _secret(loaded)
+    parts = assemble(_without_users(loaded), Kinds(), environment.context, secret, environment.own_addresses)
     reception = Reception(
         reactor=reactor,
         hostname=loaded.settings.hostname,
@@ -128,18 +125,30 @@ async def examine(
         pipeline=parts.pipeline,
         relay_from=loaded.settings.access.relay_from,
         leave=parts.departures.leave,
+        labels=loaded.settings.submission,
+        return_path=parts.return_path,
     )
     environment.threads.start()
     try:
         for plugin in parts.plugins:
             await plugin.start()
-        return await rehearse_with(
-            parts, environment, reception, address, sender, client_ip, helo, account, tenant
-        )
+        return await rehearse_with(parts, environment, reception, supposed, notes)
     finally:
         for plugin in parts.plugins:
             await plugin.stop()
         environment.threads.stop()
+
+
+def _secret(loaded: Loaded) -> tuple[bytes, list[str]]:
+    """The server's secret, or another, and what is then to be said of reverse-paths."""
+    try:
+        return read_secret(loaded.state), []
+    except OSError as error:
+        if loaded.settings.feedback.keys:
+            return bytes(32), []  # Keys of that file sign.
+        why = error.strerror or str(error)
+        words = f"Its signature is another than the server's, whose secret cannot be read: {why}."
+        return bytes(32), [words]
 
 
 def _state_problems(loaded: Loaded) -> list[Problem]:

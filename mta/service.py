@@ -38,6 +38,7 @@ from mta.journal.reader import JournalReader
 from mta.listener import Listener
 from mta.model.bounce_data import classifier
 from mta.model.ids import encode_id
+from mta.model.supposition import Supposition
 from mta.ownership import foreign, give_away
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
@@ -422,9 +423,9 @@ class Server:
         """What anybody may know."""
         return {"sessions": self._connections.total, "in_flight": self.manager.status()["in_flight"]}
 
-    async def rehearse(self, *what: str) -> Any:
+    async def rehearse(self, supposed: Supposition) -> Any:
         """What would become of a message: see :func:`~mta.intake.rehearsal.rehearse`."""
-        return await rehearse_with(self.parts, self._environment, self.reception, *what)
+        return await rehearse_with(self.parts, self._environment, self.reception, supposed)
 
     # --- life ----------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from mta.api.problem import ApiProblem
 from mta.config.settings import parse_duration
 from mta.model.ids import decode_id
 from mta.model.selection import Selection, reply_pattern
+from mta.model.supposition import Supposition
 
 #: Octets of a request's body.
 MAX_BODY = 4 * 1024 * 1024
@@ -105,6 +106,10 @@ class Rehearsal(Body):
     helo: str = Field("", max_length=255)
     account: str = Field("", max_length=255)
     tenant: str = Field("", max_length=255)
+
+    def supposition(self) -> Supposition:
+        """What is supposed."""
+        return Supposition(**self.model_dump())
 
 
 class Page(Body):

@@ -51,6 +51,7 @@ from mta.model.ids import decode_id
 from mta.model.message import Message
 from mta.model.message_json import message_json
 from mta.model.selection import summary
+from mta.model.supposition import Supposition
 
 #: Messages read at once.
 _PAGE = 200
@@ -67,7 +68,7 @@ class ControlApi:
     :param reload: reads the configuration anew; answers JSON values; raises
         :class:`~mta.config.problem.ConfigurationError` if nothing was changed.
     :param status: numbers about the server, JSON values.
-    :param test: plays a message through, by address, sender, client_ip, helo, account, tenant.
+    :param test: plays a message through.
     :param run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
     """
 
@@ -81,7 +82,7 @@ class ControlApi:
         journal: JournalReader,
         reload: Callable[[], Awaitable[dict[str, Any]]],
         status: Callable[[], dict[str, Any]],
-        test: Callable[..., Awaitable[dict[str, Any]]],
+        test: Callable[[Supposition], Awaitable[dict[str, Any]]],
         run_in_thread: Callable[..., Awaitable[Any]] = deferToThread,
     ) -> None:
         self._queue = queue
@@ -313,9 +314,7 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Rehearsal, request)
-            return await self._test(
-                body.address, body.sender, body.client_ip, body.helo, body.account, body.tenant
-            )
+            return await self._test(body.supposition())
 
         return self._answer(request, act())
 

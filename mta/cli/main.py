@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from mta.cli.context import CommandError, Context, Seams
 from mta.cli.output import Output
 from mta.config.problem import nearest
+from mta.model.supposition import Supposition
 
 #: The commands: module, and what they do.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -208,7 +209,7 @@ def _check(path: Path | None, state: str | None = None) -> list[Any]:
     return check(path, state)
 
 
-def _examine(loaded: Any, *what: str) -> dict[str, Any]:
+def _examine(loaded: Any, supposed: Supposition) -> dict[str, Any]:
     from twisted.internet import reactor
     from twisted.internet.defer import Deferred
 
@@ -218,7 +219,7 @@ def _examine(loaded: Any, *what: str) -> dict[str, Any]:
     results: list[Any] = []
 
     def begin() -> None:
-        work = Deferred.fromCoroutine(examine(loaded, *what))
+        work = Deferred.fromCoroutine(examine(loaded, supposed))
         work.addBoth(results.append).addBoth(lambda result: loop.stop())
 
     loop.callWhenRunning(begin)

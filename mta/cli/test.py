@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import asdict
 from typing import Any
 
 from mta.cli.context import CommandError, Context
 from mta.journal.text import printable
 from mta.model.address import AddressError, parse_address
+from mta.model.supposition import Supposition
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,20 +44,20 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             parse_address(arguments.sender)
         except AddressError as error:
             raise CommandError(f"--from: {error}", os.EX_USAGE) from None
-    answer = None if arguments.offline else _ask_server(arguments, context)
+    supposed = Supposition(
+        arguments.address,
+        arguments.sender,
+        arguments.client,
+        arguments.helo,
+        arguments.account,
+        arguments.tenant,
+    )
+    answer = None if arguments.offline else _ask_server(supposed, context)
     where = "the running server"
     if answer is None:
         where = "the configuration (the server was not asked)"
         loaded = context.load()
-        answer = context.seams.examine(
-            loaded,
-            arguments.address,
-            arguments.sender,
-            arguments.client,
-            arguments.helo,
-            arguments.account,
-            arguments.tenant,
-        )
+        answer = context.seams.examine(loaded, supposed)
     accepted = bool(answer.get("accepted"))
     if context.out.as_json:
         context.out.json(answer)
@@ -67,20 +69,12 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return os.EX_TEMPFAIL if str(answer.get("reply", "")).startswith("4") else os.EX_NOUSER
 
 
-def _ask_server(arguments: argparse.Namespace, context: Context) -> dict[str, Any] | None:
+def _ask_server(supposed: Supposition, context: Context) -> dict[str, Any] | None:
     """The answer of the first worker; ``None`` if no server runs that we may ask."""
     from mta.cli.control import ask_one
 
-    body = {
-        "address": arguments.address,
-        "sender": arguments.sender,
-        "client_ip": arguments.client,
-        "helo": arguments.helo,
-        "account": arguments.account,
-        "tenant": arguments.tenant,
-    }
     try:
-        return ask_one(context.state, "POST", "/v1/test", body)
+        return ask_one(context.state, "POST", "/v1/test", asdict(supposed))
     except CommandError as error:
         if error.status in (os.EX_UNAVAILABLE, os.EX_NOPERM):
             return None

@@ -41,6 +41,15 @@ def load_secret(state: str | Path) -> bytes:
     return _checked(path)
 
 
+def read_secret(state: str | Path) -> bytes:
+    """Read the secret, and make none.
+
+    :param state: the state directory.
+    :raise OSError: if it is not there, or cannot be read.
+    """
+    return _checked(Path(state) / _NAME)
+
+
 def _checked(path: Path) -> bytes:
     secret = path.read_bytes()
     if len(secret) != _SIZE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -11,9 +11,12 @@ from mta.interfaces import IExchangers, Route, RouteError, TemporarilyUnavailabl
 from mta.model.address import AddressError, parse_address
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.reply import Reply
+from mta.model.supposition import Supposition
 
 #: Asks how an address is expanded: sentences, in order.
 Trace = Callable[[str], Awaitable[list[str]]]
+#: The queue id of a message that there never was; a token with it counts nowhere, it is too old.
+_NO_MESSAGE = "0000000000000"
 #: Two that are played at the same time are two sessions.
 _NUMBERS = count(1)
 
@@ -22,30 +25,28 @@ async def rehearse(
     reception: Reception,
     exchangers: IExchangers,
     trace: Trace,
-    address: str,
-    sender: str = "",
-    client_ip: str = "",
-    helo: str = "",
-    account: str = "",
-    tenant: str = "",
+    supposed: Supposition,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What would become of a message.
 
     :param trace: tells how the routers of our own domains see the address.
-    :param address: the recipient.
-    :param sender: the reverse-path.
-    :param client_ip: where it would come from; ``""``: from this machine, so
-        that relaying is not in question.
-    :param helo: what the client would say after EHLO.
-    :param account: who would send it, after AUTH: for the way that its mail leaves.
-    :param tenant: whose it would be, likewise.
+    :param notes: what is to be said of reverse-paths that we make.
     :return: JSON values: ``accepted``, ``reply``, ``name``, ``rule``,
         ``evidence``, ``steps`` (sentences) and ``routes``.
     """
     try:
-        recipient = Recipient(str(parse_address(address)))
+        recipient = Recipient(str(parse_address(supposed.address)))
     except AddressError as error:
-        return {"address": address, "accepted": False, "reply": "", "steps": [str(error)], "routes": []}
+        return {
+            "address": supposed.address,
+            "accepted": False,
+            "reply": "",
+            "steps": [str(error)],
+            "routes": [],
+        }
+    client_ip, helo = supposed.client_ip, supposed.helo
+    sender = "" if supposed.sender == "<>" else supposed.sender
     client = Client(
         f"test-{next(_NUMBERS)}", "mx" if client_ip else "local", client_ip, helo=helo, protocol="ESMTP"
     )
@@ -57,10 +58,24 @@ async def rehearse(
     finally:
         reception.closed(client)
     steps += await trace(recipient.address)
-    ways = reception.leave(recipient.routes, sender, account, tenant, steps) if reply.is_positive else ()
-    routes = [await _described(route, exchangers) for route in ways]
-    for route in routes:
+    ways: Sequence[Route] = ()
+    if reply.is_positive:
+        tenant = supposed.tenant or reception.labels.tenant(supposed.account)
+        ways = reception.leave(recipient.routes, sender, supposed.account, tenant, steps)
+    routes = []
+    for way in ways:
+        route = await _described(way, exchangers)
+        routes.append(route)
         steps.append(_sentence(route))
+        try:
+            route["return_path"] = await _return_path(reception, way, sender, recipient.address)
+        except TemporarilyUnavailable as trouble:
+            steps.append(f"Nobody can tell its reverse-path: {trouble}.")
+            continue
+        if route["return_path"] != sender:
+            steps.append(f"Its reverse-path is <{route['return_path']}>{_why(way)}.")
+            if way.sender is None:
+                steps += notes
     return {
         "address": recipient.address,
         "accepted": reply.is_positive,
@@ -93,6 +108,22 @@ async def _asked(
         reply = await settle(reception.recipient(client, envelope, recipient))
         steps.append(f"RCPT TO is answered {reply}.")
     return reply
+
+
+async def _return_path(reception: Reception, route: Route, sender: str, original: str) -> str:
+    """What MAIL FROM would say on the way out."""
+    if route.sender is not None:
+        return route.sender
+    if reception.return_path is None:
+        return sender
+    found = await settle(reception.return_path(_NO_MESSAGE, sender, original, route.address))
+    return sender if found is None else found
+
+
+def _why(route: Route) -> str:
+    if route.sender is not None:
+        return ", the owner of the list"
+    return f", in which {_NO_MESSAGE} or a time stands for what differs from message to message"
 
 
 async def _described(route: Route, exchangers: IExchangers) -> dict[str, Any]:

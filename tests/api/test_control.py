@@ -22,6 +22,7 @@ from mta.api.control import ControlApi
 from mta.config.problem import ConfigurationError, Problem
 from mta.interfaces import IQueue, TemporarilyUnavailable
 from mta.journal.reader import JournalReader
+from mta.model.supposition import Supposition
 from mta.queue.reader import QueueReader
 from tests.journal.shard import NOON, Shard, ids, queued
 from tests.journal.test_text import DEFERRED, ID, REFUSED, received
@@ -32,7 +33,7 @@ class RememberingQueue:
     """Remembers what was asked, and answers with a number."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
+        self.asked: list[Supposition] = []
         self.trouble: Exception | None = None
 
     def _ask(self, *what: Any) -> Deferred[int]:
@@ -120,11 +121,11 @@ class ControlServer:
             raise self.reload_trouble
         return {"reloaded": True, "notes": ["listen needs a restart"]}
 
-    async def test(self, *arguments: Any) -> dict[str, Any]:
-        self.tested.append(arguments)
-        accepted = not arguments[0].startswith("no")
+    async def test(self, supposed: Supposition) -> dict[str, Any]:
+        self.tested.append(supposed)
+        accepted = not supposed.address.startswith("no")
         reply = "250 2.1.5 ok" if accepted else "550 5.1.1 no such mailbox"
-        return {"address": arguments[0], "accepted": accepted, "reply": reply, "steps": ["One step."]}
+        return {"address": supposed.address, "accepted": accepted, "reply": reply, "steps": ["One step."]}
 
     async def start(self) -> None:
         site = self.api.site()
@@ -275,7 +276,7 @@ class ControlTests(ServedCase):
     async def test_rehearsal(self) -> None:
         body = {"address": "bob@example.net", "client_ip": "192.0.2.1"}
         self.assertTrue((await self.ask("POST", "/v1/test", body))["accepted"])
-        self.assertEqual([("bob@example.net", "", "192.0.2.1", "", "", "")], self.server.tested)
+        self.assertEqual([Supposition("bob@example.net", client_ip="192.0.2.1")], self.server.tested)
 
     async def test_trace(self) -> None:
         self.shard.write([received(), DEFERRED, REFUSED])

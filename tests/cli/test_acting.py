@@ -11,6 +11,7 @@ from twisted.internet.threads import deferToThread
 from mta.config.problem import ConfigurationError, Problem
 from mta.interfaces import TemporarilyUnavailable
 from mta.model.ids import IdSource
+from mta.model.supposition import Supposition
 from tests.api.test_control import ControlServer, ServedCase
 from tests.cli.command import Result, call
 from tests.journal.shard import NOON, Shard, ids, queued
@@ -141,7 +142,7 @@ class ActingTests(ServedCase):
     async def test_rehearsal(self) -> None:
         result = await self.mta("test", "bob@example.net", "--client", "192.0.2.1", "--from", "a@b.org")
         self.assertIn("It would be accepted.", result.out)
-        self.assertEqual([("bob@example.net", "a@b.org", "192.0.2.1", "", "", "")], self.server.tested)
+        self.assertEqual([Supposition("bob@example.net", "a@b.org", "192.0.2.1")], self.server.tested)
         result = await self.mta("test", "nobody@example.net", status=os.EX_NOUSER)
         self.assertIn("It would be refused: 550 5.1.1", result.out)
         await self.mta("test", "bob@example.net", "--client", "nonsense", status=os.EX_USAGE)

@@ -105,6 +105,28 @@ class BounceTests(FeedbackScenario):
         self.assertIn(b"5.1.1", self.refused("x" + sender))
         self.assertIn(b"5.1.1", self.refused(sender.replace("-0", "-1", 1)))
 
+    def test_told_beforehand(self) -> None:
+        """``mta test`` shows the address, the same with the server and without, or says that it is none."""
+        server = self.start(
+            feedback={"verp": {"example.org": "bounces.example.org"}}, relay={"smarthost": "127.0.0.1:9"}
+        )
+        server.start()
+        arguments = ("test", "rita@remote.test", "--from", "anna@example.org")
+
+        def path(*more: str) -> str:
+            told = " ".join(server.mta(*arguments, *more).split())
+            found = re.search(r"reverse-path is <(bounce-0{13}\w{6}-\w{10}@bounces\.example\.org)>", told)
+            assert found is not None, told
+            self.assertEqual(bool(more), "secret cannot be read" in told, told)
+            return found[1]
+
+        online = path()
+        told = server.mta(*arguments, "--offline")
+        self.assertIn(f"<{online}>", told)
+        secret = next(server.state.glob("*.secret"))
+        secret.rename(secret.with_suffix(".elsewhere"))
+        self.assertNotEqual(online, path("--offline"))
+
     def test_complaint(self) -> None:
         """A provider's report is matched by the Message-ID, and read once although it comes with others."""
         remote = self.part(Remote())

@@ -15,6 +15,7 @@ from mta.intake.rehearsal import rehearse
 from mta.interfaces import Exchanger, Route, RouteError, TemporarilyUnavailable
 from mta.judge.pipeline import Pipeline
 from mta.model.catalogue import REPLIES
+from mta.model.supposition import Supposition
 from mta.model.verdict import PASS, Verdict
 
 
@@ -26,6 +27,8 @@ class Router:
             return [Route(address, "maildir", "/mail/a")]
         if address.endswith("@here.test"):
             return None
+        if address == "list@far.test":
+            return [Route(address, "relay", "far.test", sender="owner@here.test")]
         return [Route(address, "relay", address.partition("@")[2])]
 
     def is_local(self, domain: str) -> bool:
@@ -63,6 +66,7 @@ class RehearsalTests(SynchronousTestCase):
             router=Router(),  # type: ignore[arg-type]
             pipeline=Pipeline([("judge", Judge())]),  # type: ignore[list-item]
             relay_from=[ip_network("10.0.0.0/8")],
+            return_path=self.return_path,
         )
 
         async def trace(wanted: str) -> list[str]:
@@ -70,8 +74,36 @@ class RehearsalTests(SynchronousTestCase):
 
         exchangers: Any = Exchangers()
         return self.successResultOf(
-            Deferred.fromCoroutine(rehearse(reception, exchangers, trace, address, **options))
+            Deferred.fromCoroutine(
+                rehearse(reception, exchangers, trace, Supposition(address, **options), ["A note."])
+            )
         )
+
+    @staticmethod
+    def return_path(message: str, sender: str, original: str, address: str) -> str | None:
+        if address.endswith("@far.test") and sender:
+            return f"token-{message}@bounces.here.test"
+        if address.endswith("@dark.test"):
+            raise TemporarilyUnavailable("no directory")
+        return None
+
+    def test_return_path(self) -> None:
+        """What MAIL FROM would say on the way out; of a list it is the owner."""
+        found = self.rehearse("x@far.test", sender="ann@here.test")
+        self.assertEqual("token-0000000000000@bounces.here.test", found["routes"][0]["return_path"])
+        self.assertIn("reverse-path is <token-0000000000000@bounces.here.test>", found["steps"][-2])
+        self.assertEqual("A note.", found["steps"][-1])
+        for address, sender, path in (
+            ("x@far.test", "<>", ""),
+            ("a@here.test", "ann@here.test", "ann@here.test"),
+            ("list@far.test", "ann@here.test", "owner@here.test"),
+        ):
+            found = self.rehearse(address, sender=sender)
+            self.assertEqual(path, found["routes"][0]["return_path"], address)
+            self.assertNotIn("A note.", found["steps"])
+        self.assertIn("<owner@here.test>, the owner of the list", found["steps"][-1])
+        found = self.rehearse("x@dark.test")
+        self.assertIn("no directory", found["steps"][-1])
 
     def test_mailbox(self) -> None:
         found = self.rehearse("A@here.test".lower(), client_ip="192.0.2.9")
