@@ -16,6 +16,7 @@ from mta.config.settings import Settings, Shape
 from mta.interfaces import PluginContext
 from mta.journal.history import History
 from mta.model.bounce_data import classifier
+from mta.route.egress import Egress
 from mta.route.exchangers import Exchangers
 from mta.route.own_addresses import OwnAddresses
 from mta.route.resolver import Resolver
@@ -62,6 +63,7 @@ class Environment:
         )
         self.exchangers.call_us(settings.backup_mx.names)
         self.shaping = Shaping(shapes_of(settings), settings.workers)
+        self.egress = Egress(self.shaping, settings.egress, settings.egress_pool)
         self.journal = History(loaded.state / "spool", self.run_in_thread)
         self.classifier = classifier(one.rule() for one in settings.bounce)
         self.demands = TlsDemands(settings.tls_policy)
@@ -74,6 +76,7 @@ class Environment:
             run_in_thread=self.run_in_thread,
             exchangers=self.exchangers,
             shaping=self.shaping,
+            egress=self.egress,
             journal=self.journal,
             classify=lambda reply, next_hop: self.classifier.classify(reply, next_hop),
             tls_demand=self.demands.demand,

@@ -6,8 +6,9 @@ For ``mta check`` and ``mta test``, and for a supervisor before it starts worker
 from __future__ import annotations
 
 import os
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,7 @@ from mta.environment import Environment, endpoints, server_certificate
 from mta.identity.secret import read_secret
 from mta.intake.reception import Reception
 from mta.intake.rehearsal import rehearse
-from mta.interfaces import ISpool
+from mta.interfaces import ISpool, Route
 from mta.listener import Listener
 from mta.model.supposition import Supposition
 from mta.parts import Parts, assemble
@@ -81,7 +82,28 @@ def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
         if trouble:
             line = loaded.locations.line(("listen", role))
             problems.append(Problem(loaded.file, line, f"listen.{role}", trouble))
+    problems += _foreign_addresses(loaded)
     return sorted(problems, key=lambda problem: problem.line)
+
+
+def _foreign_addresses(loaded: Loaded) -> Iterator[Problem]:
+    """Addresses that mail is to leave from and that this machine does not have, or not yet."""
+    places: list[tuple[tuple[str | int, ...], str]] = [
+        (("egress", number, family), address)
+        for number, one in enumerate(loaded.settings.egress)
+        for family, address in (("ipv4", one.ipv4), ("ipv6", one.ipv6))
+    ]
+    places.append((("relay", "source_address"), loaded.settings.relay.source_address))
+    for place, address in places:
+        if not address:
+            continue
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+                probe.bind((address, 0))
+        except OSError as error:
+            what = f"{address} is no address of this machine ({error.strerror})"
+            remedy = "add it to a network interface; until then nothing can leave from it"
+            yield replace(loaded.problem(place, what, remedy), severity="warning")
 
 
 async def rehearse_with(
@@ -97,7 +119,15 @@ async def rehearse_with(
         steps, _ = await parts.router.trace(address)
         return steps
 
-    return await rehearse(reception, environment.exchangers, trace, supposed, notes)
+    def leaves(route: Route, hosts: Sequence[str], sender: str, tenant: str) -> str:
+        egress = environment.egress
+        if not egress.covers(route.transport):
+            return ""
+        choice = egress.choose(route.transport, route.next_hop, hosts, "", sender, tenant)
+        settings = parts.loaded.settings
+        return choice.words(settings.relay.helo or settings.hostname) if choice is not None else ""
+
+    return await rehearse(reception, environment.exchangers, trace, supposed, notes, leaves)
 
 
 def _without_users(loaded: Loaded) -> Loaded:

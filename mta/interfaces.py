@@ -24,7 +24,6 @@ from mta.model.delivery import Route as Route
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event
 from mta.model.facts import Facts as Facts
-from mta.model.limits import Gate, Limits
 from mta.model.message import Content, Message
 from mta.model.outcome import Outcome, RemoteReply
 from mta.model.people import Alias as Alias
@@ -35,6 +34,8 @@ from mta.model.rest import Rest, Way
 from mta.model.sasl import Challenge as Challenge
 from mta.model.sasl import Denied as Denied
 from mta.model.sasl import Success as Success
+from mta.model.shaping import IEgress as IEgress
+from mta.model.shaping import IShaping as IShaping
 from mta.model.tls_demand import TlsDemand
 from mta.model.verdict import Stage, Verdict
 
@@ -85,6 +86,7 @@ class PluginContext:
     :ivar run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
     :ivar exchangers: finds hosts for a next hop (:class:`IExchangers`).
     :ivar shaping: what destinations are given at the most (:class:`IShaping`).
+    :ivar egress: from which addresses mail leaves (:class:`IEgress`).
     :ivar journal: knows what happened (:class:`IJournal`).
     :ivar classify: ``(RemoteReply, next_hop) -> Classification``: what another server's reply means.
     :ivar tls_demand: ``(next_hop) -> TlsDemand``, or ``None``: which TLS is demanded of it.
@@ -98,6 +100,7 @@ class PluginContext:
     run_in_thread: Callable[..., Awaitable[Any]]
     exchangers: Any = None
     shaping: Any = None
+    egress: Any = None
     journal: Any = None
     classify: Callable[[RemoteReply, str], Classification] = classify
     tls_demand: Callable[[str], TlsDemand | None] = lambda next_hop: None
@@ -342,25 +345,6 @@ class ITransport(Interface):
 
     def concurrency(next_hop: str) -> int:
         """How many deliveries to one next hop may be under way at once."""
-
-
-class IShaping(Interface):
-    """Knows what destinations are given at the most; ``mta.route`` provides it."""
-
-    def limits(transport: str, next_hop: str, hosts: Sequence[str]) -> Limits:
-        """The limits of a site.
-
-        :param hosts: names of its hosts, where they are known.
-        """
-
-    def gates(transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[Gate]:
-        """The rates that messages of one tenant to one next hop share with others."""
-
-    def retry(transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[float]:
-        """Seconds after the first, second, ... attempt; empty for the usual ones."""
-
-    def has_gates(transport: str) -> bool:
-        """Whether there are any for a transport."""
 
 
 class ISites(Interface):

@@ -14,6 +14,7 @@ from typing import Any
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.logger import Logger
 
+from mta.config.egress_problems import egress_problems
 from mta.config.loading import Loaded
 from mta.config.problem import ConfigurationError, Problem
 from mta.config.settings import Domain, PluginTable
@@ -154,6 +155,7 @@ def assemble(
     # One with a mistake in its settings is known all the same.
     known = set(ways) | {table.name or table.kind for table in settings.transport}
     problems = builder.problems + _unknown_transports(loaded, known)
+    problems += egress_problems(loaded)
     aliases = _aliases(loaded, context, transports, problems)
     there = {table.name or table.kind: Known(table.kind) for table in settings.transport}
     for plugin in transports:

@@ -251,6 +251,7 @@ class Server:
             hostname=settings.hostname,
             route=lambda address: self.parts.departures.notifications(self.parts.router.route)(address),
             shaping=environment.shaping,
+            egress=environment.egress,
             suspensions=Suspensions(loaded.state / "suspensions.json", reactor.seconds),
             classifier=environment.classifier,
             run_in_thread=environment.run_in_thread,
@@ -393,6 +394,7 @@ class Server:
             return_path=parts.return_path,
         )
         self._environment.shaping.use(shapes_of(new))
+        self._environment.egress.use(new.egress, new.egress_pool)
         self._environment.demands.use(new.tls_policy)
         self._environment.exchangers.call_us(new.backup_mx.names)
         self._environment.classifier = classifier(one.rule() for one in new.bounce)

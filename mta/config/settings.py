@@ -20,6 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from mta.config.shaping_settings import Egress as Egress
+from mta.config.shaping_settings import EgressPool as EgressPool
 from mta.config.shaping_settings import Shape as Shape
 from mta.config.submission_settings import Submission as Submission
 from mta.config.values import Duration as Duration
@@ -348,6 +350,8 @@ class Settings(Table):
     backup_mx: BackupMx = BackupMx()
     relay: Relay = Relay()  # type: ignore[call-arg]
     shape: list[Shape] = []
+    egress: list[Egress] = []
+    egress_pool: list[EgressPool] = []
     bounce: list[Bounce] = []
     tls_policy: list[TlsPolicy] = []
     dns: Dns = Dns()

@@ -1,10 +1,36 @@
-"""Tables about how much destinations are given, and from where: ``[[shape]]`` and its kin."""
+"""Tables about how much destinations are given, and from where: ``[[shape]]``, ``[[egress]]`` and kin."""
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from ipaddress import ip_address
+from typing import Annotated
 
-from mta.config.values import Duration, HostPatterns, Rate, Table
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from mta.config.values import Duration, HostPatterns, OneOrMore, Rate, Table, domain
+from mta.model.egress import Source
+from mta.model.limits import Timeouts
+from mta.model.tls_demand import TlsLevel
+
+#: Seconds; 0 is no time at all.
+_Wait = Annotated[Duration, Field(gt=0)]
+
+
+class ShapeTimeouts(Table):
+    """How long to wait for a peer; what is not set is as in the table of the transport."""
+
+    connect: _Wait | None = None
+    greeting: _Wait | None = None
+    hello: _Wait | None = None
+    mail: _Wait | None = None
+    recipient: _Wait | None = None
+    data: _Wait | None = None
+    block: _Wait | None = None
+    end: _Wait | None = None
+
+    def timeouts(self) -> Timeouts:
+        """The same, for those who wait."""
+        return Timeouts(**{name: value for name, value in self.model_dump().items() if value})
 
 
 class Shape(Table):
@@ -16,17 +42,78 @@ class Shape(Table):
     domain: HostPatterns = []
     mx: HostPatterns = []
     tenant: list[str] = []
+    source: OneOrMore = []
     transport: list[str] = ["relay"]
     connections: int = Field(0, ge=0)
     messages_per_connection: int = Field(0, ge=0)
     messages: list[Rate] = []
     recipients: list[Rate] = []
     retry: list[Duration] = []
+    egress: str = ""
+    tls: TlsLevel | None = None
+    timeouts: ShapeTimeouts | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Shape:
-        sets = (self.connections, self.messages_per_connection, self.messages, self.recipients, self.retry)
+        sets = (
+            self.connections, self.messages_per_connection, self.messages, self.recipients, self.retry,
+            self.egress, self.tls, self.timeouts,
+        )  # fmt: skip
         if not any(sets):
-            names = "connections, messages_per_connection, messages, recipients or retry"
+            names = (
+                "connections, messages_per_connection, messages, recipients, retry, egress, tls or timeouts"
+            )
             raise ValueError(f"it sets nothing: give {names}")
+        if self.source and self.egress:
+            raise ValueError("a table about a source cannot pick one: take egress or source out")
         return self
+
+
+def _name(value: str) -> str:
+    if not value or not all(one.isalnum() or one in "-_." for one in value):
+        raise ValueError('a name is of letters, digits, "-", "_" and "."')
+    return value
+
+
+class Egress(Table):
+    """A source: an address of this machine that mail leaves from, and who it says it is."""
+
+    name: Annotated[str, AfterValidator(_name)]
+    ipv4: str = ""
+    ipv6: str = ""
+    helo: str = ""
+
+    @field_validator("ipv4", "ipv6")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        try:
+            return str(ip_address(value)) if value else ""
+        except ValueError:
+            raise ValueError('it is an IP address of this machine, such as "192.0.2.1"') from None
+
+    @field_validator("helo")
+    @classmethod
+    def _is_domain(cls, value: str) -> str:
+        return domain(value) if value else ""
+
+    @model_validator(mode="after")
+    def _has_address(self) -> Egress:
+        if ":" in self.ipv4 or (self.ipv6 and ":" not in self.ipv6):
+            raise ValueError("ipv4 and ipv6 have each other's address")
+        if not (self.ipv4 or self.ipv6):
+            raise ValueError("it has no address: give ipv4, ipv6 or both")
+        return self
+
+    def source(self) -> Source:
+        """The source."""
+        return Source(self.name, self.ipv4, self.ipv6, self.helo)
+
+
+class EgressPool(Table):
+    """Sources among which messages are spread, and whose messages those are."""
+
+    name: Annotated[str, AfterValidator(_name)]
+    sources: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    tenant: list[str] = []
+    sender: Annotated[OneOrMore, AfterValidator(lambda value: [one.lower() for one in value])] = []
+    transport: list[str] = ["relay"]

@@ -26,7 +26,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
-from mta.model.outcome import Failed, Outcome, Postponed, RemoteReply
+from mta.model.outcome import Failed, Outcome, Postponed, RemoteReply, sent_from
 from mta.smtp.client_protocol import ClientProtocol
 from mta.smtp.client_transaction import Transaction, own_reply
 
@@ -177,7 +177,7 @@ class ConnectionPool:
         # Whoever hears of it may have the next message at once, and this connection takes it.
         self._held = client.session.free
         try:
-            transaction.done.callback(transaction.outcomes)
+            transaction.done.callback(_outcomes(client, transaction))
         finally:
             self._held = False
 
@@ -264,6 +264,13 @@ class ConnectionPool:
                 self._sweep = self._reactor.callLater(max(until - now, 0.01), self._close_idle)
                 break
             self._dismiss(client)
+
+
+def _outcomes(client: ClientProtocol, transaction: Transaction) -> Sequence[Outcome | None]:
+    """Of a transaction that has ended, with where the connection came from if that was chosen."""
+    if not client.source:
+        return transaction.outcomes
+    return [sent_from(one, client.source) if one is not None else None for one in transaction.outcomes]
 
 
 def _give_up(transaction: Transaction, trouble: Unreachable) -> None:

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectBindError
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.logger import Logger
@@ -32,6 +33,8 @@ from mta.deliver.connection_pool import Unreachable
 from mta.deliver.families import Families
 from mta.deliver.relay_tls import RelayTls
 from mta.interfaces import Answer, Exchanger, IExchangers, RouteError, TemporarilyUnavailable
+from mta.model.egress import Source
+from mta.model.limits import Timeouts
 from mta.model.outcome import RemoteReply
 from mta.model.tls_demand import TlsDemand, TlsLevel
 from mta.smtp.client_auth import Credentials
@@ -77,6 +80,16 @@ class DialSettings:
     patience: Patience = Patience()  # noqa: RUF009 -- immutable
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What one connection is to be like; see :meth:`Dialler.dial`."""
+
+    credentials: Credentials | None
+    demand: TlsDemand | None
+    source: Source | None
+    timeouts: Timeouts | None
+
+
 class Dialler:
     """See the module.
 
@@ -104,7 +117,7 @@ class Dialler:
         self._tls = tls
         self._run = run_in_thread
         self._hosts: dict[str, tuple[float, Sequence[Exchanger]]] = {}
-        self._shunned: dict[tuple[str, int], float] = {}
+        self._shunned: dict[tuple[str, int, str], float] = {}
         self._families = Families()
 
     async def dial(
@@ -113,6 +126,8 @@ class Dialler:
         credentials: Credentials | None = None,
         configured: bool = False,
         demand: TlsDemand | None = None,
+        source: Source | None = None,
+        timeouts: Timeouts | None = None,
     ) -> ClientProtocol:
         """Open a connection that takes mail.
 
@@ -122,15 +137,18 @@ class Dialler:
             port; that there is no such host, or that it turns everybody away, is then
             trouble of ours, and no reason to return a message.
         :param demand: the TLS that is demanded of it.
+        :param source: where to come from, in place of ``settings.source_address``.
+        :param timeouts: how long to wait, in place of what the settings say.
         :raise Unreachable: if none can be had.
         """
         configured = configured or _names_port(next_hop)
+        call = _Call(credentials, demand, source, timeouts)
         if next_hop.startswith("unix:"):
             ways = [(next_hop, next_hop.removeprefix("unix:"), 0)]
             hosts = 1
         else:
             found = await self._find(next_hop, configured)
-            ways, hosts = self._ways(next_hop, found), len(found)
+            ways, hosts = self._ways(next_hop, found, source), len(found)
         troubles: list[Trouble] = []
         turned_away: set[str] = set()
         for name, address, port in ways:
@@ -141,15 +159,16 @@ class Dialler:
                 troubles.append(_not_admitted(_label(name, address, port), demand))
                 continue
             try:
-                return await self._reach(name, address, port, credentials, demand)
+                return await self._reach(name, address, port, call)
             except Unready as unready:
                 troubles.append(unready.trouble)
                 if unready.trouble.kind in ("reply", "auth", "tls"):
                     # The other addresses of a host are the same host.
                     turned_away.add(name)
         if not troubles:
+            whose = "we may use" if source is None else f"the source {source.name} can reach"
             reply = own_reply(
-                "connect-failed", "connect", host=next_hop, problem="it has no address that we may use"
+                "connect-failed", "connect", host=next_hop, problem=f"it has no address that {whose}"
             )
             raise Unreachable(reply)
         worst = min(troubles, key=lambda trouble: _TELLING.index(trouble.kind))
@@ -208,16 +227,16 @@ class Dialler:
         self._hosts[next_hop] = (now + HOSTS_TIME, found)
         return found
 
-    def _ways(self, next_hop: str, hosts: Sequence[Exchanger]) -> list[tuple[str, str, int]]:
+    def _ways(
+        self, next_hop: str, hosts: Sequence[Exchanger], source: Source | None = None
+    ) -> list[tuple[str, str, int]]:
         settings = self.settings
         named = _names_port(next_hop)
-        ours = ":" in settings.source_address if settings.source_address else None
         ways = []
         for host in hosts:
             port = settings.port if host.port == 25 and not named else host.port
             for address in host.addresses:
-                six = ":" in address
-                if (six and not settings.ipv6) or (ours is not None and six != ours):
+                if (":" in address and not settings.ipv6) or self._bind(address, source) is None:
                     continue
                 ways.append((host.name, address, port))
         now = self._reactor.seconds()
@@ -227,8 +246,18 @@ class Dialler:
             ways.sort(key=lambda way: (first[way[0]], ":" in way[1]))
         if self._shunned:
             # Sorting is stable: among equals the order of preference stays.
-            ways.sort(key=lambda way: self._shunned.get((way[1], way[2]), 0.0) > now)
+            ways.sort(key=lambda way: self._is_shunned(way[1], way[2], source, now))
         return ways[:ADDRESSES]
+
+    def _is_shunned(self, address: str, port: int, source: Source | None, now: float) -> bool:
+        return self._shunned.get((address, port, self._bind(address, source) or ""), 0.0) > now
+
+    def _bind(self, peer: str, source: Source | None) -> str | None:
+        """Our address for a peer's; ``""``: the system chooses; ``None``: there is none of its family."""
+        if source is not None:
+            return source.address_for(peer) or None
+        ours = self.settings.source_address
+        return None if ours and (":" in ours) != (":" in peer) else ours
 
     # --- one address ----------------------------------------------------------------
 
@@ -237,13 +266,11 @@ class Dialler:
         name: str,
         address: str,
         port: int,
-        credentials: Credentials | None,
-        demand: TlsDemand | None,
+        call: _Call,
     ) -> ClientProtocol:
-        policy = self._policy(demand)
-        demanded = demand.words if demand is not None else ""
+        policy = self._policy(call.demand)
         try:
-            return await self._open(name, address, port, policy, credentials, demanded)
+            return await self._open(name, address, port, policy, call)
         except Unready as unready:
             if policy != "opportunistic" or unready.trouble.kind != "handshake":
                 raise
@@ -253,7 +280,7 @@ class Dialler:
                 why=unready.trouble.problem,
             )
             why = unready.trouble.problem
-        return await self._open(name, address, port, "never", credentials, demanded, f"TLS failed: {why}")
+        return await self._open(name, address, port, "never", call, f"TLS failed: {why}")
 
     def _policy(self, demand: TlsDemand | None) -> TlsPolicy:
         ours = self.settings.tls
@@ -268,19 +295,19 @@ class Dialler:
         address: str,
         port: int,
         policy: TlsPolicy,
-        credentials: Credentials | None,
-        demanded: str,
+        call: _Call,
         clear: str = "",
     ) -> ClientProtocol:
-        settings = self.settings
+        settings, source, credentials = self.settings, call.source, call.credentials
+        bind = (self._bind(address, source) or "") if port else ""
         label = _label(name, address, port)
         session = ClientSession(
-            helo=settings.helo,
+            helo=source.helo or settings.helo if source is not None else settings.helo,
             host=label,
             lmtp=settings.lmtp,
             tls=policy,
             credentials=credentials,
-            demanded=demanded,
+            demanded=call.demand.words if call.demand is not None else "",
             clear=clear,
         )
         client = ClientProtocol(
@@ -290,12 +317,16 @@ class Dialler:
             tls=self._tls.peer(name) if self._tls is not None and policy != "never" else None,
             implicit=policy == "implicit",
             password=credentials.password if credentials is not None else "",
-            patience=settings.patience,
+            patience=_patience(settings.patience, call.timeouts),
         )
+        if source is not None and port:
+            client.source = source.words(bind, settings.helo)
         factory = _OneClient(client, label)
         if port:
-            source = (settings.source_address, 0) if settings.source_address else None
-            connector = self._reactor.connectTCP(address, port, factory, settings.connect_timeout, source)
+            wait = call.timeouts.connect if call.timeouts is not None else 0.0
+            connector = self._reactor.connectTCP(
+                address, port, factory, wait or settings.connect_timeout, (bind, 0) if bind else None
+            )
         else:
             connector = self._reactor.connectUNIX(address, factory, settings.connect_timeout)
         opened = client.opened
@@ -304,29 +335,42 @@ class Dialler:
             self._families.reached(address)
             return found
         except Unready as unready:
-            if unready.trouble.kind != "connect":
-                self._families.reached(address)
-            else:
-                self._families.failed(address, factory.problem, self._reactor.seconds())
-                if len(self._shunned) >= _REMEMBERED:
-                    self._shunned.clear()
-                self._shunned[address, port] = self._reactor.seconds() + SHUN_TIME
+            self._missed(unready.trouble, factory, address, port, bind)
+            if client.source:
+                reply = replace(unready.trouble.reply, source=client.source)
+                raise Unready(replace(unready.trouble, reply=reply)) from None
             raise
         finally:
             if client.transport is None:
                 # Given up before it stood.
                 connector.disconnect()
 
+    def _missed(self, trouble: Trouble, factory: _OneClient, address: str, port: int, bind: str) -> None:
+        """Remember what there is no connection to."""
+        if factory.is_unbound:
+            # That is no fault of the other side, nor of the network.
+            self.log.error("{bind} is no address of this machine: nothing can leave from it", bind=bind)
+        elif trouble.kind != "connect":
+            self._families.reached(address)
+        else:
+            now = self._reactor.seconds()
+            self._families.failed(address, factory.problem, now)
+            if len(self._shunned) >= _REMEMBERED:
+                self._shunned.clear()
+            self._shunned[address, port, bind] = now + SHUN_TIME
+
 
 class _OneClient(ClientFactory):
     """Connects one protocol, or tells it why not.
 
     :ivar problem: then, the system's number of it, if it has one.
+    :ivar is_unbound: whether our own address was the trouble.
     """
 
     noisy = False
 
     def __init__(self, client: ClientProtocol, label: str) -> None:
+        self.is_unbound = False
         self.problem: int | None = None
         self._client = client
         self._label = label
@@ -336,10 +380,28 @@ class _OneClient(ClientFactory):
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         self.problem = getattr(reason.value, "osError", None)
+        self.is_unbound = reason.check(ConnectBindError) is not None
         opened: Deferred[ClientProtocol] = self._client.opened
         if not opened.called:
             reply = own_reply("connect-failed", "connect", host=self._label, problem=_words(reason))
             opened.errback(Unready(Trouble(reply, "connect")))
+
+
+def _patience(usual: Patience, timeouts: Timeouts | None) -> Patience:
+    """How long to wait at each stage."""
+    if timeouts is None:
+        return usual
+    times = {
+        "connect": timeouts.greeting,
+        **dict.fromkeys(("EHLO", "HELO", "LHLO", "STARTTLS", "AUTH"), timeouts.hello),
+        "MAIL": timeouts.mail,
+        "RCPT": timeouts.recipient,
+        "DATA": timeouts.data,
+        "block": timeouts.block,
+    }
+    return Patience(
+        usual.command, timeouts.end or usual.data, {name: time for name, time in times.items() if time}
+    )
 
 
 def _words(reason: Failure) -> str:

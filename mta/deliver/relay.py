@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.logger import Logger
@@ -29,7 +29,8 @@ from mta.interfaces import (
     ITransport,
     PluginContext,
 )
-from mta.model.limits import NO_LIMITS
+from mta.model.egress import Source
+from mta.model.limits import NO_LIMITS, Limits
 from mta.model.message import Addressee
 from mta.model.outcome import Outcome
 from mta.model.tls_demand import TlsDemand
@@ -39,6 +40,8 @@ from mta.smtp.client_transaction import Transaction
 
 #: Next hops remembered before those that nobody uses are forgotten.
 _POOLS = 200
+#: Next hops of which the hosts are remembered.
+_HOSTS = 10000
 #: Recipients in one transaction: what every server must take (RFC 5321, 4.5.3.1.8).
 RECIPIENTS = 100
 
@@ -119,8 +122,19 @@ class Pools:
         await DeferredList([pool.stop() for pool in self._pools.values()])
 
 
-#: Whether the next hop is one of the configuration, as whom we log in there, and which TLS is demanded.
-_Door = tuple[bool, Credentials | None, TlsDemand | None]
+class _Door(NamedTuple):
+    """What connections must have in common to carry the same messages.
+
+    :ivar configured: whether the next hop is one of the configuration.
+    :ivar credentials: as whom we log in there.
+    :ivar demand: which TLS is demanded.
+    :ivar source: where they come from.
+    """
+
+    configured: bool
+    credentials: Credentials | None
+    demand: TlsDemand | None
+    source: Source | None
 
 
 def _in_order(found: list[Sequence[Outcome]], order: list[int]) -> Sequence[Outcome]:
@@ -198,7 +212,31 @@ class RelayTransport:
         """See ``ITransport``.  The next hop is the addressees'; without one, the smarthost."""
         addressees = delivery.addressees
         next_hop = addressees[0].next_hop or self._settings.smarthost
-        doors = [self._door(addressee, next_hop) for addressee in addressees]
+        demand = self._demand(next_hop)
+        if demand is None and self._shaping is not None and self._shaping.demands_tls:
+            smarthost = next_hop == self._settings.smarthost
+            hosts = () if smarthost else self._hosts.get(next_hop)
+            if hosts is None:
+                return Deferred.fromCoroutine(self._deliver_knowing(delivery, next_hop))
+            demand = self._shaped_demand(delivery, next_hop, hosts)
+        return self._deliver(delivery, next_hop, demand)
+
+    async def _deliver_knowing(self, delivery: Delivery, next_hop: str) -> Sequence[Outcome]:
+        """Find out which site it is first, because the TLS that is demanded may depend on that."""
+        found = self.site(next_hop)
+        hosts = await found if isinstance(found, Awaitable) else found
+        return await self._deliver(delivery, next_hop, self._shaped_demand(delivery, next_hop, hosts))
+
+    def _shaped_demand(self, delivery: Delivery, next_hop: str, hosts: Sequence[str]) -> TlsDemand | None:
+        assert self._shaping is not None
+        tenant = str(delivery.message.attributes.get("tenant", ""))
+        return self._shaping.tls("relay", next_hop, hosts, tenant, delivery.source)
+
+    def _deliver(
+        self, delivery: Delivery, next_hop: str, demand: TlsDemand | None
+    ) -> Deferred[Sequence[Outcome]]:
+        addressees, source = delivery.addressees, delivery.source
+        doors = [self._door(addressee, next_hop, demand, source) for addressee in addressees]
         if len(set(doors)) == 1:
             return self._through(doors[0]).deliver(delivery, next_hop)
         groups: dict[_Door, list[int]] = {}
@@ -215,7 +253,9 @@ class RelayTransport:
 
     def probe(self, transaction: Transaction, next_hop: str) -> Deferred[Sequence[Outcome]]:
         """Ask a next hop of the configuration whether it takes recipients."""
-        return self._through(self._door_of(next_hop, True, "")).probe(transaction, next_hop)
+        return self._through(self._door_of(next_hop, True, "", self._demand(next_hop), None)).probe(
+            transaction, next_hop
+        )
 
     def concurrency(self, next_hop: str) -> int:
         """Two for each connection: one on it, and one whose envelope goes behind its data."""
@@ -234,17 +274,21 @@ class RelayTransport:
         return self._remember(next_hop, await answer)
 
     def _remember(self, next_hop: str, hosts: Sequence[str]) -> Sequence[str]:
-        if len(self._hosts) >= _POOLS:
-            self._hosts.clear()
-        if hosts:
-            self._hosts[next_hop] = sorted(set(hosts))
+        self._hosts.pop(next_hop, None)
+        while len(self._hosts) >= _HOSTS:
+            del self._hosts[next(iter(self._hosts))]
+        self._hosts[next_hop] = sorted(set(hosts))
         return hosts
 
-    def _bounds(self, next_hop: str) -> tuple[int, int]:
+    def _limits(self, next_hop: str, source: Source | None) -> Limits:
+        if self._shaping is None:
+            return NO_LIMITS
+        found: Limits = self._shaping.limits("relay", next_hop, self._hosts.get(next_hop, ()), source)
+        return found
+
+    def _bounds(self, next_hop: str, source: Source | None) -> tuple[int, int]:
         settings = self._settings
-        limits = NO_LIMITS
-        if self._shaping is not None:
-            limits = self._shaping.limits("relay", next_hop, self._hosts.get(next_hop, ()))
+        limits = self._limits(next_hop, source)
         return (
             min(limits.connections or settings.connections, settings.connections),
             limits.messages_per_connection or settings.messages_per_connection,
@@ -280,30 +324,41 @@ class RelayTransport:
             pools = self._pools[door] = Pools(
                 self.reactor,
                 lambda next_hop: self._dial(next_hop, door),
-                bounds=self._bounds,
+                bounds=lambda next_hop: self._bounds(next_hop, door.source),
                 idle=self._settings.idle,
                 site=lambda next_hop: ", ".join(self._hosts.get(next_hop, ())) or next_hop,
             )
         return pools
 
-    def _door(self, addressee: Addressee, next_hop: str) -> _Door:
+    def _door(
+        self, addressee: Addressee, next_hop: str, demand: TlsDemand | None, source: Source | None
+    ) -> _Door:
         options = addressee.options
         if not options and next_hop != self._settings.smarthost:
-            return False, None, self._demand(next_hop)
-        return self._door_of(next_hop, bool(options.get("configured")), str(options.get("login", "")))
+            return _Door(False, None, demand, source)
+        login = str(options.get("login", ""))
+        return self._door_of(next_hop, bool(options.get("configured")), login, demand, source)
 
-    def _door_of(self, next_hop: str, configured: bool, login: str) -> _Door:
+    def _door_of(
+        self, next_hop: str, configured: bool, login: str, demand: TlsDemand | None, source: Source | None
+    ) -> _Door:
         ours = next_hop == self._settings.smarthost
         if not (ours or configured):
-            return False, None, self._demand(next_hop)
+            return _Door(False, None, demand, source)
         credentials = credentials_for(self._passwords, next_hop, login) if self._passwords else None
         if ours and credentials is None:
             credentials = self._credentials
-        return True, credentials, self._demand(next_hop)
+        return _Door(True, credentials, demand, source)
 
     def _dial(self, next_hop: str, door: _Door) -> Awaitable[ClientProtocol]:
-        configured, credentials, demand = door
-        return self._dialler.dial(next_hop, credentials, configured=configured, demand=demand)
+        return self._dialler.dial(
+            next_hop,
+            door.credentials,
+            configured=door.configured,
+            demand=door.demand,
+            source=door.source,
+            timeouts=self._limits(next_hop, door.source).timeouts,
+        )
 
     def _read_passwords(self) -> Mapping[str, Credentials]:
         file = self._settings.passwords

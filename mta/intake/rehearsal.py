@@ -19,6 +19,8 @@ Trace = Callable[[str], Awaitable[list[str]]]
 _NO_MESSAGE = "0000000000000"
 #: Two that are played at the same time are two sessions.
 _NUMBERS = count(1)
+#: Tells from where a route leaves, by the names of its hosts, the sender and the tenant; ``""``: as usual.
+Leaves = Callable[[Route, Sequence[str], str, str], str]
 
 
 async def rehearse(
@@ -27,11 +29,13 @@ async def rehearse(
     trace: Trace,
     supposed: Supposition,
     notes: Sequence[str] = (),
+    leaves: Leaves = lambda route, hosts, sender, tenant: "",
 ) -> dict[str, Any]:
     """What would become of a message.
 
     :param trace: tells how the routers of our own domains see the address.
     :param notes: what is to be said of reverse-paths that we make.
+    :param leaves: tells from which addresses it would leave.
     :return: JSON values: ``accepted``, ``reply``, ``name``, ``rule``,
         ``evidence``, ``steps`` (sentences) and ``routes``.
     """
@@ -64,7 +68,7 @@ async def rehearse(
         ways = reception.leave(recipient.routes, sender, supposed.account, tenant, steps)
     routes = []
     for way in ways:
-        route = await _described(way, exchangers)
+        route = await _described(way, exchangers, leaves, sender, tenant)
         routes.append(route)
         steps.append(_sentence(route))
         try:
@@ -126,21 +130,28 @@ def _why(route: Route) -> str:
     return f", in which {_NO_MESSAGE} or a time stands for what differs from message to message"
 
 
-async def _described(route: Route, exchangers: IExchangers) -> dict[str, Any]:
+async def _described(
+    route: Route, exchangers: IExchangers, leaves: Leaves, sender: str, tenant: str
+) -> dict[str, Any]:
     found: dict[str, Any] = {
         "address": route.address,
         "transport": route.transport,
         "next_hop": route.next_hop,
         "options": dict(route.options),
     }
+    names: list[str] = []
     if route.transport == "relay":
         try:
             hosts = await exchangers.find(route.next_hop)
+            names = sorted({host.name for host in hosts})
             found["hosts"] = [f"{host.name} [{', '.join(host.addresses)}]:{host.port}" for host in hosts]
         except RouteError as error:
             found["trouble"] = str(error.reply)
         except TemporarilyUnavailable as error:
             found["trouble"] = f"the DNS does not answer: {error}"
+    source = leaves(route, names, sender if route.sender is None else route.sender, tenant)
+    if source:
+        found["egress"] = source
     return found
 
 
@@ -153,4 +164,6 @@ def _sentence(route: dict[str, Any]) -> str:
         words += ", trying " + ", then ".join(route["hosts"])
     if "trouble" in route:
         words += f", but: {route['trouble']}"
+    if "egress" in route:
+        words += f". It leaves {route['egress']}"
     return words + "."

@@ -160,6 +160,8 @@ def _way(event: DeliveredTo | DeferredTo | FailedTo) -> str:
         way = f" (for <{event.original}>){way}"
     if event.next_hop:
         way += f" to {event.next_hop}"
+    if event.source:
+        way += f" from {event.source}"
     return way
 
 

@@ -267,6 +267,8 @@ def _attempt(event: DeliveredTo | DeferredTo | FailedTo, when: Callable[[float],
     facts = []
     if event.transport:
         facts.append(f"by {event.transport}" + (f" to {event.next_hop}" if event.next_hop else ""))
+    if event.source:
+        facts.append(f"from {event.source}")
     if event.attempt:
         facts.append(f"attempt {event.attempt}")
     if event.delay:

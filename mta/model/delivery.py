@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mta.model.egress import Source
 from mta.model.event import Event
 from mta.model.message import Addressee, Message
 
@@ -33,12 +34,14 @@ class Delivery:
     :ivar sender: the reverse-path to use.
     :ivar repeat: whether an earlier attempt may have got through without our
         knowing (after a crash); a transport that can should look before it acts.
+    :ivar source: where it is to leave from; ``None``: from wherever the transport's settings say.
     """
 
     message: Message
     addressees: list[Addressee]
     sender: str
     repeat: bool = False
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)

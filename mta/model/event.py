@@ -182,7 +182,10 @@ class AuthenticationFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempt(Event):
-    """What the three ends of an attempt have in common."""
+    """What the three ends of an attempt have in common.
+
+    ``source`` is where it left from, with address and EHLO name, where ``[[egress]]`` has a say.
+    """
 
     recipient: str
     original: str = ""
@@ -194,6 +197,7 @@ class _Attempt(Event):
     host: str = ""
     command: str = ""
     tls: str = ""
+    source: str = ""
     attempt: int = 0
     delay: float = 0.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,8 @@ class RemoteReply:
     :ivar host: who said it: a host name and address; ``""`` when it was us.
     :ivar command: what it answered: ``RCPT TO``, ``end of data``, ``connect``.
     :ivar tls: TLS version, cipher and whether the name was verified, in words.
+    :ivar source: from which source of ours the other side was spoken to, in words; ``""`` if it is
+        no choice of the configuration.
     """
 
     code: int
@@ -23,6 +25,7 @@ class RemoteReply:
     host: str = ""
     command: str = ""
     tls: str = ""
+    source: str = ""
 
     def __str__(self) -> str:
         words = f"{self.code} {self.enhanced} {self.text}".replace("  ", " ").strip()
@@ -61,3 +64,8 @@ class Failed:
 
 
 Outcome = Delivered | Postponed | Failed
+
+
+def sent_from(outcome: Outcome, source: str) -> Outcome:
+    """The same outcome, which tells from where the other side was spoken to."""
+    return replace(outcome, reply=replace(outcome.reply, source=source))

@@ -227,7 +227,9 @@ class Attempts:
         repeat = entry.doubtful or any(addressee.attempts for addressee in addressees)
         try:
             sender = addressees[0].options.get("return_path", job.sender)
-            attempt = transport.deliver(Delivery(entry.message, addressees, sender, repeat))
+            attempt = transport.deliver(
+                Delivery(entry.message, addressees, sender, repeat, destination.source)
+            )
             if not isinstance(attempt, Deferred):
                 attempt = Deferred.fromCoroutine(attempt if hasattr(attempt, "send") else _awaited(attempt))
         except Exception:

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from mta.model.bounce import Classification
+from mta.model.egress import Source
 from mta.model.limits import Limits, Rate
 from mta.model.outcome import Delivered, Outcome, Postponed, RemoteReply
 from mta.queue.lanes import Lanes
@@ -49,6 +50,8 @@ class Destination:
     :ivar limit: how many there may be just now.
     :ivar hosts: names of the hosts behind it; none until somebody has found out.
     :ivar site: the same in words.
+    :ivar source: what leaves from; ``None``: from wherever the transport's settings say.
+    :ivar base: the site as it is for what has no source; ``None`` if it is that itself.
     :ivar known_until: when that is to be asked again, in seconds since 1970.
     :ivar is_resolved: whether it is known which site it is; until then nothing begins.
     :ivar alarm: a timer that makes it ready again; ``None`` if it waits for none.
@@ -60,6 +63,7 @@ class Destination:
     :ivar advice: what a reply last told of all mail to it; ``None`` if none did.
     :ivar advised_until: until when it asks for a rest, in seconds since 1970.
     :param transport: provides ``ITransport``; ``None`` if the name is not configured.
+    :param source: where it leaves from.
     """
 
     __slots__ = (
@@ -76,6 +80,7 @@ class Destination:
         "advice",
         "advised_until",
         "alarm",
+        "base",
         "gates",
         "hosts",
         "is_resolved",
@@ -90,12 +95,13 @@ class Destination:
         "resume",
         "running",
         "site",
+        "source",
         "transport",
     )
 
     log = Logger()
 
-    def __init__(self, name: str, next_hop: str, transport: Any) -> None:
+    def __init__(self, name: str, next_hop: str, transport: Any, source: Source | None = None) -> None:
         self.name = name
         self.next_hop = next_hop
         self.queue = Lanes()
@@ -107,6 +113,8 @@ class Destination:
         self.advised_until = 0.0
         self._objections = 0
         self.site = ""
+        self.source = source
+        self.base: Destination | None = None
         self.hosts: Sequence[str] = ()
         self._connections = 0
         self._rates: tuple[tuple[Rate, ...], tuple[Rate, ...]] = ((), ())
@@ -194,6 +202,7 @@ class Destination:
             "transport": self.name,
             "next_hop": self.next_hop,
             "site": self.site,
+            "source": self.source.name if self.source is not None else "",
             "waiting": len(self.queue),
             "in_flight": self.running,
             "in_flight_limit": self.limit,

@@ -15,6 +15,10 @@ Three rules keep one that is slow or dead from being everybody's trouble:
   by the pace of the site, so that what is due behind it is reached.
 - After some failures to connect, one after the other, nothing is tried for a while;
   then one delivery tries whether the site is there again.
+
+Where mail leaves from several sources (``[[egress]]``), a site has a line for each of them, with
+limits, pace and verdict of its own: a provider counts and judges the addresses that it sees.
+Which source a message has, is known once its site is.
 """
 
 from __future__ import annotations
@@ -26,36 +30,15 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from mta.interfaces import Answer, IShaping
-from mta.model.limits import NO_LIMITS, Gate, Limits
+from mta.interfaces import Answer, IEgress, IShaping
+from mta.model.egress import Source
+from mta.model.message import Message
 from mta.model.rest import Way
 from mta.queue.destination import Destination
 from mta.queue.meter import Rates
+from mta.queue.unshaped import Unshaped
 from mta.queue.window import Job
-
-
-@implementer(IShaping)
-class Unshaped:
-    """Sets no limits besides those of the transports."""
-
-    def limits(self, transport: str, next_hop: str, hosts: Sequence[str]) -> Limits:
-        """See :class:`~mta.interfaces.IShaping`."""
-        return NO_LIMITS
-
-    def gates(self, transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[Gate]:
-        """See :class:`~mta.interfaces.IShaping`."""
-        return ()
-
-    def retry(self, transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[float]:
-        """See :class:`~mta.interfaces.IShaping`."""
-        return ()
-
-    def has_gates(self, transport: str) -> bool:
-        """See :class:`~mta.interfaces.IShaping`."""
-        return False
-
 
 #: Destinations remembered without anything to do.
 _IDLE = 2048
@@ -71,12 +54,19 @@ class Destinations:
     :param reactor: gives timers.
     :param transports: by name.
     :param shaping: knows what they are given at the most; ``None``: what transports allow.
+    :param egress: knows from where messages leave; ``None``: it is the transports' own affair.
     :ivar resolved: told of a destination of which it has become known which site it is.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, transports: dict[str, Any], shaping: IShaping | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        transports: dict[str, Any],
+        shaping: IShaping | None = None,
+        egress: IEgress | None = None,
+    ) -> None:
         self._reactor = reactor
         self.transports = transports
         self.ready: deque[Destination] = deque()
@@ -84,20 +74,37 @@ class Destinations:
         self._all: dict[tuple[str, str], Destination] = {}
         self._sites: dict[tuple[str, tuple[str, ...]], Destination] = {}
         self._shaping = shaping or Unshaped()
+        self._egress = egress
+        # Of sites that have a line for each source: by next hop, and by site.
+        self._by_hop: dict[tuple[str, str, str], Destination] = {}
+        self._sourced: dict[tuple[str, str, str], Destination] = {}
         self._gates: dict[tuple[str, ...], Rates] = {}
         self._sweep = 2 * _IDLE
 
     def __iter__(self) -> Iterator[Destination]:
-        return iter(dict.fromkeys([*self._all.values(), *self._sites.values()]))
+        return iter(dict.fromkeys([*self._all.values(), *self._sites.values(), *self._sourced.values()]))
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def get(self, name: str, next_hop: str) -> Destination:
+    def get(self, name: str, next_hop: str, message: Message | None = None, sender: str = "") -> Destination:
         """The destination, made if it is not known.
 
         :param name: of the transport.
+        :param message: what is to go there; ``None``: nothing, as yet.
+        :param sender: its reverse-path.
         """
+        found = self._get(name, next_hop)
+        egress = self._egress
+        if egress is None or message is None or not found.is_resolved or not egress.covers(name):
+            return found
+        tenant = tenant_of(message)
+        choice = egress.choose(name, next_hop, found.hosts, message.id, sender, tenant)
+        if choice is None or not choice.sources:
+            return found
+        return self._from(found, next_hop, choice.sources[0])
+
+    def _get(self, name: str, next_hop: str) -> Destination:
         found = self._all.get((name, next_hop))
         if found is None:
             if len(self._all) >= self._sweep:
@@ -109,12 +116,16 @@ class Destinations:
             found = self._resolve(found)
         return found
 
-    def peek(self, name: str, next_hop: str) -> Destination | None:
-        """The destination, if it is known."""
-        return self._all.get((name, next_hop))
+    def peek(self, name: str, next_hop: str) -> list[Destination]:
+        """The destinations of a next hop that are known: one, or one for each source."""
+        found = [one for (by, hop, _), one in self._by_hop.items() if (by, hop) == (name, next_hop)]
+        first = self._all.get((name, next_hop))
+        return found if first is None else [first, *found]
 
     def ways_of(self, destination: Destination) -> list[Way]:
-        """All ways that lead to a site, as far as they are known."""
+        """All ways that lead to a site, or from its source there, as far as they are known."""
+        if destination.source is not None:
+            return [(name, hop) for (name, hop, _), found in self._by_hop.items() if found is destination]
         return [way for way, found in self._all.items() if found is destination]
 
     def replace(self, transports: dict[str, Any]) -> None:
@@ -124,9 +135,10 @@ class Destinations:
         for destination in self:
             destination.adopt(transports.get(destination.name))
             destination.unshape()
-            destination.shape(self._shaping.limits(destination.name, destination.next_hop, destination.hosts))
+            self._shape(destination, destination.next_hop, destination.hosts)
             gated = self._shaping.has_gates(destination.name)
             destination.gates = self._rates if gated else None
+        self._look_for_sources()
 
     def make_ready(self, destination: Destination) -> None:
         """Put it into the ring, if it could start a delivery."""
@@ -141,6 +153,7 @@ class Destinations:
 
     def doubt(self, destination: Destination, now: float) -> None:
         """Ask again, for what comes from now on, which site its next hops are, if that was long ago."""
+        destination = destination.base or destination
         if not destination.site or now < destination.known_until:
             return
         first = not destination.known_until
@@ -149,6 +162,52 @@ class Destinations:
             return
         for key in [key for key, found in self._all.items() if found is destination]:
             del self._all[key]
+        for hop in [hop for hop, found in self._by_hop.items() if found.base is destination]:
+            del self._by_hop[hop]
+
+    # --- from where ----------------------------------------------------------
+
+    def _from(self, base: Destination, next_hop: str, source: Source) -> Destination:
+        """The line of a site for what leaves from one source."""
+        found = self._by_hop.get((base.name, next_hop, source.name))
+        if found is not None:
+            return found
+        key = base.name, base.site or base.next_hop, source.name
+        found = self._sourced.get(key)
+        if found is None:
+            found = self._sourced[key] = Destination(base.name, base.next_hop, base.transport, source)
+            found.resolve(base.hosts)
+            found.gates = base.gates
+        found.base = base
+        self._by_hop[base.name, next_hop, source.name] = found
+        self._shape(found, next_hop, base.hosts)
+        return found
+
+    def _look_for_sources(self) -> None:
+        """What sources are now; whatever waits for one that is gone takes another."""
+        for destination in list(self._sourced.values()):
+            assert self._egress is not None and destination.source is not None
+            found = self._egress.find(destination.source.name)
+            if found is not None:
+                destination.source = found.source
+                continue
+            self._sourced = {key: one for key, one in self._sourced.items() if one is not destination}
+            self._by_hop = {key: one for key, one in self._by_hop.items() if one is not destination}
+            self._replace_all(destination)
+
+    def _replace_all(self, destination: Destination) -> None:
+        """Find for each job that waits here the line in which it should."""
+        for job in list(destination.queue):
+            other = self.get(destination.name, job.addressees[0].next_hop, job.entry.message, job.sender)
+            if other is destination:
+                continue
+            destination.queue.withdraw(job)
+            job.destination = other
+            other.put(job)
+            self.make_ready(other)
+
+    def _shape(self, destination: Destination, next_hop: str, hosts: Sequence[str]) -> None:
+        destination.shape(self._shaping.limits(destination.name, next_hop, hosts, destination.source))
 
     # --- which site ----------------------------------------------------------
 
@@ -191,17 +250,16 @@ class Destinations:
         hosts = sorted(set(hosts))
         key = destination.name, tuple(hosts)
         first = self._sites.get(key) if hosts else None
-        (first or destination).shape(self._shaping.limits(destination.name, destination.next_hop, hosts))
+        self._shape(first or destination, destination.next_hop, hosts)
         if first is None or first is destination:
             if hosts:
                 self._sites[key] = destination
             destination.resolve(hosts)
+            if destination.queue and self._egress is not None:
+                self._replace_all(destination)
             return destination
         self._all[destination.name, destination.next_hop] = first
-        for job in list(destination.queue):
-            destination.queue.withdraw(job)
-            job.destination = first
-            first.put(job)
+        self._replace_all(destination)
         return first
 
     def retry(self, job: Job) -> Sequence[float]:
@@ -224,14 +282,20 @@ class Destinations:
         gone = set(idle[: max(len(idle) - _IDLE // 2, 0)])
         self._all = {key: found for key, found in self._all.items() if found not in gone}
         self._sites = {key: found for key, found in self._sites.items() if found not in gone}
+        self._by_hop = {key: found for key, found in self._by_hop.items() if found not in gone}
+        self._sourced = {key: found for key, found in self._sourced.items() if found not in gone}
         self._sweep = max(2 * _IDLE, 2 * len(self._all))
 
 
-def _facts(job: Job) -> tuple[str, str, Sequence[str], str]:
-    """What shaping goes by: transport, next hop, hosts, tenant."""
-    destination = job.destination
-    tenant = str(job.entry.message.attributes.get("tenant", ""))
-    return destination.name, job.addressees[0].next_hop, destination.hosts, tenant
+def tenant_of(message: Message) -> str:
+    """Whose message it is."""
+    return str(message.attributes.get("tenant", ""))
+
+
+def _facts(job: Job) -> tuple[str, str, Sequence[str], str, Source | None]:
+    """What shaping goes by: transport, next hop, hosts, tenant, source."""
+    to = job.destination
+    return to.name, job.addressees[0].next_hop, to.hosts, tenant_of(job.entry.message), to.source
 
 
 async def _awaited(answer: Awaitable[Sequence[str]]) -> Sequence[str]:

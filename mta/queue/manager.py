@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mta.config.settings import Queue
-from mta.interfaces import Answer, IQueue, IShaping, ISpool, Route, TemporarilyUnavailable
+from mta.interfaces import Answer, IEgress, IQueue, IShaping, ISpool, Route, TemporarilyUnavailable
 from mta.model.bounce import Classifier
 from mta.model.bounce_data import default_classifier
 from mta.model.catalogue import REPLIES
@@ -66,6 +66,7 @@ class Manager:
     :param hostname: our name, for notifications.
     :param route: finds routes for notifications, as a router does.
     :param shaping: what destinations are given at the most; ``None``: what transports allow.
+    :param egress: from which addresses messages leave; ``None``: that is the transports' own affair.
     :param suspensions: where a person lets nothing go; ``None``: known to this process only.
     :param log: where trouble is told.
     :param run_in_thread: ``(callable, *args) -> Deferred``, for reading content from
@@ -84,6 +85,7 @@ class Manager:
         hostname: str,
         route: Callable[[str], Answer[Sequence[Route] | None]],
         shaping: IShaping | None = None,
+        egress: IEgress | None = None,
         suspensions: Suspensions | None = None,
         log: Logger | None = None,
         run_in_thread: Callable[..., Awaitable[Any]] | None = None,
@@ -96,7 +98,7 @@ class Manager:
         self._log = log or Logger()
         self._uniform = uniform
         self._window = Window(settings.window_messages, settings.window_octets)
-        self._destinations = Destinations(reactor, self._with_rerouting(transports), shaping)
+        self._destinations = Destinations(reactor, self._with_rerouting(transports), shaping, egress)
         self._notifier = Notifier(
             hostname=hostname,
             new_id=spool.new_id,
@@ -243,7 +245,7 @@ class Manager:
         sender = addressee.options.get("sender")
         if sender is None:
             sender = message.envelope.reverse_path
-        destination = self._destinations.get(addressee.transport, addressee.next_hop)
+        destination = self._destinations.get(addressee.transport, addressee.next_hop, message, sender)
         now = self._reactor.seconds()
         if destination.queue and not self._has_place(destination, message, octets, now):
             self._fall_behind()
@@ -270,7 +272,7 @@ class Manager:
         jobs: list[Job] = []
         waits: list[Wait] = []
         for (name, next_hop, sender, _), group in found.items():
-            destination = self._destinations.get(name, next_hop)
+            destination = self._destinations.get(name, next_hop, message, sender)
             if not entry.fresh:
                 obstacle = self._rests.find(destination, next_hop, now)
                 if obstacle is not None:
@@ -467,8 +469,7 @@ class Manager:
         if addressees is None:
             known = list(self._destinations)
         else:
-            found = (self._destinations.peek(one.transport, one.next_hop) for one in addressees)
-            known = [destination for destination in found if destination is not None]
+            known = [it for one in addressees for it in self._destinations.peek(one.transport, one.next_hop)]
         for destination in known:
             destination.reached()
             self._destinations.make_ready(destination)

@@ -149,7 +149,9 @@ class Rests:
             known = Obstacle(before, until, RemoteReply(reply.code, reply.enhanced, reply.text))
             self._forget(now)
             self._sites[destination] = known
-            self._put_off([way, *self._ways_of(destination)], known)
+            if destination.source is None:
+                # What waits on disk may leave from another source.
+                self._put_off([way, *self._ways_of(destination)], known)
         return known
 
     def heard(self, destination: Destination, now: float) -> None:

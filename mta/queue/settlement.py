@@ -107,6 +107,7 @@ def _attempt(message: Message, addressee: Addressee, reply: RemoteReply, now: fl
         "host": reply.host,
         "command": reply.command,
         "tls": reply.tls,
+        "source": reply.source,
         "attempt": addressee.attempts,
         "delay": message.waited(now),
     }

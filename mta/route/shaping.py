@@ -4,6 +4,10 @@ A table without ``domain`` and ``tenant`` is about sites: of those that fit, eac
 comes from the last one that has it.  A table with ``domain`` or ``tenant`` is about the
 messages to that domain or of that tenant, at whatever site: its rates hold besides the
 site's.  Its ``connections`` count for the site too, and there the smallest counts.
+
+Where mail leaves from several sources, a site's limits hold for each of them; so do the rates of
+a table with ``domain``.  Those of a table with ``tenant`` hold for all sources together.  With
+``source``, a table is about what leaves from these alone: names, or addresses.
 """
 
 from __future__ import annotations
@@ -15,7 +19,9 @@ from zope.interface import implementer
 
 from mta.config.settings import Shape
 from mta.interfaces import IShaping
-from mta.model.limits import NO_LIMITS, Gate, Limits, Rate
+from mta.model.egress import Source
+from mta.model.limits import NO_LIMITS, Gate, Limits, Rate, Timeouts
+from mta.model.tls_demand import TlsDemand
 
 
 @implementer(IShaping)
@@ -39,13 +45,18 @@ class Shaping:
         self._sites = [shape for shape in shapes if not (shape.domain or shape.tenant)]
         self._with_retry = [shape for shape in shapes if shape.retry]
         self._parts = [(number, s) for number, s in enumerate(shapes) if s.domain or s.tenant]
+        self._with_timeouts = [shape for shape in shapes if shape.timeouts]
+        self._with_tls = [shape for shape in shapes if shape.tls]
+        self._with_egress = [shape for shape in shapes if shape.egress]
 
-    def limits(self, transport: str, next_hop: str, hosts: Sequence[str]) -> Limits:
+    def limits(
+        self, transport: str, next_hop: str, hosts: Sequence[str], source: Source | None = None
+    ) -> Limits:
         """See :class:`~mta.interfaces.IShaping`."""
         names = _names(hosts)
         found: dict[str, object] = {}
         for shape in self._sites:
-            if _fits_site(shape, transport, names):
+            if _fits_site(shape, transport, names, source):
                 found.update(
                     (name, value)
                     for name in ("connections", "messages_per_connection", "messages", "recipients")
@@ -54,16 +65,32 @@ class Shaping:
         smallest = [
             shape.connections
             for _, shape in self._parts
-            if shape.connections and not shape.tenant and self._fits_part(shape, transport, next_hop, names)
+            if shape.connections
+            and not shape.tenant
+            and self._fits_part(shape, transport, next_hop, names, source)
         ]
         if smallest:
             known = found.get("connections")
             found["connections"] = min(*smallest, known) if isinstance(known, int) else min(smallest)
+        waits: dict[str, float] = {}
+        for shape in self._with_timeouts:
+            if not shape.tenant and self._fits_part(shape, transport, next_hop, names, source):
+                assert shape.timeouts is not None
+                waits.update((name, value) for name, value in shape.timeouts.model_dump().items() if value)
+        if waits:
+            found["timeouts"] = Timeouts(**waits)
         if not found:
             return NO_LIMITS
         return Limits(**{name: tuple(v) if isinstance(v, list) else v for name, v in found.items()})  # type: ignore[arg-type]
 
-    def gates(self, transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[Gate]:
+    def gates(
+        self,
+        transport: str,
+        next_hop: str,
+        hosts: Sequence[str],
+        tenant: str,
+        source: Source | None = None,
+    ) -> Sequence[Gate]:
         """See :class:`~mta.interfaces.IShaping`."""
         if not self._parts:
             return ()
@@ -74,35 +101,96 @@ class Shaping:
                 continue
             if shape.tenant and not _any(shape.tenant, tenant):
                 continue
-            if not self._fits_part(shape, transport, next_hop, names):
+            if not self._fits_part(shape, transport, next_hop, names, source):
                 continue
+            each = source is not None and (shape.source or not shape.tenant)
+            key: tuple[str, ...]
             key = (str(number), tenant if shape.tenant else "", next_hop.lower() if shape.domain else "")
+            if each:
+                assert source is not None
+                key = (*key, source.name)
             found.append(Gate(key, tuple(shape.messages), tuple(shape.recipients)))
         return tuple(found)
 
-    def retry(self, transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> Sequence[float]:
+    def retry(
+        self,
+        transport: str,
+        next_hop: str,
+        hosts: Sequence[str],
+        tenant: str,
+        source: Source | None = None,
+    ) -> Sequence[float]:
         """See :class:`~mta.interfaces.IShaping`: of the last table that fits and has one."""
+        found = self._last(self._with_retry, transport, next_hop, hosts, tenant, source)
+        return found.retry if found is not None else ()
+
+    def tls(
+        self,
+        transport: str,
+        next_hop: str,
+        hosts: Sequence[str],
+        tenant: str,
+        source: Source | None = None,
+    ) -> TlsDemand | None:
+        """See :class:`~mta.interfaces.IShaping`: of the last table that fits and demands one."""
+        found = self._last(self._with_tls, transport, next_hop, hosts, tenant, source)
+        if found is None or found.tls is None:
+            return None
+        patterns = ", ".join([*found.domain, *found.mx, *found.tenant, *found.source]) or "all sites"
+        return TlsDemand(found.tls, f"shape for {patterns}")
+
+    @property
+    def demands_tls(self) -> bool:
+        """See :class:`~mta.interfaces.IShaping`."""
+        return bool(self._with_tls)
+
+    def egress(self, transport: str, next_hop: str, hosts: Sequence[str], tenant: str) -> tuple[str, bool]:
+        """See :class:`~mta.interfaces.IShaping`: of the last table that fits, one with ``tenant`` first."""
+        if not self._with_egress:
+            return "", False
+        for wanted in (True, False):
+            shapes = [shape for shape in self._with_egress if bool(shape.tenant) is wanted]
+            found = self._last(shapes, transport, next_hop, hosts, tenant, None)
+            if found is not None:
+                return found.egress, wanted
+        return "", False
+
+    def _last(
+        self,
+        shapes: Sequence[Shape],
+        transport: str,
+        next_hop: str,
+        hosts: Sequence[str],
+        tenant: str,
+        source: Source | None,
+    ) -> Shape | None:
         names = _names(hosts)
-        for shape in reversed(self._with_retry):
+        for shape in reversed(shapes):
             if shape.tenant and not _any(shape.tenant, tenant):
                 continue
-            if self._fits_part(shape, transport, next_hop, names):
-                return shape.retry
-        return ()
+            if self._fits_part(shape, transport, next_hop, names, source):
+                return shape
+        return None
 
     def has_gates(self, transport: str) -> bool:
         """See :class:`~mta.interfaces.IShaping`."""
         return any(transport in s.transport and (s.messages or s.recipients) for _, s in self._parts)
 
     @staticmethod
-    def _fits_part(shape: Shape, transport: str, next_hop: str, names: Sequence[str]) -> bool:
+    def _fits_part(
+        shape: Shape, transport: str, next_hop: str, names: Sequence[str], source: Source | None
+    ) -> bool:
         if shape.domain and not _any(shape.domain, next_hop.lower()):
             return False
-        return _fits_site(shape, transport, names)
+        return _fits_site(shape, transport, names, source)
 
 
-def _fits_site(shape: Shape, transport: str, names: Sequence[str]) -> bool:
+def _fits_site(shape: Shape, transport: str, names: Sequence[str], source: Source | None) -> bool:
     if transport not in shape.transport:
+        return False
+    if shape.source and (
+        source is None or not any(_any(shape.source, one) for one in (source.name, *source.addresses))
+    ):
         return False
     return not shape.mx or any(_any(shape.mx, name) for name in names)
 

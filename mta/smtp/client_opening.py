@@ -100,6 +100,11 @@ class ClientOpening:
         return not self._awaited
 
     @property
+    def awaited_command(self) -> str:
+        """What the next reply answers; ``""`` while none is owed."""
+        return self._awaited[0][2] if self._awaited else ""
+
+    @property
     def shaking(self) -> bool:
         """Whether a TLS handshake is under way."""
         return self._shaking

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from typing import Protocol as Shape
 
@@ -77,10 +78,27 @@ class Patience(NamedTuple):
 
     :ivar command: for each reply, and for each block of content to be taken.
     :ivar data: for the reply to the end of data.
+    :ivar stages: another time for the reply to a command, by its first word: ``connect`` for the
+        greeting; ``block`` for a block of content.
     """
 
     command: float = 300.0
     data: float = 600.0
+    stages: Mapping[str, float] = MappingProxyType({})
+
+    def reply(self, command: str) -> float:
+        """For the reply to a command."""
+        return self.stages.get(command.partition(" ")[0], self.command) if self.stages else self.command
+
+    @property
+    def block(self) -> float:
+        """For a block of content to be taken."""
+        return self.stages.get("block", self.command)
+
+    @property
+    def shortest(self) -> float:
+        """Of all of them."""
+        return min(self.command, self.data, *self.stages.values())
 
 
 @implementer(IHandshakeListener)
@@ -96,6 +114,7 @@ class ClientProtocol(Protocol):
     :ivar opened: fires with the protocol once it takes messages; fails with :class:`Unready`.
     :ivar owner: whoever has messages for it, from then on.
     :ivar messages: how many were begun.
+    :ivar source: where it comes from, in words, if that was chosen.
     """
 
     log = Logger()
@@ -116,6 +135,7 @@ class ClientProtocol(Protocol):
         self.owner: ClientOwner | None = None
         self.opened: Deferred[ClientProtocol] = Deferred(lambda deferred: self.abort())
         self.messages = 0
+        self.source = ""
         self._reactor = reactor
         self._run = run_in_thread
         self._tls = tls
@@ -141,7 +161,7 @@ class ClientProtocol(Protocol):
         if delay is not None:
             # A command that waits for the ACK of the one before costs 40 ms.
             delay(True)
-        self._deadline = self._reactor.seconds() + self._patience.command
+        self._deadline = self._reactor.seconds() + self._patience.reply("connect")
         self._watch()
         if self._implicit:
             self._start_tls()
@@ -242,7 +262,8 @@ class ClientProtocol(Protocol):
         elif session.waits_for_content and self._stream is None:
             self._deadline = self._reactor.seconds() + patience.data
         else:
-            self._deadline = self._reactor.seconds() + patience.command
+            stage = patience.block if self._stream is not None else patience.reply(session.awaited_command)
+            self._deadline = self._reactor.seconds() + stage
 
     def _write(self, out: list[bytes]) -> None:
         """Send at once where nothing is under way before it.
@@ -340,7 +361,7 @@ class ClientProtocol(Protocol):
             self._flow()
 
     def _progressed(self) -> None:
-        self._deadline = self._reactor.seconds() + self._patience.command
+        self._deadline = self._reactor.seconds() + self._patience.block
 
     def _stop_stream(self) -> None:
         if self._stream is not None:
@@ -370,7 +391,7 @@ class ClientProtocol(Protocol):
         """Look at the deadline when it may have come.  It moves with each reply; the timer does not."""
         if self._timer is not None:
             self._timer.cancel()
-        wait = min(self._deadline - self._reactor.seconds(), self._patience.command, self._patience.data)
+        wait = min(self._deadline - self._reactor.seconds(), self._patience.shortest)
         self._timer = self._reactor.callLater(max(wait, 0.01), self._look)
 
     def _look(self) -> None:

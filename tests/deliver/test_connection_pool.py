@@ -26,6 +26,7 @@ class Connection:
     def __init__(self) -> None:
         self.session = Session()
         self.messages = 0
+        self.source = ""
         self.owner: Any = None
         self.begun: list[Any] = []
         self.left = False

@@ -19,11 +19,15 @@ COMMANDS = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "CONTENT", "QUIT")
 
 @dataclass
 class Mail:
-    """One message that it took: MAIL and RCPT as they came, and the content, dots undone."""
+    """One message that it took: MAIL and RCPT as they came, and the content, dots undone.
+
+    :ivar peer: the address that it came from.
+    """
 
     sender: str
     recipients: list[str] = field(default_factory=list)
     content: bytes = b""
+    peer: str = ""
 
 
 class Remote:
@@ -36,6 +40,7 @@ class Remote:
         CRLF, or ``None`` to close; a list is used up one by one.
     :ivar mails: what has been taken, in order.
     :ivar commands: the command lines seen.
+    :ivar callers: the address of the other side and what it said after EHLO, once for each connection.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Remote:
         self.mails: list[Mail] = []
         self.commands: list[str] = []
         self.connections = 0
+        self.callers: list[tuple[str, str]] = []
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         remote = self
@@ -108,6 +114,7 @@ class _Session:
         self._remote = remote
         self._read = handler.rfile
         self._write = handler.wfile
+        self._peer: str = handler.client_address[0]
         self._mail: Mail | None = None
 
     def _say(self, command: str, usual: bytes = b"250 2.0.0 OK") -> bool:
@@ -132,11 +139,12 @@ class _Session:
             verb = text[:4].upper()
             if verb in ("EHLO", "LHLO"):
                 lmtp = verb == "LHLO"
+                self._remote.callers.append((self._peer, text[5:]))
                 lines = ["remote.test", *self._remote.features]
                 usual = "\r\n".join(f"250{'-' if item is not lines[-1] else ' '}{item}" for item in lines)
                 self._say("EHLO", usual.encode())
             elif verb == "MAIL":
-                self._mail = Mail(text)
+                self._mail = Mail(text, peer=self._peer)
                 self._say("MAIL")
             elif verb == "RCPT" and self._mail is not None:
                 if self._say("RCPT"):

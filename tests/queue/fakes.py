@@ -225,6 +225,7 @@ class Bench:
         route: dict[str, Any] | None = None,
         latency: float = 0.0,
         shaping: Any = None,
+        egress: Any = None,
         uniform: Callable[[], float] = lambda: 0.5,
         **settings: Any,
     ) -> None:
@@ -243,6 +244,7 @@ class Bench:
             hostname="mx.home.test",
             route=table_route(self.routes),
             shaping=shaping,
+            egress=egress,
             run_in_thread=lambda function, *arguments: succeed(function(*arguments)),
             uniform=uniform,
         )

@@ -1,0 +1,107 @@
+"""Mail that leaves from several addresses of this machine, and what the other side sees of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tests.e2e.dns import Dns
+from tests.e2e.relaying import RelayScenario
+from tests.e2e.remote import Remote
+
+SOURCES = [
+    {"name": "a", "ipv4": "127.0.0.11", "helo": "mail-a.example.org"},
+    {"name": "b", "ipv4": "127.0.0.12", "helo": "mail-b.example.org"},
+    {"name": "c", "ipv4": "127.0.0.13"},
+]
+SEEN = {("127.0.0.11", "mail-a.example.org"), ("127.0.0.12", "mail-b.example.org")}
+
+
+class EgressTests(RelayScenario):
+    def begin(self, *remotes: str, **settings: Any) -> Remote:
+        """A server whose mail leaves from a pool of a and b; news of Anna's from c."""
+        names = self.part(Dns())
+        self.remote = self.part(Remote(host="127.0.0.2"))
+        for domain in remotes or ("far.test",):
+            names.add_mx(domain, f"mx.{domain}", "127.0.0.2")
+        self.start(
+            **{
+                "dns": {"servers": [names.address]},
+                "relay": {"port": self.remote.port, "idle": "1s"},
+                "egress": SOURCES,
+                "egress_pool": [
+                    {"name": "bulk", "sources": {"a": 1, "b": 1}, "sender": ["anna@example.org"]}
+                ],
+                **settings,
+            }
+        )
+        return self.remote
+
+    def test_address_and_name(self) -> None:
+        """Each message comes from a source of the pool, under the source's name, and the trace tells."""
+        remote = self.begin()
+        for number in range(12):
+            self.send(f"u{number}@far.test")
+        mails = remote.wait(12)
+        self.assertEqual(SEEN, set(remote.callers))
+        self.assertEqual({"127.0.0.11", "127.0.0.12"}, {mail.peer for mail in mails})
+        peer = next(mail.peer for mail in mails if "u3@" in mail.recipients[0])
+        name = "a" if peer == "127.0.0.11" else "b"
+        self.server.wait_trace("u3@far.test", "delivered", f"from {name} (mail-{name}.example.org [{peer}])")
+        told = self.server.mta("test", "u3@far.test", "--from", "anna@example.org")
+        self.assertIn("from the pool bulk, by sender anna@example.org: a (mail-a.example.org", told)
+
+    def test_the_same_at_each_attempt(self) -> None:
+        """Over a restart, too: a server that greylists sees the same address again."""
+        remote = self.begin()
+        remote.at["RCPT"] = b"451 4.3.0 try again"
+        for number in range(6):
+            self.send(f"u{number}@far.test")
+        for number in range(6):
+            self.server.wait_trace(f"u{number}@far.test", "deferred")
+        self.server.stop()
+        self.server.start()
+        del remote.at["RCPT"]
+        self.server.mta("queue", "flush")
+        taken = {mail.recipients[0]: mail.peer for mail in remote.wait(6)}
+        for number in range(6):
+            text = self.server.wait_trace(f"u{number}@far.test", "delivered")
+            self.assertEqual({taken[f"RCPT TO:<u{number}@far.test>"]}, self.addresses(text), text)
+
+    def addresses(self, text: str) -> set[str]:
+        return {address for address in ("127.0.0.11", "127.0.0.12") if f"[{address}]" in text}
+
+    def test_by_site(self) -> None:
+        """A table picks the pool by the names of the hosts."""
+        remote = self.begin(
+            "far.test",
+            "near.test",
+            egress_pool=[{"name": "own", "sources": {"c": 1}}],
+            shape=[{"mx": ["mx.far.*"], "egress": "own"}],
+        )
+        self.send("u@far.test")
+        self.send("u@near.test")
+        mails = {mail.recipients[0]: mail.peer for mail in remote.wait(2)}
+        self.assertEqual("127.0.0.13", mails["RCPT TO:<u@far.test>"])
+        self.assertNotEqual("127.0.0.13", mails["RCPT TO:<u@near.test>"])
+        self.assertIn(("127.0.0.13", "mx.example.org"), remote.callers)
+
+    def test_connections_of_each(self) -> None:
+        """A site's limit holds for each source."""
+        remote = self.begin(shape=[{"mx": ["*"], "connections": 1}])
+        for number in range(20):
+            self.send(f"u{number}@far.test")
+        remote.wait(20)
+        self.assertEqual(dict.fromkeys(SEEN, 1), Counter(remote.callers))
+
+    def test_check(self) -> None:
+        """An address that is not here is told before mail depends on it."""
+        self.begin()
+        self.server.change(egress=[*SOURCES[:2], {"name": "c", "ipv4": "192.0.2.77"}])
+        self.server.write()
+        told = self.server.mta("check")
+        self.assertIn("192.0.2.77 is no address of this machine", told)
+        self.server.change(egress=SOURCES[1:])
+        self.server.write()
+        told = self.server.mta("check", check=False)
+        self.assertIn("there is no [[egress]] a", told)
