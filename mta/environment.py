@@ -22,6 +22,7 @@ from mta.route.own_addresses import OwnAddresses
 from mta.route.resolver import Resolver
 from mta.route.shaping import Shaping
 from mta.route.tls_demands import TlsDemands
+from mta.tls_report.post import ReportPoster, trust_of
 
 #: Roles of listeners that speak SMTP or LMTP.
 ROLES = ("mx", "submission", "submissions", "lmtp")
@@ -105,6 +106,19 @@ def server_certificate(loaded: Loaded, now: float) -> ServerContext:
         raise ConfigurationError([_tls_problem(loaded, str(error))]) from None
     except OSError as error:
         raise ConfigurationError([_tls_problem(loaded, f"{error.filename}: {error.strerror}")]) from None
+
+
+def report_poster(loaded: Loaded, environment: Environment) -> ReportPoster:
+    """What posts TLS reports.
+
+    :raise ConfigurationError: if the authorities to trust cannot be read.
+    """
+    settings = loaded.settings.tls_report
+    try:
+        trust = trust_of(loaded.resolve(settings.authorities)) if settings.authorities else None
+    except ValueError as error:
+        raise ConfigurationError([loaded.problem(("tls_report", "authorities"), str(error))]) from None
+    return ReportPoster(environment.context.reactor, environment.resolver, trust, settings.private)
 
 
 def _tls_problem(loaded: Loaded, what: str) -> Problem:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
-from mta.environment import Environment, endpoints, server_certificate
+from mta.environment import Environment, endpoints, report_poster, server_certificate
 from mta.identity.secret import read_secret
 from mta.intake.reception import Reception
 from mta.intake.rehearsal import rehearse
@@ -56,6 +56,7 @@ def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
             environment.own_addresses,
             checkers,
         )
+        report_poster(loaded, environment)
     except ConfigurationError as error:
         problems += error.problems
     if loaded.settings.tls.certificate:

@@ -184,7 +184,7 @@ def assemble(
     feedback = settings.feedback
     bounces = BounceAddresses(
         domains=frozenset(filter(None, (*feedback.verp.values(), feedback.srs))),
-        addresses=feedback.addresses,
+        addresses=(*feedback.addresses, *settings.tls_report.addresses),
         served=frozenset(name.lower() for name in settings.domains).__contains__,
         keys=keys,
         expire=feedback.expire,

@@ -26,7 +26,7 @@ from mta.api.health import health_site
 from mta.certificate import CertificateError
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
-from mta.environment import ROLES, Environment, endpoints, server_certificate, shapes_of
+from mta.environment import ROLES, Environment, endpoints, report_poster, server_certificate, shapes_of
 from mta.examination import problems_of, rehearse_with
 from mta.first_run import announcement, command, first_account, welcome
 from mta.identity.passwd import add_user
@@ -49,6 +49,8 @@ from mta.queue.suspensions import Suspensions
 from mta.smtp.connections import Connections
 from mta.smtp.factory import SmtpFactory
 from mta.supervisor import Leash, Supervisor
+from mta.tls_report.ledger import Ledger
+from mta.tls_report.reporter import TlsReporter
 from mta.worker import UnixSocket, Worker
 
 _log = Logger()
@@ -278,6 +280,8 @@ class Server:
         connections = Connections(settings.limits)
         self.factories = {role: self._factory(role, connections) for role in (*ROLES, "local")}
         self._connections = connections
+        self._poster = report_poster(loaded, environment)
+        self.tls_reporter = self._reporter() if shard == 0 else None
         control = ControlApi(
             queue=self.manager,
             reader=QueueReader(directory),
@@ -286,6 +290,7 @@ class Server:
             status=self.status,
             test=self.rehearse,
             run_in_thread=environment.run_in_thread,
+            tls_reports=self.tls_reporter,
         )
         sockets = [UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600)]
         if shard == 0:
@@ -298,7 +303,7 @@ class Server:
             listeners=self._listeners(inherit),
             sockets=sockets,
             sessions=list(self.factories.values()),
-            plugins=lambda: self.parts.plugins,
+            plugins=lambda: [*self.parts.plugins, *filter(None, (self.tls_reporter,))],
             threads=environment.threads,
             renew=self.renew,
             ready=self._ready,
@@ -342,6 +347,27 @@ class Server:
             listeners.append((Listener(self._reactor, role, description, descriptor), factory))
         return listeners
 
+    def _reporter(self) -> TlsReporter:
+        """What tells others of the TLS of our sessions; the first worker's, for all of them."""
+        loaded, environment = self._loaded, self._environment
+        settings = loaded.settings
+        return TlsReporter(
+            self._reactor,
+            ledger=Ledger(loaded.state / "tls-reports.db"),
+            journals=lambda: JournalReader(sorted((loaded.state / "spool").glob("*/queue.db"))),
+            journal=environment.journal,
+            spool=self.spool,
+            admitted=self.manager.admitted,
+            route=lambda address, sender: self.parts.departures.notifications(
+                self.parts.router.route, sender
+            )(address),
+            resolver=environment.resolver,
+            post=lambda url, data: self._poster.post(url, data),
+            run_in_thread=environment.run_in_thread,
+            hostname=settings.hostname,
+            settings=settings.tls_report,
+        )
+
     # --- reload --------------------------------------------------------------
 
     async def _reload(self) -> dict[str, Any]:
@@ -363,6 +389,7 @@ class Server:
             self._checkers,
             before,
         )
+        poster = report_poster(loaded, self._environment)
         notes = await after.reread()
         try:
             self._tls.reload()
@@ -370,6 +397,7 @@ class Server:
             notes.append(f"the certificate stays as it was: {error}")
         for plugin in after.added(before):
             await plugin.start()
+        self._poster = poster
         notes += self._use(loaded, after)
         for plugin in before.unused(after):
             plugin.discard()
@@ -393,6 +421,8 @@ class Server:
             authserv_id=new.trust.authserv_id,
             return_path=parts.return_path,
         )
+        if self.tls_reporter is not None:
+            self.tls_reporter.use(new.tls_report)
         self._environment.shaping.use(shapes_of(new))
         self._environment.egress.use(new.egress, new.egress_pool)
         self._environment.demands.use(new.tls_policy)

@@ -97,6 +97,14 @@ class Flush(Body):
     by: str = Field("", max_length=200)
 
 
+class TlsReports(Body):
+    """Of which day, in UTC, and for which domain (``""``: all) to send TLS reports now."""
+
+    day: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    domain: str = Field("", max_length=255)
+    by: str = Field("", max_length=200)
+
+
 class Rehearsal(Body):
     """A message to play through without sending it."""
 

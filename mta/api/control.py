@@ -13,6 +13,7 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -38,6 +39,7 @@ from mta.api.bodies import (
     Search,
     Summary,
     Suspend,
+    TlsReports,
     read_body,
     read_query,
 )
@@ -70,6 +72,8 @@ class ControlApi:
     :param status: numbers about the server, JSON values.
     :param test: plays a message through.
     :param run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
+    :param tls_reports: sends TLS reports (``mta.tls_report.reporter.TlsReporter``); ``None``: another
+        worker does.
     """
 
     _log = Logger()
@@ -84,6 +88,7 @@ class ControlApi:
         status: Callable[[], dict[str, Any]],
         test: Callable[[Supposition], Awaitable[dict[str, Any]]],
         run_in_thread: Callable[..., Awaitable[Any]] = deferToThread,
+        tls_reports: Any = None,
     ) -> None:
         self._queue = queue
         self._reader = reader
@@ -92,6 +97,7 @@ class ControlApi:
         self._status = status
         self._test = test
         self._run = run_in_thread
+        self._tls_reports = tls_reports
 
     def site(self) -> Site:
         """What the socket's listener serves."""
@@ -305,6 +311,22 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             return await self._reload()
+
+        return self._answer(request, act())
+
+    @app.route("/v1/tls-reports/send", methods=["POST"])
+    def send_tls_reports(self, request: IRequest) -> Any:
+        """Send the TLS reports of a day now, as far as they were not sent."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(TlsReports, request)
+            if self._tls_reports is None:
+                raise ApiProblem(404, "No reports here", "the first worker sends them: control-0.sock")
+            try:
+                tasks = await self._tls_reports.send(body.day, body.domain)
+            except ValueError as error:
+                raise ApiProblem(400, "Nothing was sent", str(error)) from None
+            return {"reports": [asdict(task) for task in tasks]}
 
         return self._answer(request, act())
 

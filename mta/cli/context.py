@@ -40,6 +40,7 @@ class Seams:
     :ivar remove_user: (file, address).
     :ivar users: the accounts in a file's text.
     :ivar new_password: makes one.
+    :ivar tls_ledger: the counts of TLS reports, of a state directory.
     """
 
     queue_reader: Callable[[Path], Any]
@@ -50,6 +51,7 @@ class Seams:
     remove_user: Callable[[Path, str], None]
     users: Callable[[str], list[str]]
     new_password: Callable[[], str]
+    tls_ledger: Callable[[Path], Any]
 
 
 @dataclass

@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("explain", "explain a reply code, an enhanced code, or a pasted reply"),
     "test": ("test", "tell what would become of a message, sending nothing"),
     "send": ("send", "send a message"),
+    "dns": ("dns", "print the DNS records, and the MTA-STS policies, to publish"),
+    "tls-report": ("tls_report", "TLS reports: those that came, and those that are sent"),
     "reload": ("reload", "have the server read its configuration anew"),
     "status": ("status", "numbers about the running server"),
 }
@@ -194,6 +196,7 @@ def seams() -> Seams:
         remove_user=_remove_user,
         users=_users,
         new_password=_new_password,
+        tls_ledger=_tls_ledger,
     )
 
 
@@ -255,6 +258,12 @@ def _users(text: str) -> list[str]:
     from mta.identity.passwd import names
 
     return names(text)
+
+
+def _tls_ledger(state: Path) -> Any:
+    from mta.tls_report.ledger import Ledger
+
+    return Ledger(state / "tls-reports.db")
 
 
 def _new_password() -> str:

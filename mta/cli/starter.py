@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,43 @@ def records(plan: Plan, addresses: Sequence[str] = ()) -> list[DnsRecord]:
         policy = f'"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"'
         found.append(DnsRecord(f"_dmarc.{domain}.", "TXT", policy, "DMARC: report, refuse nothing yet"))
     return found
+
+
+def sts_policy(hosts: Sequence[str], mode: Literal["testing", "enforce", "none"], max_age: int) -> str:
+    """The MTA-STS policy of a domain (RFC 8461, 3.2), to be served as ``text/plain``.
+
+    :param hosts: its MX hosts.
+    :param max_age: seconds for which others may go by it.
+    """
+    lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {host}" for host in hosts), f"max_age: {max_age}"]
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def sts_records(domain: str, policy: str) -> list[DnsRecord]:
+    """The records that lead to a policy; another policy has another id."""
+    identifier = sha256(policy.encode()).hexdigest()[:20]
+    return [
+        DnsRecord(
+            f"_mta-sts.{domain}.",
+            "TXT",
+            f'"v=STSv1; id={identifier}"',
+            "MTA-STS: others fetch the policy when the id is another",
+        ),
+        DnsRecord(f"mta-sts.{domain}.", "A", "(a web server)", f"serves {sts_url(domain)}"),
+    ]
+
+
+def sts_url(domain: str) -> str:
+    """Where others look for the policy."""
+    return f"https://mta-sts.{domain}/.well-known/mta-sts.txt"
+
+
+def report_record(domain: str, addresses: Sequence[str]) -> DnsRecord:
+    """The record by which others send TLS reports (RFC 8460, 3)."""
+    # What has a meaning in the record is encoded in a URI.
+    uris = ",".join(f"mailto:{quote(address, safe='@+=&')}" for address in addresses)
+    value = f'"v=TLSRPTv1; rua={uris}"'
+    return DnsRecord(f"_smtp._tls.{domain}.", "TXT", value, "others tell how TLS went with us")
 
 
 def _quoted(text: str) -> str:

@@ -301,6 +301,47 @@ class Feedback(Table):
         return value
 
 
+class TlsReports(Table):
+    """TLS reports (RFC 8460): what we tell others, and what they tell us; see :mod:`mta.tls_report`."""
+
+    contact: str = ""
+    organization: str = ""
+    sender: str = ""
+    spread: Duration = 4 * 3600.0
+    private: list[Network] = []
+    authorities: str = ""
+    addresses: list[str] = []
+
+    @field_validator("contact", "sender", mode="after")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[!-;=?-~]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", value):
+            raise ValueError(f'{value!r} is no address, such as "postmaster@example.org"')
+        return value
+
+    @field_validator("addresses", mode="after")
+    @classmethod
+    def _are_addresses(cls, value: list[str]) -> list[str]:
+        for item in value:
+            local, at, domain = item.rpartition("@")
+            if not at or not local or not domain:
+                raise ValueError(f'{item!r} is no address, such as "tls-reports@example.org"')
+        return value
+
+    @field_validator("spread", mode="after")
+    @classmethod
+    def _within_a_day(cls, value: float) -> float:
+        if value > 86400 / 2:
+            raise ValueError("a report of the day before is to be sent within half a day")
+        return value
+
+    @model_validator(mode="after")
+    def _somebody_answers(self) -> TlsReports:
+        if (self.organization or self.sender) and not self.contact:
+            raise ValueError("no report is sent without a contact: an address at which a person answers")
+        return self
+
+
 class Queue(Table):
     """Retries, expiry, and the window in memory."""
 
@@ -356,6 +397,7 @@ class Settings(Table):
     tls_policy: list[TlsPolicy] = []
     dns: Dns = Dns()
     feedback: Feedback = Feedback()
+    tls_report: TlsReports = TlsReports()
     queue: Queue = Queue()  # type: ignore[call-arg]
     journal: Journal = Journal()
     log: Log = Log()

@@ -1,4 +1,4 @@
-"""What comes back after a message was taken elsewhere: bounces and complaints.
+"""What comes back after a message was taken elsewhere: bounces, complaints, and TLS reports.
 
 On the way out a copy gets a reverse-path that leads back to it (:mod:`~mta.feedback.return_path`:
 VERP, SRS).  What returns is recognised (:mod:`~mta.feedback.bounce_addresses`), read

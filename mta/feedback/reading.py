@@ -1,6 +1,6 @@
 """From the octets of a message to what it says: a bounce, a complaint, or nothing; pure.
 
-RFC 3464 and RFC 5965 are read by us.  What is neither is given to flufl.bounce, which knows
+RFC 3464, RFC 5965 and RFC 8460 are read by us.  What is neither is given to flufl.bounce, which knows
 what some dozens of servers write.  It is to run in a thread: its patterns take their time.
 """
 
@@ -18,6 +18,10 @@ from mta.feedback.delivery_status import delivery_status, status_in
 from mta.feedback.mime import parse, parts, words
 from mta.feedback.report import Action, Reading, RecipientReport
 from mta.feedback.returned import traces
+from mta.feedback.tls_report import LONGEST as LONGEST_TLS_REPORT
+from mta.feedback.tls_report import is_tls_report, tls_report
+from mta.model.header import header_section
+from mta.model.tls_report import BadTlsReport
 
 #: Octets of a report that are read: what is behind them is the returned message's body.
 LONGEST = 256 * 1024
@@ -34,12 +38,18 @@ logging.getLogger("flufl.bounce").disabled = True
 
 def read(octets: bytes) -> Reading:
     """What a message says.  Never raises, whatever it is."""
-    octets = octets[:LONGEST]
+    octets = octets[: longest(octets)]
     try:
         message = parse(octets)
     except RecursionError:
         # Parts within parts within parts: the library's parser follows them all.
         return Reading()
+    try:
+        report = tls_report(message)
+    except BadTlsReport as bad:
+        return Reading("rfc8460", problem=str(bad))
+    if report is not None:
+        return Reading("rfc8460", tls=report)
     complaint = abuse_report(message)
     if complaint is not None:
         return Reading("rfc5965", complaint=complaint, traces=traces(message, octets))
@@ -48,6 +58,14 @@ def read(octets: bytes) -> Reading:
         return Reading("rfc3464", found, traces=traces(message, octets))
     found = _other(message, octets)
     return Reading("text" if found else "", found, traces=traces(message, octets))
+
+
+def longest(start: bytes) -> int:
+    """Octets of a message that are read.
+
+    :param start: of the message, with its header section.
+    """
+    return LONGEST_TLS_REPORT if is_tls_report(header_section(start[:LONGEST])) else LONGEST
 
 
 def _other(message: Message[str, str], octets: bytes) -> list[RecipientReport]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mta.model.tls_report import TlsReport
+
 #: What became of a recipient (RFC 3464, 2.3.3).
 Action = Literal["failed", "delayed", "delivered", "relayed", "expanded"]
 
@@ -63,11 +65,14 @@ class Traces:
 class Reading:
     """Everything that was found.
 
-    :ivar format: ``rfc3464``, ``rfc5965``, or ``text`` for one of the many others; ``""`` if
-        it says nothing that can be understood.
+    :ivar format: ``rfc3464``, ``rfc5965``, ``rfc8460``, or ``text`` for one of the many others; ``""``
+        if it says nothing that can be understood.
+    :ivar problem: why a TLS report cannot be read.
     """
 
-    format: Literal["rfc3464", "rfc5965", "text", ""] = ""
+    format: Literal["rfc3464", "rfc5965", "rfc8460", "text", ""] = ""
     recipients: list[RecipientReport] = field(default_factory=list)
     complaint: Complaint | None = None
     traces: Traces = field(default_factory=Traces)
+    tls: TlsReport | None = None
+    problem: str = ""

@@ -1,4 +1,4 @@
-"""Kind ``feedback``: reads bounces and complaints, and records them in the journal."""
+"""Kind ``feedback``: reads bounces, complaints and TLS reports, and records them in the journal."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from zope.interface import implementer
 
 from mta.config.settings import Table
 from mta.feedback.matching import Original, complainant, find_original, recipient_of
-from mta.feedback.reading import LONGEST, read
+from mta.feedback.reading import LONGEST, longest, read
 from mta.feedback.report import Reading, RecipientReport
+from mta.feedback.tls_report import received
 from mta.feedback.token import Token
 from mta.interfaces import (
     Delivery,
@@ -27,7 +28,7 @@ from mta.model.address import domain_of
 from mta.model.bounce import Classification
 from mta.model.bounce_data import classify
 from mta.model.catalogue import REPLIES
-from mta.model.event import Bounced, Complained, Confirmed, Event
+from mta.model.event import Bounced, Complained, Confirmed, Event, TlsReportReceived
 from mta.model.header import field_value, header_section
 from mta.model.message import Addressee, Message
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
@@ -86,6 +87,8 @@ class FeedbackTransport:
         message, options = delivery.message, addressee.options
         if not reading.format:
             return _unread(addressee, octets)
+        if reading.format == "rfc8460":
+            return await self._tls(delivery, reading)
         token = None
         if options.get("about"):
             token = Token("bounce", str(options["about"]), str(options.get("who", "")))
@@ -103,6 +106,23 @@ class FeedbackTransport:
         self._journal.note(events)
         about = f"of message {original.message}" if original else "of no message in the journal"
         return Delivered(RemoteReply(250, "2.0.0", f"Recorded as a {_what(reading)} {about}"))
+
+    async def _tls(self, delivery: Delivery, reading: Reading) -> Outcome:
+        """A TLS report, which is about no message."""
+        if reading.tls is None:
+            reply = REPLIES.reply("tls-report-unread", problem=reading.problem)
+            return Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
+        event = received(reading.tls, delivery.message.id, self._seconds())
+        if delivery.repeat:
+            try:
+                known = await self._journal.message(event.message)
+            except TemporarilyUnavailable as trouble:
+                reply = REPLIES.reply("feedback-unavailable", problem=str(trouble))
+                return Postponed(RemoteReply(reply.code, reply.enhanced, reply.text))
+            if any(isinstance(one, TlsReportReceived) for one in known):
+                return Delivered(RemoteReply(250, "2.0.0", "Recorded as a TLS report before"))
+        self._journal.note([event])
+        return Delivered(RemoteReply(250, "2.0.0", f"Recorded as a TLS report of {event.organization}"))
 
     async def _new(self, events: list[Event]) -> list[Event]:
         """Those that are not in the journal: an attempt before may have got that far."""
@@ -151,9 +171,9 @@ def _beginning(message: Message) -> bytes:
     for block in message.content.blocks():
         taken.append(block)
         size += len(block)
-        if size >= LONGEST:
+        if size >= LONGEST and size >= longest(taken[0]):
             break
-    return b"".join(taken)[:LONGEST]
+    return b"".join(taken)
 
 
 def _reply(report: RecipientReport) -> RemoteReply:

@@ -186,12 +186,36 @@ class JournalReader:
         self._ask(ask)
         return list(heapq.merge(*runs, key=_order)), tuple(ends)
 
+    def following(self, shard: int, kind: str, after: int, span: int = 200_000) -> tuple[list[Record], int]:
+        """Events of one kind of one shard that were written after a number, the oldest first.
+
+        :param shard: position of its file in the paths.
+        :param span: numbers looked at.
+        :return: the records, and the number up to which was looked; ``after`` when there is no more.
+        """
+        found: list[Record] = []
+        upto = after
+
+        def ask(shard: int, base: sqlite3.Connection) -> None:
+            nonlocal upto
+            base.execute("BEGIN")  # One view of everything, until it is closed.
+            (last,) = base.execute("SELECT events FROM counters").fetchone()
+            # A database that was made anew begins at 1 again.
+            first = after if after <= last else 0
+            (oldest,) = base.execute("SELECT min(id) FROM events WHERE id > ?", (first,)).fetchone()
+            upto = last if oldest is None else min(last, max(first, oldest - 1) + span)
+            query = f"SELECT {_COLUMNS} FROM events WHERE id > ? AND id <= ? AND kind = ? ORDER BY id"  # noqa: S608
+            found.extend(_records(shard, base.execute(query, (first, upto, kind))))
+
+        self._ask(ask, (shard,))
+        return found, upto
+
     # --- parts ---------------------------------------------------------------
 
-    def _ask(self, question: Callable[[int, sqlite3.Connection], None]) -> None:
-        """Put a question to each shard that there is."""
+    def _ask(self, question: Callable[[int, sqlite3.Connection], None], shards: Collection[int] = ()) -> None:
+        """Put a question to each shard that there is, or to some."""
         for shard, path in enumerate(self._paths):
-            if not _exists(path):
+            if (shards and shard not in shards) or not _exists(path):
                 continue
             try:
                 with closing(_connect(path)) as base:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from mta.model.event import (
@@ -23,6 +23,8 @@ from mta.model.event import (
     Received,
     Rejected,
     Server,
+    TlsReportReceived,
+    TlsReportSent,
     TlsSession,
 )
 
@@ -238,6 +240,22 @@ def _tls_session(event: TlsSession) -> str:
     return f"{words}: {extra}" if extra else words
 
 
+def _tls_report_sent(event: TlsReportSent) -> str:
+    about = f"on {event.day}: {event.successes} sessions succeeded, {event.failures} failed"
+    to = f" to {event.target}" if event.target else ""
+    words = f"TLS report for {event.domain} {event.action}{to} {about}"
+    return f"{words}: {event.reason}" if event.reason else words
+
+
+def _tls_report_received(event: TlsReportReceived) -> str:
+    days = datetime.fromtimestamp(event.begins, UTC).strftime("%Y-%m-%d")
+    about = ", ".join(event.domains[:10])
+    return (
+        f"TLS report {event.report} of {event.organization or 'somebody'} on {about}, "
+        f"{days}: {event.successes} sessions succeeded, {event.failures} failed"
+    )
+
+
 def _server(event: Server) -> str:
     return f"server {event.what}: {event.detail}" if event.detail else f"server {event.what}"
 
@@ -267,5 +285,7 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Operated: _operated,
     Completed: _completed,
     Server: _server,
+    TlsReportReceived: _tls_report_received,
+    TlsReportSent: _tls_report_sent,
     TlsSession: _tls_session,
 }

@@ -34,6 +34,8 @@ from mta.model.event import (
     Operated,
     Received,
     Rejected,
+    TlsReportReceived,
+    TlsReportSent,
 )
 from mta.model.message import Message
 
@@ -254,6 +256,8 @@ _PLAIN = (
     Bounced,
     Complained,
     Confirmed,
+    TlsReportReceived,
+    TlsReportSent,
 )
 
 

@@ -93,6 +93,14 @@ DELIVERY: tuple[Entry, ...] = (
         "Write to a person; the operator finds it with `mta trace`.",
     ),
     Entry(
+        "tls-report-unread",
+        554,
+        "5.6.0",
+        "The TLS report cannot be read: {problem}",
+        "A TLS report (RFC 8460) came whose JSON or compression is not as the RFC wants it.",
+        "Whoever wrote it should mend what the text names.",
+    ),
+    Entry(
         "feedback-unavailable",
         451,
         "4.3.0",

@@ -331,6 +331,57 @@ class Complained(_Feedback):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsReportSent(Event):
+    """A domain was told of the TLS of our sessions with it, or could not be (RFC 8460).
+
+    ``action`` is ``queued`` (as a mail, which ``message`` is), ``posted`` or ``failed``; ``day`` is what
+    it is about, in UTC.
+    """
+
+    kind: ClassVar[str] = "tls-report-sent"
+    indexed: ClassVar[bool] = True
+
+    action: str
+    domain: str
+    day: str
+    report: str = ""
+    target: str = ""
+    successes: int = 0
+    failures: int = 0
+    reason: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """The domain, and the report's id."""
+        return _lower(self.domain, self.report)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsReportReceived(Event):
+    """Another server told of the TLS of its sessions with us (RFC 8460); ``message`` brought it.
+
+    ``policies`` are those of the report, as its JSON has them; ``cut`` is how many were left out.
+    """
+
+    kind: ClassVar[str] = "tls-report-received"
+    indexed: ClassVar[bool] = True
+
+    organization: str
+    report: str
+    contact: str = ""
+    begins: float = 0.0
+    ends: float = 0.0
+    domains: list[str] = field(default_factory=list)
+    successes: int = 0
+    failures: int = 0
+    policies: list[dict[str, Any]] = field(default_factory=list)
+    cut: int = 0
+
+    def keys(self) -> tuple[str, ...]:
+        """The domains, the organization, and the report's id."""
+        return _lower(*self.domains, self.organization, self.report)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operated(Event):
     """A person changed the queue: hold, release, retry, move, bounce, remove, flush, suspend, resume.
 

@@ -84,19 +84,22 @@ class Departures:
         ]
 
     def notifications(
-        self, route: Callable[[str], Answer[Sequence[Route] | None]]
+        self, route: Callable[[str], Answer[Sequence[Route] | None]], sender: str = ""
     ) -> Callable[[str], Answer[Sequence[Route] | None]]:
-        """A router's ``route`` for mail of our own, whose reverse-path is null."""
+        """A router's ``route`` for mail of our own.
+
+        :param sender: its reverse-path; mostly the null one.
+        """
 
         def found(address: str) -> Answer[Sequence[Route] | None]:
             answer = route(address)
             if isinstance(answer, Awaitable):
                 return later(answer)
-            return self.leave(answer, "") if answer else answer
+            return self.leave(answer, sender) if answer else answer
 
         async def later(pending: Awaitable[Sequence[Route] | None]) -> Sequence[Route] | None:
             answer = await pending
-            return self.leave(answer, "") if answer else answer
+            return self.leave(answer, sender) if answer else answer
 
         return found
 

@@ -24,6 +24,7 @@ from mta.interfaces import IQueue, TemporarilyUnavailable
 from mta.journal.reader import JournalReader
 from mta.model.supposition import Supposition
 from mta.queue.reader import QueueReader
+from mta.tls_report.ledger import Task
 from tests.journal.shard import NOON, Shard, ids, queued
 from tests.journal.test_text import DEFERRED, ID, REFUSED, received
 
@@ -272,6 +273,30 @@ class ControlTests(ServedCase):
         self.server.reload_trouble = ConfigurationError([problem])
         value = await self.ask("POST", "/v1/reload", status=422)
         self.assertEqual([problem.to_json()], value["problems"])
+
+    async def test_tls_reports(self) -> None:
+        """The first worker sends them; what is wrong with the day is said."""
+        body = {"day": "2026-01-15", "domain": "far.test"}
+        value = await self.ask("POST", "/v1/tls-reports/send", body, status=404)
+        self.assertIn("control-0.sock", value["detail"])
+        asked: list[tuple[str, str]] = []
+
+        class Reporter:
+            async def send(self, day: str, domain: str) -> list[Task]:
+                asked.append((day, domain))
+                if day == "2026-13-01":
+                    raise ValueError("there is no such day")
+                return [Task(day, domain, "mailto:r@far.test", "sent", 1.0, 2.0)]
+
+        self.server.api._tls_reports = Reporter()
+        value = await self.ask("POST", "/v1/tls-reports/send", body)
+        self.assertEqual(
+            ("mailto:r@far.test", "sent"), (value["reports"][0]["target"], value["reports"][0]["state"])
+        )
+        value = await self.ask("POST", "/v1/tls-reports/send", {"day": "2026-13-01"}, status=400)
+        self.assertEqual("there is no such day", value["detail"])
+        await self.ask("POST", "/v1/tls-reports/send", {"day": "soon"}, status=400)
+        self.assertEqual([("2026-01-15", "far.test"), ("2026-13-01", "")], asked)
 
     async def test_rehearsal(self) -> None:
         body = {"address": "bob@example.net", "client_ip": "192.0.2.1"}

@@ -50,6 +50,21 @@ class LoadingTests(SynchronousTestCase):
         self.assertEqual(10 << 20, settings.limits.message_size)
         self.assertEqual([ip_network("192.0.2.0/24"), ip_network("::1")], settings.access.relay_from)
 
+    def test_tls_reports(self) -> None:
+        """Nobody reports without saying who answers, or writes a header of their own with an address."""
+        table = [
+            ('organization = "x"', "without a contact"),
+            ('sender = "a@b.test"', "without a contact"),
+            ('contact = "nobody"', "is no address"),
+            ('contact = "a@b.test\\r\\nBcc: c@d.test"', "is no address"),
+            ('contact = "a@b.test"\nspread = "1d"', "half a day"),
+            ('addresses = ["here"]', "is no address"),
+            ('private = ["inside"]', "is no network"),
+        ]
+        for text, words in table:
+            [problem] = self.problems(f"[tls_report]\n{text}\n")
+            self.assertIn(words, str(problem))
+
     def test_every_mistake_with_its_line(self) -> None:
         problems = self.problems(
             'hostnam = "x"\n'

@@ -1,0 +1,63 @@
+"""Prints the DNS records to publish for our domains, and their MTA-STS policies.
+
+Nothing is asked of the DNS or changed there.  Reports on TLS come to the addresses of
+[tls_report]; a domain whose server has none there gets no record for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from mta.cli.context import CommandError, Context
+from mta.cli.starter import Plan, records, report_record, sts_policy, sts_records, sts_url
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``mta dns``."""
+    parser.add_argument("domain", nargs="*", metavar="DOMAIN", help="only of these")
+    parser.add_argument(
+        "--sts", choices=("testing", "enforce", "none"), default="testing", help="the policy's mode (testing)"
+    )
+    parser.add_argument("--max-age", type=int, default=7 * 86400, metavar="SECONDS", help="its age (604800)")
+    parser.add_argument(
+        "--mx", action="append", default=[], metavar="HOST", help="MX hosts in the policy (this server)"
+    )
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Print them."""
+    settings = context.load().settings
+    served = [name.lower() for name in settings.domains]
+    chosen = [name.lower() for name in arguments.domain] or served
+    for name in chosen:
+        if name not in served:
+            raise CommandError(
+                f"{name} is not in [domains]; there are: {', '.join(served) or 'none'}", os.EX_USAGE
+            )
+    if not 0 < arguments.max_age <= 31_557_600:
+        raise CommandError("--max-age: from 1 to 31557600 seconds (RFC 8461, 3.2)", os.EX_USAGE)
+    found = records(Plan(settings.hostname, tuple(chosen), str(context.state)))
+    policy = sts_policy(arguments.mx or [settings.hostname], arguments.sts, arguments.max_age)
+    for name in chosen:
+        found += sts_records(name, policy)
+        if settings.tls_report.addresses:
+            found.append(report_record(name, settings.tls_report.addresses))
+    if context.out.as_json:
+        context.out.json(
+            {
+                "records": [
+                    {"name": one.name, "type": one.type, "value": one.value, "why": one.why} for one in found
+                ],
+                "policies": {sts_url(name): policy for name in chosen},
+            }
+        )
+        return os.EX_OK
+    context.out.table(("name", "type", "value", "why"), [(r.name, r.type, r.value, r.why) for r in found])
+    for name in chosen:
+        context.out.line(f"\n{sts_url(name)} (text/plain, with a certificate for mta-sts.{name}):\n")
+        for line in policy.splitlines():
+            context.out.line(f"    {line}")
+    if not settings.tls_report.addresses:
+        context.out.line("\nTo hear how TLS goes with this server, set addresses in [tls_report].")
+    return os.EX_OK

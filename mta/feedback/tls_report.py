@@ -1,0 +1,107 @@
+"""Finds and reads the TLS report in a message (RFC 8460, 5.3); pure.
+
+It comes from anybody.  RFC 8460, 5.3 wants a DKIM signature on it; whoever verifies those on
+arrival decides that before a message is here.
+"""
+
+from __future__ import annotations
+
+import zlib
+from email.message import Message
+from typing import Any
+
+from mta.feedback.mime import content, parts
+from mta.model.event import TlsReportReceived
+from mta.model.tls_report import BadTlsReport, TlsReport
+
+#: Octets of a message with a report that are read.
+LONGEST = 4 * 1024 * 1024
+#: Octets of JSON: what is compressed well may be a bomb.
+LONGEST_JSON = 8 * 1024 * 1024
+
+#: Characters of a report that the journal keeps.
+_KEPT = 64 * 1024
+
+_GZIP = frozenset({"application/tlsrpt+gzip", "application/gzip", "application/x-gzip"})
+_PLAIN = frozenset({"application/tlsrpt+json", "application/json"})
+
+
+def is_tls_report(header: bytes) -> bool:
+    """Whether a header section announces one."""
+    lower = header.lower()
+    return b"tlsrpt" in lower or b"\ntls-report-domain:" in b"\n" + lower
+
+
+def tls_report(message: Message[str, str]) -> TlsReport | None:
+    """The report; ``None`` if the message is none.
+
+    :raise BadTlsReport: if there is one that cannot be read.
+    """
+    announced = str(message.get_param("report-type", "")).lower() == "tlsrpt"
+    for part in parts(message):
+        kind = part.get_content_type()
+        if kind in _GZIP and (announced or "tlsrpt" in kind):
+            return TlsReport.read(unpacked(content(part)))
+        if kind in _PLAIN and (announced or "tlsrpt" in kind):
+            data = content(part)
+            if len(data) > LONGEST_JSON:
+                raise BadTlsReport(f"it is larger than {LONGEST_JSON >> 20} MiB")
+            return TlsReport.read(data)
+    if announced:
+        raise BadTlsReport("it has no part of the type application/tlsrpt+gzip or application/tlsrpt+json")
+    return None
+
+
+def unpacked(data: bytes) -> bytes:
+    """What was compressed with gzip.
+
+    :raise BadTlsReport: if it was not, is cut off, or is too large.
+    """
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        found = unpacker.decompress(data, LONGEST_JSON + 1)
+    except zlib.error as error:
+        raise BadTlsReport(f"it is not compressed with gzip: {error}") from None
+    if len(found) > LONGEST_JSON:
+        raise BadTlsReport(f"it unpacks to more than {LONGEST_JSON >> 20} MiB")
+    if not unpacker.eof:
+        raise BadTlsReport("it is cut off")
+    return found
+
+
+def received(report: TlsReport, message: str, now: float) -> TlsReportReceived:
+    """The event of a report.
+
+    :param message: queue id of what brought it.
+    """
+    policies: list[dict[str, Any]] = []
+    left, cut = _KEPT, 0
+    for one in report.policies:
+        facts = one.model_dump(by_alias=True, exclude_unset=True, mode="json")
+        failures = facts.pop("failure-details", [])
+        left -= len(str(facts))
+        if left < 0:
+            cut += 1
+            continue
+        kept = []
+        for failure in failures:
+            left -= len(str(failure))
+            if left < 0:
+                cut += 1
+            else:
+                kept.append(failure)
+        policies.append({**facts, "failure-details": kept} if kept else facts)
+    return TlsReportReceived(
+        at=now,
+        message=message,
+        organization=report.organization_name,
+        report=report.report_id,
+        contact=report.contact_info,
+        begins=report.date_range.start_datetime.timestamp(),
+        ends=report.date_range.end_datetime.timestamp(),
+        domains=[name[:255] for name in report.domains[:100]],
+        successes=report.successes,
+        failures=report.failures,
+        policies=policies,
+        cut=cut,
+    )
