@@ -1,0 +1,1 @@
+"""DMARC: records, the tree walk, alignment, the author's domain."""
