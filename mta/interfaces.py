@@ -391,6 +391,7 @@ class IResolver(Interface):
     def validated(name: str, kind: str) -> Awaitable[tuple[Sequence[Any], bool]]:
         """Records of a type, and whether a trusted server has validated them (DNSSEC).
 
+        :param name: of any characters.
         :param kind: such as ``MX``; ``TLSA`` as (usage, selector, matching type, data).
         :return: empty if there are none, or no such name.
         :raise NoSuchDomain: if no name in the DNS can be spelt so.

@@ -85,6 +85,11 @@ submissions = ["tcp:{submissions}"]
 # Networks that may send to anywhere without a password.  Keep it small.
 relay_from = []
 
+# Mail whose sender's domain says that the client may not send it is refused (SPF).  What becomes of
+# it is a setting: fail = "mark" only tells of it.
+[[judge]]
+kind = "spf"
+
 # Accounts: `mta user add ADDRESS`.
 [[identity]]
 kind = "file"

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mta.cli.context import CommandError, Context
-from mta.journal.text import printable
+from mta.journal.text import evidence_lines, printable
 from mta.model.address import AddressError, parse_address
 from mta.model.supposition import Supposition
 
@@ -92,8 +92,7 @@ def _told(answer: dict[str, Any], where: str) -> list[str]:
         lines.append(f"It would be refused{reply}")
     if answer.get("rule") and not answer.get("accepted"):
         lines.append(f"  rule      {answer['rule']}")
-    for name, value in (answer.get("evidence") or {}).items():
-        lines.append(f"  because   {name}: {value}")
+    lines += [f"  because   {line}" for line in evidence_lines(answer.get("evidence") or {})]
     if answer.get("name") and not answer.get("accepted"):
         lines.append(f"  remedy    mta explain {answer['name']}")
     return lines

@@ -142,7 +142,8 @@ class Incoming:
             added = missing_fields(header, self._id, reception.hostname, date, envelope.reverse_path)
         # Judges see what will be sent, and so do those who sign it.
         whole = Composed(added, content) if added else content
-        facts = Facts(client, envelope, None, added + header, whole, id=self._id)
+        trusted = reception.may_send_anywhere(client)
+        facts = Facts(client, envelope, None, added + header, whole, trusted=trusted, id=self._id)
         verdict = reception.pipeline.judge("message", facts)
         decided = verdict if verdict is PASS else await settle(verdict)
         refusal = reception.refusal(decided, client)

@@ -161,11 +161,11 @@ class Reception:
 
     def connect(self, client: Client) -> Answer[Reply | None]:
         """Whether the client may speak: judges decide."""
-        return self._judged("connect", Facts(client))
+        return self._judged("connect", Facts(client, trusted=self.may_send_anywhere(client)))
 
     def hello(self, client: Client) -> Answer[Reply | None]:
         """Whether it may go on under this name: judges decide."""
-        return self._judged("hello", Facts(client))
+        return self._judged("hello", Facts(client, trusted=self.may_send_anywhere(client)))
 
     def sender(self, client: Client, account: Any, envelope: Envelope) -> Answer[Reply]:
         """MAIL: is there room, is it the account's own address, do judges agree."""
@@ -174,7 +174,8 @@ class Reception:
         owned: Answer[bool] = True
         if client.role in SUBMISSION_ROLES and envelope.reverse_path:
             owned = False if account is None else account.may_send_as(envelope.reverse_path)
-        verdict = self.pipeline.judge("mail", Facts(client, envelope))
+        facts = Facts(client, envelope, trusted=self.may_send_anywhere(client))
+        verdict = self.pipeline.judge("mail", facts)
         if owned is True and verdict is PASS:
             return self._accepted(client, envelope)
         return self._sender(client, envelope, owned, verdict)
@@ -221,7 +222,7 @@ class Reception:
     def recipient(self, client: Client, envelope: Envelope, recipient: Recipient) -> Answer[Reply]:
         """RCPT: may it be relayed, does it exist, where does it go, do judges agree."""
         domain = domain_of(recipient.address)
-        if domain and not self._may_send_anywhere(client):
+        if domain and not self.may_send_anywhere(client):
             try:
                 local = self.router.is_local(domain)
             except TemporarilyUnavailable as trouble:
@@ -262,7 +263,8 @@ class Reception:
             routes = self.router.route(recipient.address)
         except (RouteError, TemporarilyUnavailable) as trouble:
             return self._no_route(trouble, client, recipient)
-        verdict = self.pipeline.judge("recipient", Facts(client, envelope, recipient))
+        facts = Facts(client, envelope, recipient, trusted=self.may_send_anywhere(client))
+        verdict = self.pipeline.judge("recipient", facts)
         if verdict is PASS and not isinstance(routes, Awaitable):
             return self._routed(client, recipient, routes)
         return self._recipient(client, envelope, recipient, routes, verdict)
@@ -309,9 +311,8 @@ class Reception:
         """The session is over: tell judges."""
         self.pipeline.closed(client)
 
-    # --- parts ---------------------------------------------------------------
-
-    def _may_send_anywhere(self, client: Client) -> bool:
+    def may_send_anywhere(self, client: Client) -> bool:
+        """Whether it has logged in, is a program on this machine, or is in ``access.relay_from``."""
         if client.account or client.role == "local":
             return True
         if not self._relay_from or client.role == "lmtp":
@@ -328,6 +329,8 @@ class Reception:
                 self._may_relay.clear()
             self._may_relay[client.address] = known
         return known
+
+    # --- parts ---------------------------------------------------------------
 
     def _no_route(self, trouble: Exception, client: Client, recipient: Recipient) -> Reply:
         if isinstance(trouble, RouteError):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from itertools import count
 from typing import Any
 
 from mta.intake.reception import Reception
 from mta.interfaces import IExchangers, Route, RouteError, TemporarilyUnavailable, settle
 from mta.model.address import AddressError, parse_address
+from mta.model.authentication import AuthenticationResult
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.reply import Reply
 from mta.model.supposition import Supposition
+from mta.model.verdict import together
 
 #: Asks how an address is expanded: sentences, in order.
 Trace = Callable[[str], Awaitable[list[str]]]
@@ -37,7 +40,8 @@ async def rehearse(
     :param notes: what is to be said of reverse-paths that we make.
     :param leaves: tells from which addresses it would leave.
     :return: JSON values: ``accepted``, ``reply``, ``name``, ``rule``,
-        ``evidence``, ``steps`` (sentences) and ``routes``.
+        ``evidence``, ``authentication`` (what was found out about who sends it),
+        ``steps`` (sentences) and ``routes``.
     """
     try:
         recipient = Recipient(str(parse_address(supposed.address)))
@@ -54,6 +58,7 @@ async def rehearse(
     client = Client(
         f"test-{next(_NUMBERS)}", "mx" if client_ip else "local", client_ip, helo=helo, protocol="ESMTP"
     )
+    sender = "" if sender == "<>" else sender
     envelope = Envelope(sender)
     origin = f"from {client_ip}" if client_ip else "from this machine"
     steps = [f"A client {origin} says EHLO {helo or '(anything)'} and MAIL FROM:<{sender}>."]
@@ -61,6 +66,8 @@ async def rehearse(
         reply = await _asked(reception, client, envelope, recipient, bool(helo), steps)
     finally:
         reception.closed(client)
+    found = together(verdict for _, verdict in (*client.judged, *envelope.judged))
+    steps += [_finding(result) for result in found.authentication]
     steps += await trace(recipient.address)
     ways: Sequence[Route] = ()
     if reply.is_positive:
@@ -86,7 +93,8 @@ async def rehearse(
         "reply": str(reply),
         "name": reply.name,
         "rule": reply.rule,
-        "evidence": dict(reply.evidence),
+        "evidence": dict(reply.evidence) or dict(found.evidence),
+        "authentication": [asdict(result) for result in found.authentication],
         "steps": steps,
         "routes": routes,
     }
@@ -128,6 +136,12 @@ def _why(route: Route) -> str:
     if route.sender is not None:
         return ", the owner of the list"
     return f", in which {_NO_MESSAGE} or a time stands for what differs from message to message"
+
+
+def _finding(result: AuthenticationResult) -> str:
+    about = ", ".join(f"{name}={value}" for name, value in result.properties)
+    reason = f": {result.reason}" if result.reason else ""
+    return f"{result.method.upper()} of {about or 'the message'} is {result.result}{reason}."
 
 
 async def _described(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,6 +53,22 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def evidence_lines(evidence: Mapping[str, Any], about: str = "") -> list[str]:
+    """Facts as lines ``name: value``: of a list a line for each item, of what is nested each with its names.
+
+    :param about: what stands before each name.
+    """
+    lines: list[str] = []
+    for name, value in evidence.items():
+        if isinstance(value, Mapping):
+            lines += evidence_lines(value, f"{about}{name} ")
+        elif isinstance(value, (list, tuple)):
+            lines += [f"{about}{name}: {item}" for item in value]
+        else:
+            lines.append(f"{about}{name}: {value}")
+    return lines
 
 
 def local_time(at: float) -> str:

@@ -10,6 +10,7 @@ from mta.journal.text import (
     duration,
     event_json,
     event_line,
+    evidence_lines,
     local_time,
     printable,
     size,
@@ -162,7 +163,7 @@ def refusal_lines(event: Event, when: Callable[[float], str] = local_time) -> li
     lines.append(f"  reply    {spoken(event.code, '', event.reply, '')}")
     if event.rule:
         lines.append(f"  rule     {event.rule}")
-    lines.extend(f"  because  {key}: {value}" for key, value in event.evidence.items())
+    lines.extend(f"  because  {line}" for line in evidence_lines(event.evidence))
     lines += _advice(event.name, {"ref": event.session, "address": event.recipient or event.sender})
     return [printable(line) for line in lines]
 
@@ -232,7 +233,7 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
             ("scheduled for", when(event.scheduled) if event.scheduled else ""),
         )
         lines += [f"    {name} {value}" for name, value in facts if value]
-        lines += [f"    {judge}: {evidence}" for judge, evidence in event.tags.items()]
+        lines += [f"    {line}" for line in evidence_lines(event.tags)]
         return lines
     if isinstance(event, (DeliveredTo, DeferredTo, FailedTo)):
         return _attempt(event, when)

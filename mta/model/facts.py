@@ -25,6 +25,8 @@ class Facts:
     :ivar results: what earlier judges left for later ones at the same stage, by their kind.
     :ivar authentication: what earlier judges have found out about who sends this, at this
         stage and the stages before.
+    :ivar trusted: whether the client may send to anywhere: it has logged in, is a program on
+        this machine, or is in ``access.relay_from``.
     :ivar id: at ``message``: the queue id that it will have.
     :ivar revision: at ``message``: what earlier judges have changed; ``envelope``, ``header``
         and ``content`` have it in them.
@@ -37,6 +39,7 @@ class Facts:
     content: Content | None = None
     results: dict[str, Any] = field(default_factory=dict)
     authentication: list[AuthenticationResult] = field(default_factory=list)
+    trusted: bool = False
     id: str = ""
     revision: Revision | None = None
 

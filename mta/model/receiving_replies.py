@@ -542,4 +542,44 @@ RECEIVING = (
         "A judge put the client or the message off.",
         "Try again later; `mta trace {ref}` names the rule.",
     ),
+    Entry(
+        "spf-fail",
+        550,
+        "5.7.23",
+        "{client} may not send for {domain}, says its SPF record: "
+        "send through its own servers, or have it list this one [{ref}]",
+        "The domain of the sender publishes which servers send its mail, and the client is none of them: "
+        "the sender is forged, or somebody forwards mail under the name of its sender.",
+        "The sender sends through the servers of their domain, or has its SPF record list this one; a "
+        "forwarder rewrites the sender (SRS). `mta trace {ref}` shows the records; ours, if they forward "
+        "to us: `forwarders` of the judge `spf`.",
+    ),
+    Entry(
+        "spf-helo-fail",
+        550,
+        "5.7.23",
+        "{client} may not call itself {domain}, says its SPF record: "
+        "say your own name after EHLO, or have it list this server [{ref}]",
+        "The name after EHLO has an SPF record that does not list the client.",
+        "The client's operator sets its own name for EHLO, or has the SPF record of the name list it; "
+        "`mta trace {ref}` shows the record.  `helo_fail` of the judge `spf` sets what becomes of it.",
+    ),
+    Entry(
+        "spf-temporary",
+        451,
+        "4.7.24",
+        "The SPF record of {domain} cannot be looked up now, try again later ({why}) [{ref}]",
+        "The DNS did not answer, so nobody knows whether the client may send for the domain.",
+        "It is tried again by itself.  If it lasts, the name servers of the domain are broken; "
+        "`temperror` of the judge `spf` sets what becomes of such mail.",
+    ),
+    Entry(
+        "spf-broken",
+        550,
+        "5.7.24",
+        "The SPF record of {domain} cannot be used: {why} [{ref}]",
+        "The record has a mistake in it, asks for more look-ups than are allowed, or stands there twice.",
+        "The operator of the domain mends the record; `permerror` of the judge `spf` sets what becomes "
+        "of such mail.",
+    ),
 )

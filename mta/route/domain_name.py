@@ -42,3 +42,25 @@ def ascii_domain(text: str) -> str:
         return domain_name(text)
     except ValueError:
         return text.lower()
+
+
+def query_name(text: str) -> str:
+    """A name to ask the DNS for, which may have any octets in it (RFC 2181, 11).
+
+    :return: as a zone file spells it: octets that no host has are ``\\`` and three digits (RFC 1035, 5.1).
+    :raise ValueError: if no name in the DNS can be spelt so.
+    """
+    try:
+        return domain_name(text)
+    except ValueError:
+        labels = [label.encode("utf-8", "surrogateescape") for label in text.removesuffix(".").split(".")]
+    if sum(len(label) + 1 for label in labels) > 254 or not all(0 < len(label) < 64 for label in labels):
+        raise ValueError(f"{text[:60]!r} is no name in the DNS")
+    return ".".join("".join(_SPELT[octet] for octet in label) for label in labels)
+
+
+# By octet: letters in lower case, digits, "-" and "_" as they are.
+_SPELT = [
+    chr(octet).lower() if re.match(rb"[A-Za-z0-9_-]", bytes([octet])) else f"\\{octet:03}"
+    for octet in range(256)
+]

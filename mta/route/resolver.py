@@ -35,7 +35,7 @@ from mta.interfaces import IReloadable, IResolver, NoSuchDomain, TemporarilyUnav
 from mta.route.cache import TtlCache
 from mta.route.dns_exchange import Exchange, Server
 from mta.route.dns_message import EdnsUnknown, Question, Records, ServerTrouble, reverse_name
-from mta.route.domain_name import domain_name
+from mta.route.domain_name import domain_name, query_name
 from mta.route.next_hop import as_address
 from mta.route.system_files import SystemFiles, interleaved, parse_server, special_name
 
@@ -163,7 +163,11 @@ class Resolver:
 
     async def validated(self, name: str, kind: str) -> tuple[Sequence[Any], bool]:
         """See :class:`~mta.interfaces.IResolver`."""
-        records = await self._ask(_name(name), kind)
+        try:
+            spelt = query_name(name)
+        except ValueError as error:
+            raise NoSuchDomain(str(error)) from None
+        records = await self._ask(spelt, kind)
         return records.values, records.secure
 
     async def reload(self) -> None:

@@ -14,6 +14,7 @@ from mta.intake.reception import Reception
 from mta.intake.rehearsal import rehearse
 from mta.interfaces import Exchanger, Route, RouteError, TemporarilyUnavailable
 from mta.judge.pipeline import Pipeline
+from mta.model.authentication import AuthenticationResult
 from mta.model.catalogue import REPLIES
 from mta.model.supposition import Supposition
 from mta.model.verdict import PASS, Verdict
@@ -52,6 +53,11 @@ class Judge:
     def judge(self, stage: str, facts: Any) -> Verdict:
         if stage == "mail" and facts.envelope.reverse_path == "bad@there.test":
             return Verdict("reject", "senders", "We know you", {"sender": facts.envelope.reverse_path})
+        if stage == "mail" and facts.envelope.reverse_path == "good@there.test":
+            result = AuthenticationResult(
+                "spf", "softfail", (("smtp.mailfrom", "good@there.test"),), "not quite"
+            )
+            return Verdict(evidence={"record": "v=spf1 -all"}, authentication=(result,))
         return PASS
 
 
@@ -131,6 +137,14 @@ class RehearsalTests(SynchronousTestCase):
         found = self.rehearse("a@here.test", sender="bad@there.test", client_ip="192.0.2.9")
         self.assertFalse(found["accepted"])
         self.assertEqual(("senders", {"sender": "bad@there.test"}), (found["rule"], found["evidence"]))
+
+    def test_what_was_found_out(self) -> None:
+        """Of a message that would be taken, too."""
+        found = self.rehearse("a@here.test", sender="good@there.test", client_ip="192.0.2.9")
+        self.assertTrue(found["accepted"])
+        self.assertEqual({"judge": {"record": "v=spf1 -all"}}, found["evidence"])
+        self.assertIn("SPF of smtp.mailfrom=good@there.test is softfail: not quite.", found["steps"])
+        self.assertEqual("softfail", found["authentication"][0]["result"])
 
     def test_no_address(self) -> None:
         found = self.rehearse("nobody")

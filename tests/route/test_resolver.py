@@ -125,6 +125,26 @@ class ValidatedTests(ResolverCase):
         found = self.validated("_25._tcp.mx.far.test", "TLSA")
         self.assertEqual((((3, 1, 1, b"\xab" * 32),), True), found)
 
+    def test_name_of_any_characters(self) -> None:
+        """Not only hosts have names (RFC 2181, 11): that of a local part is asked for as it is."""
+        asked = []
+
+        def say(query: bytes) -> bytes:
+            asked.append(question_of(query)[0])
+            return answer(query)
+
+        self.network.says["192.0.2.1", 53] = say
+        for name in ("A+b=\\ c.list.test", "\xfc.Bücher.test", "-x.test.", "x.test"):
+            self.validated(name, "A")
+        self.assertEqual(
+            ["a+b=\\\\\\032c.list.test", "xn--tda.xn--bcher-kva.test", "-x.test", "x.test"], asked
+        )
+        for name in ("a..b", "", "x" * 64 + "+.test", "+." * 127 + "test"):
+            self.fails_validated(name)
+
+    def fails_validated(self, name: str) -> None:
+        self.failureResultOf(Deferred.fromCoroutine(self.resolver.validated(name, "A")), NoSuchDomain)
+
     def test_one_link_of_a_chain(self) -> None:
         """A CNAME that is not validated leads anywhere."""
         self.resolver = self.make(("127.0.0.1",))

@@ -11,6 +11,7 @@ from mta.deliver.webhook import WEBHOOK as webhook_transport
 from mta.feedback.transport import FEEDBACK as feedback_transport
 from mta.identity.file import FILE as file_identity
 from mta.identity.ldap import LDAP as ldap_identity
+from mta.judge.spf.judge import SPF as spf_judge
 
 service = ServiceMaker(
     "mta",
@@ -29,5 +30,6 @@ __all__ = [
     "pipe_transport",
     "relay_transport",
     "service",
+    "spf_judge",
     "webhook_transport",
 ]

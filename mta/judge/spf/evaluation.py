@@ -161,7 +161,7 @@ class _Evaluation:
 
     def run(self) -> Generator[Question, Answer, Finding]:
         domain = self.identity.domain.removesuffix(".")
-        if not is_name(domain) or "." not in domain:
+        if not is_name(domain) or "." not in domain or domain.startswith("["):
             return Finding("none", f"{_shown(domain)} is no name of a domain that could have a record")
         explanation = ""
         try:
