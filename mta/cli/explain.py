@@ -1,4 +1,4 @@
-"""What a code, one of our replies, a class of replies, or a pasted line of a log means."""
+"""What a code, one of our replies, a class of replies, a pasted line of a log, or a bounce means."""
 
 from __future__ import annotations
 
@@ -32,14 +32,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="CODE",
-        help="such as 550, 5.7.26, relay-denied, greylisted, or a whole reply; without one, list our own",
+        help="such as 550, 5.7.26, relay-denied, greylisted, or a whole reply; "
+        "- for a whole bounce on standard input; without one, list our own",
     )
+    parser.add_argument("--file", "-f", default="", metavar="FILE", help="a bounce or complaint in a file")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Explain."""
     out = context.out
     text = " ".join(arguments.words).strip()
+    source = arguments.file or ("-" if text == "-" else "")
+    if source:
+        if arguments.file and text:
+            raise CommandError("give a code or a file, not both", os.EX_USAGE)
+        from mta.cli.explain_report import run as run_report
+
+        return run_report(source, context)
     if not text:
         if out.as_json:
             out.json([_entry_json(entry) for entry in REPLIES])
@@ -56,7 +65,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         return os.EX_OK
     entries, standards = explain(text)
     pasted = bool(codes_in(text)) and re.search(r"[^\W\d_]{2}", text) is not None
-    verdict = _classifier(context).classify_pasted(text) if pasted else None
+    verdict = classifier_of(context).classify_pasted(text) if pasted else None
     if out.as_json:
         out.json(
             {
@@ -71,7 +80,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return os.EX_OK
 
 
-def _classifier(context: Context) -> Classifier:
+def classifier_of(context: Context) -> Classifier:
     """With the operator's rules, if there is a configuration that can be read."""
     try:
         bounce = context.load().settings.bounce
@@ -82,18 +91,26 @@ def _classifier(context: Context) -> Classifier:
 
 def verdict_explanation(verdict: Classification) -> str:
     """What a pasted reply means, where another server gave it."""
-    return "\n".join(
-        [
-            f"From another server it means: {verdict.name}, {verdict.title}"
-            + (f"   [{verdict.provider}]" if verdict.provider else ""),
-            _wrapped("meaning", verdict.cause),
-            _wrapped("sender", verdict.remedy),
-            _wrapped("admin", verdict.operator),
-            _wrapped("then", f"{verdict.consequence}.".capitalize()),
-            _wrapped("scope", _SCOPES[verdict.scope]),
-            _wrapped("by", verdict.rule or "nothing fits"),
-        ]
-    )
+    title = f"From another server it means: {verdict.name}, {verdict.title}"
+    meaning, sender, admin, scope, by = details(verdict)[1:]
+    then = _wrapped("then", f"{verdict.consequence}.".capitalize())
+    return "\n".join([title + _provider(verdict), meaning, sender, admin, then, scope, by])
+
+
+def details(verdict: Classification) -> list[str]:
+    """Its class, what it means and what to do, by whoever is asked."""
+    return [
+        f"    class   {verdict.name}, {verdict.title}{_provider(verdict)}",
+        _wrapped("meaning", verdict.cause),
+        _wrapped("sender", verdict.remedy),
+        _wrapped("admin", verdict.operator),
+        _wrapped("scope", _SCOPES[verdict.scope]),
+        _wrapped("by", verdict.rule or "nothing fits"),
+    ]
+
+
+def _provider(verdict: Classification) -> str:
+    return f"   [{verdict.provider}]" if verdict.provider else ""
 
 
 def class_explanation(of: BounceClass) -> str:

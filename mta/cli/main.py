@@ -191,6 +191,7 @@ def seams() -> Seams:
         queue_reader=_queue_reader,
         check=_check,
         examine=_examine,
+        read_report=_read_report,
         add_user=_add_user,
         set_password=_set_password,
         remove_user=_remove_user,
@@ -234,6 +235,12 @@ def _examine(loaded: Any, supposed: Supposition) -> dict[str, Any]:
         result.raiseException()
     answer: dict[str, Any] = result
     return answer
+
+
+def _read_report(octets: bytes) -> Any:
+    from mta.feedback.reading import read
+
+    return read(octets)
 
 
 def _add_user(path: Path, name: str, password: str) -> None:

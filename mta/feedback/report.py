@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mta.model.outcome import RemoteReply
 from mta.model.tls_report import TlsReport
+
+_CODES = re.compile(r"(?:([45]\d\d)[ -]?)?(?:#?[45]\.\d{1,3}\.\d{1,3} ?)?")
 
 #: What became of a recipient (RFC 3464, 2.3.3).
 Action = Literal["failed", "delayed", "delivered", "relayed", "expanded"]
+
+
+#: Who said it where the report does not tell; it was not us.
+_SOMEBODY = "somebody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,15 @@ class RecipientReport:
     status: str = ""
     diagnostic: str = ""
     host: str = ""
+
+    @property
+    def reply(self) -> RemoteReply:
+        """What was said to whoever reports it, as if to us: never our own words."""
+        match = _CODES.match(self.diagnostic)
+        code = int(match[1]) if match and match[1] else 450 if self.action == "delayed" else 550
+        return RemoteReply(
+            code, self.status, self.diagnostic[match.end() if match else 0 :], self.host or _SOMEBODY
+        )
 
 
 @dataclass(frozen=True, slots=True)

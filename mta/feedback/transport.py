@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -33,8 +32,6 @@ from mta.model.header import field_value, header_section
 from mta.model.message import Addressee, Message
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
 
-#: The codes with which a reply begins.
-_CODES = re.compile(r"(?:([45]\d\d)[ -]?)?(?:#?[45]\.\d{1,3}\.\d{1,3} ?)?")
 #: Of what several reports about one recipient say, the gravest counts.
 _GRAVITY = ("failed", "delayed", "expanded", "relayed", "delivered")
 
@@ -160,7 +157,7 @@ class FeedbackTransport:
         facts = {**common, "recipient": recipient, "reported": reported, "action": report.action}
         facts.update(status=report.status, reply=report.diagnostic, host=report.host)
         if report.action in ("failed", "delayed"):
-            verdict = self._classify(_reply(report), domain_of(recipient))
+            verdict = self._classify(report.reply, domain_of(recipient))
             return Bounced(**facts, format=reading.format, bounce_class=verdict.name)
         return Confirmed(**facts)
 
@@ -174,13 +171,6 @@ def _beginning(message: Message) -> bytes:
         if size >= LONGEST and size >= longest(taken[0]):
             break
     return b"".join(taken)
-
-
-def _reply(report: RecipientReport) -> RemoteReply:
-    """What was said to whoever reports it, as if it had been said to us."""
-    match = _CODES.match(report.diagnostic)
-    code = int(match[1]) if match and match[1] else 450 if report.action == "delayed" else 550
-    return RemoteReply(code, report.status, report.diagnostic[match.end() if match else 0 :], report.host)
 
 
 def _what(reading: Reading) -> str:

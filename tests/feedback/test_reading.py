@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from mta.feedback.mime import address
 from mta.feedback.reading import LONGEST, read
 from mta.feedback.report import Complaint, Reading, RecipientReport
+from mta.model.bounce_data import classify
 
 DSN = """\
 From: MAILER-DAEMON@far.test
@@ -255,3 +256,18 @@ class OtherTests(SynchronousTestCase):
             report="x", kind="delivery-status", fields=fields, returned="message/rfc822", encoding=""
         )
         self.assertEqual("rfc3464", read(text.encode() + b"x" * 2 * LONGEST).format)
+
+
+class ReplyTests(SynchronousTestCase):
+    """What was said, as the queue reads it."""
+
+    def test_words_count_whoever_said_them(self) -> None:
+        """Where no host is named, it was somebody else all the same, and not this server."""
+        for diagnostic, name in (
+            ("550 5.7.1 Message rejected as spam by Content Filtering", "spam"),
+            ("550 5.1.1 User unknown", "bad-mailbox"),
+            ("552 5.2.2 Over quota", "full"),
+        ):
+            report = RecipientReport("a@far.test", status=diagnostic[4:9], diagnostic=diagnostic)
+            self.assertEqual(name, classify(report.reply).name, diagnostic)
+            self.assertEqual(int(diagnostic[:3]), report.reply.code)
