@@ -26,6 +26,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
+from mta.deliver.share import Share
 from mta.model.outcome import Failed, Outcome, Postponed, RemoteReply, sent_from
 from mta.smtp.client_protocol import ClientProtocol
 from mta.smtp.client_transaction import Transaction, own_reply
@@ -60,6 +61,7 @@ class ConnectionPool:
     :param messages: how many messages one connection takes.
     :param idle: seconds for which an idle one is kept.
     :param name: the next hop, for the log.
+    :param share: what it has together with other pools; without one, ``connections`` are its own.
     """
 
     log = Logger()
@@ -73,11 +75,13 @@ class ConnectionPool:
         messages: int,
         idle: float,
         name: str = "",
+        share: Share | None = None,
     ) -> None:
         self.name = name
+        self._share = share or Share(lambda: connections)
+        self._share.join(self)
         self._reactor = reactor
         self._dial = dial
-        self._limit = connections
         self._messages = messages
         self._idle_time = idle
         self._waiting: deque[Transaction] = deque()
@@ -105,6 +109,10 @@ class ConnectionPool:
             or self._coming
             or self._reactor.seconds() < max(self._failure_until, self._ceiling_until)
         )
+
+    def forget(self) -> None:
+        """It is used no more."""
+        self._share.leave(self)
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -143,16 +151,42 @@ class ConnectionPool:
         self._idle.clear()
         return DeferredList(everybody) if everybody else succeed(None)
 
+    # --- for the others (Member) ------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Connections, those that are being opened or closed included."""
+        return len(self._open) + len(self._leaving) + self._coming
+
+    @property
+    def leaving(self) -> int:
+        """Connections that are being closed."""
+        return len(self._leaving)
+
+    def spare(self) -> bool:
+        """Close the connection that was idle for longest; ``False`` if there is none."""
+        client = next(iter(self._idle), None)
+        if client is None:
+            return False
+        self._dismiss(client)
+        return True
+
+    def grow(self) -> None:
+        """Open what is needed, as far as there is room."""
+        self._grow()
+
     # --- for connections (ClientOwner) ------------------------------------------
 
     def next(self, client: ClientProtocol) -> Transaction | None:
         """A connection is free, or will be behind the message that it is ending."""
         session = client.session
-        if client.messages < self._messages and not self._stopped:
+        if client.messages < self._messages and not self._stopped and not self._yields(client):
             if self._waiting:
                 transaction = self._waiting.popleft()
                 if self._waiting:
                     self._grow()
+                else:
+                    self._share.content(self)
                 return transaction
             if not session.busy:
                 # It may ask more than once while there is nothing for it.
@@ -164,6 +198,12 @@ class ConnectionPool:
             self._dismiss(client)
             self._grow()
         return None
+
+    def _yields(self, client: ClientProtocol) -> bool:
+        """Whether a connection that could take the next message makes room for another pool."""
+        if self._waiting:
+            return self._share.must_yield(self, client.messages)
+        return self._share.is_wanted(self)
 
     def ended(self, client: ClientProtocol, transaction: Transaction) -> None:
         """A message has its outcomes; unless the connection was dead before it began."""
@@ -186,6 +226,8 @@ class ConnectionPool:
         self._open.discard(client)
         self._leaving.discard(client)
         self._idle.pop(client, None)
+        # Whoever waits for room comes first.
+        self._share.released()
         self._grow()
 
     # --- opening ----------------------------------------------------------------
@@ -193,11 +235,17 @@ class ConnectionPool:
     def _grow(self) -> None:
         if self._stopped or self._held:
             return
-        limit = self._limit
+        wanted = len(self._waiting) - self._coming
         if self._reactor.seconds() < self._ceiling_until:
-            limit = min(limit, self._ceiling)
-        room = limit - len(self._open) - len(self._leaving) - self._coming
-        for _ in range(min(room, len(self._waiting) - self._coming)):
+            wanted = min(wanted, self._ceiling - self.held)
+        if wanted <= 0:
+            return
+        room = self._share.room
+        if room < wanted:
+            self._share.want(self, wanted - room)
+        else:
+            self._share.content(self)
+        for _ in range(min(room, wanted)):
             dialling = Deferred.fromCoroutine(self._add())
             if not dialling.called:
                 self._dialling.add(dialling)
@@ -223,6 +271,7 @@ class ConnectionPool:
             self._coming -= 1
         if trouble is not None:
             self._refused(trouble, began)
+            self._share.released()
             return
         self._open.add(client)
         client.owner = self
@@ -244,6 +293,7 @@ class ConnectionPool:
 
     def _fail(self, trouble: Unreachable) -> None:
         waiting, self._waiting = self._waiting, deque()
+        self._share.content(self)
         for transaction in waiting:
             _give_up(transaction, trouble)
 

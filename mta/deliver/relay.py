@@ -17,6 +17,7 @@ from mta.deliver.connection_pool import ConnectionPool
 from mta.deliver.dialler import Dialler, DialSettings
 from mta.deliver.passwords import credentials_for, read_passwords
 from mta.deliver.relay_tls import RelayTls
+from mta.deliver.share import Share
 from mta.interfaces import (
     Answer,
     Delivery,
@@ -54,6 +55,7 @@ class Pools:
     :param bounds: how many connections may be open for a next hop, and how many messages one takes.
     :param idle: seconds for which an idle connection is kept.
     :param site: names the site of a next hop; by default each is one by itself.
+    :param share: the connections that others use, too, by site and next hop; by default there are none.
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class Pools:
         bounds: Callable[[str], tuple[int, int]],
         idle: float,
         site: Callable[[str], str] = str,
+        share: Callable[[str, str], Share | None] = lambda site, next_hop: None,
     ) -> None:
+        self._share = share
         self._reactor = reactor
         self._dial = dial
         self._bounds = bounds
@@ -95,7 +99,10 @@ class Pools:
 
     def _make(self, site: str, next_hop: str) -> ConnectionPool:
         if len(self._pools) >= self._forget_at:
-            self._pools = {name: pool for name, pool in self._pools.items() if not pool.unused}
+            for name, pool in list(self._pools.items()):
+                if pool.unused:
+                    pool.forget()
+                    del self._pools[name]
             self._forget_at = max(_POOLS, 2 * len(self._pools))
         connections, messages = self._bounds(next_hop)
         pool = self._pools[site] = ConnectionPool(
@@ -105,8 +112,14 @@ class Pools:
             messages=messages,
             idle=self._idle,
             name=site,
+            share=self._share(site, next_hop),
         )
         return pool
+
+    def forget(self) -> None:
+        """It is used no more."""
+        for pool in self._pools.values():
+            pool.forget()
 
     def counts(self) -> dict[str, tuple[int, int, int]]:
         """For each next hop: connections open, connections idle, messages waiting."""
@@ -207,6 +220,8 @@ class RelayTransport:
         # one demand is never used for another.
         self._pools: dict[_Door, Pools] = {}
         self._forget_at = _POOLS
+        self._shares: dict[tuple[str, str], Share] = {}
+        self._forget_shares_at = _POOLS
 
     def deliver(self, delivery: Delivery) -> Deferred[Sequence[Outcome]]:
         """See ``ITransport``.  The next hop is the addressees'; without one, the smarthost."""
@@ -319,7 +334,10 @@ class RelayTransport:
         pools = self._pools.get(door)
         if pools is None:
             if len(self._pools) >= self._forget_at:
-                self._pools = {known: pools for known, pools in self._pools.items() if not pools.unused}
+                for known, others in list(self._pools.items()):
+                    if others.unused:
+                        others.forget()
+                        del self._pools[known]
                 self._forget_at = max(_POOLS, 2 * len(self._pools))
             pools = self._pools[door] = Pools(
                 self.reactor,
@@ -327,8 +345,20 @@ class RelayTransport:
                 bounds=lambda next_hop: self._bounds(next_hop, door.source),
                 idle=self._settings.idle,
                 site=lambda next_hop: ", ".join(self._hosts.get(next_hop, ())) or next_hop,
+                share=lambda site, next_hop: self._share(site, next_hop, door.source),
             )
         return pools
+
+    def _share(self, site: str, next_hop: str, source: Source | None) -> Share:
+        """The connections of a site, or of a source there, over all doors."""
+        if len(self._shares) >= self._forget_shares_at:
+            self._shares = {key: share for key, share in self._shares.items() if not share.is_empty}
+            self._forget_shares_at = max(_POOLS, 2 * len(self._shares))
+        key = site, source.name if source is not None else ""
+        share = self._shares.get(key)
+        if share is None:
+            share = self._shares[key] = Share(lambda: self._bounds(next_hop, source)[0])
+        return share
 
     def _door(
         self, addressee: Addressee, next_hop: str, demand: TlsDemand | None, source: Source | None
