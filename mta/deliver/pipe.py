@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import implementer
@@ -26,9 +25,10 @@ from zope.interface import implementer
 from mta.config.settings import Duration, Size, Table
 from mta.deliver.exit_status import PERMANENT, outcome_of, pipe_reply
 from mta.deliver.local_copy import has_been_at, top_fields, whole_content, with_lf
+from mta.deliver.one_by_one import OneByOne
 from mta.deliver.pipe_limits import LIMITS, wrapper
 from mta.deliver.pipe_run import Run
-from mta.interfaces import Delivery, IKind, IService, ITransport, PluginContext
+from mta.interfaces import IKind, IService, ITransport, PluginContext
 from mta.model.address import AddressError, parse_address
 from mta.model.catalogue import REPLIES
 from mta.model.message import Addressee, InlineContent, Message
@@ -132,7 +132,7 @@ def variables(templates: Mapping[str, str], values: dict[str, str]) -> dict[str,
 
 
 @implementer(ITransport, IService)
-class PipeTransport:
+class PipeTransport(OneByOne):
     """See the module.
 
     :param reactor: starts processes and keeps time.
@@ -156,6 +156,7 @@ class PipeTransport:
         identity: tuple[int | None, int | None] = (None, None),
         before: Sequence[str] = (),
     ) -> None:
+        super().__init__(settings.concurrency)
         self._reactor = reactor
         self._settings = settings
         self._program = program
@@ -164,13 +165,8 @@ class PipeTransport:
         self._run_in_thread = run_in_thread
         self._uid, self._gid = identity
         self._before = list(before)
-        self._slots = DeferredSemaphore(settings.concurrency)
         self._running: set[Run] = set()
         self._stopped = False
-
-    def concurrency(self, next_hop: str) -> int:
-        """See :class:`~mta.interfaces.ITransport`."""
-        return self._settings.concurrency
 
     def start(self) -> None:
         """Programs may be run from now on."""
@@ -185,19 +181,8 @@ class PipeTransport:
         for run in running:
             await run.gone
 
-    async def deliver(self, delivery: Delivery) -> Sequence[Outcome]:
-        """Run the program once for each addressee."""
-        runs = [
-            self._slots.run(self._deliver, delivery.message, addressee, delivery.sender)
-            for addressee in delivery.addressees
-        ]
-        outcomes: Sequence[Outcome] = await gatherResults(runs)
-        return outcomes
-
-    def _deliver(self, message: Message, addressee: Addressee, sender: str) -> Deferred[Outcome]:
-        return Deferred.fromCoroutine(self._guarded(message, addressee, sender))
-
-    async def _guarded(self, message: Message, addressee: Addressee, sender: str) -> Outcome:
+    async def attempt(self, message: Message, addressee: Addressee, sender: str) -> Outcome:
+        """Run the program."""
         try:
             return await self._one(message, addressee, sender)
         except ArgumentError as error:

@@ -8,14 +8,14 @@ signed as Standard Webhooks has it.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import CancelledError, DeferredSemaphore
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import implementer
@@ -23,11 +23,12 @@ from zope.interface import implementer
 from mta import __version__
 from mta.config.settings import Duration, Size, Table
 from mta.deliver.local_copy import has_been_at
+from mta.deliver.one_by_one import OneByOne
 from mta.deliver.webhook_answer import outcome_of, outcome_without
 from mta.deliver.webhook_body import Body, json_body, raw_body
 from mta.deliver.webhook_post import NoAnswer, Poster
 from mta.deliver.webhook_signature import parse_secrets, signature
-from mta.interfaces import Delivery, IKind, IReloadable, IService, ITransport, PluginContext
+from mta.interfaces import IKind, IReloadable, IService, ITransport, PluginContext
 from mta.model.catalogue import REPLIES
 from mta.model.message import Addressee, InlineContent, Message
 from mta.model.outcome import Failed, Outcome, Postponed, RemoteReply
@@ -127,7 +128,7 @@ class WebhookSettings(Table):
 
 
 @implementer(ITransport, IService, IReloadable)
-class WebhookTransport:
+class WebhookTransport(OneByOne):
     """See the module.
 
     :param reactor: makes connections and keeps time.
@@ -148,6 +149,7 @@ class WebhookTransport:
         directory: str,
         run_in_thread: Callable[..., Awaitable[Any]],
     ) -> None:
+        super().__init__(settings.connections)
         self._reactor = reactor
         self._settings = settings
         self._base = base
@@ -167,16 +169,10 @@ class WebhookTransport:
             )
         except ValueError as error:
             raise ValueError(f"authorities: {error}") from None
-        self._slots = DeferredSemaphore(settings.connections)
         # A message taken apart has several times its size: one large one at a time.
         self._turn = DeferredSemaphore(1)
         self._stopped = False
         self._rests_until = 0.0
-        self._under_way: set[Deferred[Outcome]] = set()
-
-    def concurrency(self, next_hop: str) -> int:
-        """See ``ITransport``."""
-        return self._settings.connections
 
     def start(self) -> None:
         """See ``IService``."""
@@ -184,8 +180,7 @@ class WebhookTransport:
     async def stop(self) -> None:
         """See ``IService``: what is under way is tried again; the application knows its id."""
         self._stopped = True
-        for running in list(self._under_way):
-            running.cancel()
+        self.cancel()
         await self._poster.close()
 
     def reload(self) -> None:
@@ -216,26 +211,8 @@ class WebhookTransport:
 
     # --- delivering ---------------------------------------------------------------
 
-    async def deliver(self, delivery: Delivery) -> Sequence[Outcome]:
-        """Post the message once for each addressee."""
-        posts = [
-            self._slots.run(self._begin, delivery.message, addressee, delivery.sender)
-            for addressee in delivery.addressees
-        ]
-        outcomes: Sequence[Outcome] = await gatherResults(posts)
-        return outcomes
-
-    def _begin(self, message: Message, addressee: Addressee, sender: str) -> Deferred[Outcome]:
-        running = Deferred.fromCoroutine(self._guarded(message, addressee, sender))
-        self._under_way.add(running)
-
-        def end(result: Any) -> Any:
-            self._under_way.discard(running)
-            return result
-
-        return running.addBoth(end)
-
-    async def _guarded(self, message: Message, addressee: Addressee, sender: str) -> Outcome:
+    async def attempt(self, message: Message, addressee: Addressee, sender: str) -> Outcome:
+        """Post it."""
         place = self._settings.place
         try:
             if self._stopped:

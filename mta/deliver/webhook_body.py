@@ -26,6 +26,8 @@ from mta.model.message import BLOCK, Addressee, InlineContent, Message
 
 #: Octets of a header section that are read of a message that is not taken apart.
 _HEADER = 1024 * 1024
+#: Attributes of a message that are told; docs/guides/webhook.rst says what they are.
+_PUBLIC = ("tenant", "campaign", "priority")
 _ADDRESS_FIELDS = ("from", "sender", "reply-to", "to", "cc")
 
 
@@ -105,7 +107,7 @@ def json_body(
                 "tls": message.client.tls_version,
                 "account": message.client.account,
             },
-            "attributes": message.attributes,
+            "attributes": _attributes(message),
             "size": message.size,
             **_parts(message, attachment_limit, parse_limit),
         },
@@ -129,6 +131,14 @@ def json_body(
             yield block
 
     return Body("application/json", length, blocks, False, file.close)
+
+
+def _attributes(message: Message) -> dict[str, Any]:
+    """What an application may rely on; whatever else is known of a message is for us."""
+    found = {name: message.attributes[name] for name in _PUBLIC if name in message.attributes}
+    if message.attributes.get("release"):
+        found["scheduled"] = _time(message.attributes["release"])
+    return found
 
 
 def _parts(message: Message, attachment_limit: int, parse_limit: int) -> dict[str, Any]:

@@ -79,8 +79,8 @@ class RawTests(SynchronousTestCase):
 class JsonTests(SynchronousTestCase):
     """application/json."""
 
-    def parsed(self, content: bytes | Content, limit: int = 1000, most: int = 10**7) -> Any:
-        mail = message(content)
+    def parsed(self, content: bytes | Content, limit: int = 1000, most: int = 10**7, **changes: Any) -> Any:
+        mail = message(content, **changes)
         body = json_body(
             mail,
             mail.addressees[0],
@@ -106,6 +106,13 @@ class JsonTests(SynchronousTestCase):
             (data["id"], *(data["envelope"][n] for n in ("recipient", "original", "detail", "sender"))),
         )
         self.assertEqual({"tenant": "t1"}, data["attributes"])
+
+    def test_attributes(self) -> None:
+        """What is public is told, and what is not stays here."""
+        known = {"campaign": "c", "priority": -4, "release": 1.8e9, "about": "0x", "hold": "for;5", "new": 1}
+        data = self.parsed(b"Subject: x\r\n\r\n", attributes=known)
+        expected = {"campaign": "c", "priority": -4, "scheduled": "2027-01-15T08:00:00Z"}
+        self.assertEqual(expected, data["attributes"])
         self.assertEqual("192.0.2.1", data["client"]["address"])
         self.assertEqual(len(TRACE + PARTS), data["size"])
 
