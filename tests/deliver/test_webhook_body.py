@@ -106,6 +106,8 @@ class JsonTests(SynchronousTestCase):
             (data["id"], *(data["envelope"][n] for n in ("recipient", "original", "detail", "sender"))),
         )
         self.assertEqual({"tenant": "t1"}, data["attributes"])
+        self.assertEqual("192.0.2.1", data["client"]["address"])
+        self.assertEqual(len(TRACE + PARTS), data["size"])
 
     def test_attributes(self) -> None:
         """What is public is told, and what is not stays here."""
@@ -113,8 +115,6 @@ class JsonTests(SynchronousTestCase):
         data = self.parsed(b"Subject: x\r\n\r\n", attributes=known)
         expected = {"campaign": "c", "priority": -4, "scheduled": "2027-01-15T08:00:00Z"}
         self.assertEqual(expected, data["attributes"])
-        self.assertEqual("192.0.2.1", data["client"]["address"])
-        self.assertEqual(len(TRACE + PARTS), data["size"])
 
     def test_header(self) -> None:
         data = self.parsed(PARTS)
