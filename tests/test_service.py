@@ -28,6 +28,10 @@ class MistakeTests(SynchronousTestCase):
     def found(self, text: str) -> list[tuple[int, str]]:
         return [(problem.line, problem.key) for problem in check(self.file(text))]
 
+    def test_authorities_of_reports(self) -> None:
+        text = '[tls_report]\ncontact = "a@b.test"\nauthorities = "nowhere.pem"\n[domains."b.test"]\n'
+        self.assertEqual([(3, "tls_report.authorities")], self.found(text))
+
     def test_domains(self) -> None:
         """Every domain is told of, each at its own line."""
         text = """[queue]

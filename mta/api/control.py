@@ -323,7 +323,7 @@ class ControlApi:
             if self._tls_reports is None:
                 raise ApiProblem(404, "No reports here", "the first worker sends them: control-0.sock")
             try:
-                tasks = await self._tls_reports.send(body.day, body.domain)
+                tasks = await self._tls_reports.send(body.day, body.domain, _who(request, body.by))
             except ValueError as error:
                 raise ApiProblem(400, "Nothing was sent", str(error)) from None
             return {"reports": [asdict(task) for task in tasks]}

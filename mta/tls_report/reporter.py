@@ -33,7 +33,7 @@ from mta.interfaces import (
 )
 from mta.journal.reader import JournalError, JournalReader
 from mta.model.envelope import Client, Envelope, Recipient
-from mta.model.event import Received, TlsReportSent
+from mta.model.event import Operated, Received, TlsReportSent
 from mta.model.message import Addressee, InlineContent, Message
 from mta.model.tls_report_record import PREFIX, NoDestination, destinations
 from mta.tls_report.composition import DAY, Reporter, identifier, mail, packed, report
@@ -170,16 +170,20 @@ class TlsReporter:
         due = await self._run(self._ledger.next_due)
         return EVERY if due is None else float(due) - self._reactor.seconds()
 
-    async def send(self, day: str, domain: str = "") -> list[Task]:
+    async def send(self, day: str, domain: str = "", by: str = "") -> list[Task]:
         """Send the reports of a day now, those that were not sent yet; answers how all of the day stand.
 
         :param domain: only of this one.
+        :param by: who wants it.
         :raise ValueError: if it is no day, or reports are not sent.
         :raise TemporarilyUnavailable: if the ledger or a journal cannot be read.
         """
         if not self.active:
             raise ValueError("no reports are sent: [tls_report] has no contact")
         midnight(day)
+        about = f"of {day} for {domain or 'every domain'}"
+        now = self._reactor.seconds()
+        self._journal.note([Operated(at=now, action="send TLS reports", by=by, reason=about)])
         try:
             return await self._turn.run(self._send, day, domain.lower())
         except JournalError as trouble:

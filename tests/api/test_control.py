@@ -282,13 +282,14 @@ class ControlTests(ServedCase):
         asked: list[tuple[str, str]] = []
 
         class Reporter:
-            async def send(self, day: str, domain: str) -> list[Task]:
+            async def send(self, day: str, domain: str, by: str) -> list[Task]:
+                self.by = by
                 asked.append((day, domain))
                 if day == "2026-13-01":
                     raise ValueError("there is no such day")
                 return [Task(day, domain, "mailto:r@far.test", "sent", 1.0, 2.0)]
 
-        self.server.api._tls_reports = Reporter()
+        self.server.api._tls_reports = reporter = Reporter()
         value = await self.ask("POST", "/v1/tls-reports/send", body)
         self.assertEqual(
             ("mailto:r@far.test", "sent"), (value["reports"][0]["target"], value["reports"][0]["state"])
@@ -297,6 +298,7 @@ class ControlTests(ServedCase):
         self.assertEqual("there is no such day", value["detail"])
         await self.ask("POST", "/v1/tls-reports/send", {"day": "soon"}, status=400)
         self.assertEqual([("2026-01-15", "far.test"), ("2026-13-01", "")], asked)
+        self.assertEqual(getpass.getuser(), reporter.by)
 
     async def test_rehearsal(self) -> None:
         body = {"address": "bob@example.net", "client_ip": "192.0.2.1"}

@@ -187,6 +187,13 @@ class DepartureTests(SynchronousTestCase):
                 found = self.successResultOf(Deferred.fromCoroutine(found))
             self.assertEqual("[a.test]:587", found[0].next_hop)
 
+    def test_own_mail(self) -> None:
+        """What we write ourselves under a name goes where mail of that name goes."""
+        departures = self.departures("<> [a.test]:587\nreports@example.org [b.test]:587\n")
+        way = Route("u@far.test", "relay", "far.test")
+        found: Any = departures.notifications(lambda address: (way,), "reports@example.org")("u@far.test")
+        self.assertEqual("[b.test]:587", found[0].next_hop)
+
     def test_wrong(self) -> None:
         for text in ("error:no", "discard:", "[a", "maildir:"):
             self.assertRaises(Wrong, sender_way, text, KNOWN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ class CountingTests(LedgerCase):
         self.shards[0].write([session() for _ in range(10)], first=50)
         self.assertEqual(10, self.ledger.count(self.journal))
         self.assertEqual(10, self.counts()[DAY, "far.test", "success"])
+
+    def test_together(self) -> None:
+        """Several that count at the same time count each session once."""
+        self.patch(JournalReader.following, "__defaults__", (7,))
+        for shard in self.shards:
+            shard.write([session() for _ in range(50)])
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda _: self.ledger.count(self.journal), range(8)))
+        self.assertEqual(100, sum(found))
+        self.assertEqual({(DAY, "far.test", "success"): 100}, self.counts())
 
     def test_broken_off(self) -> None:
         """What was counted without the note of how far is not counted."""

@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 
 from mta.config.settings import TlsReports
 from mta.interfaces import NoSuchDomain, Route, RouteError, TemporarilyUnavailable
-from mta.model.event import Event, Received, TlsReportSent
+from mta.model.event import Event, Operated, Received, TlsReportSent
 from mta.model.ids import IdSource
 from mta.model.message import Message
 from mta.model.reply import Reply
@@ -319,6 +319,10 @@ class SendTests(ReporterCase):
         """Before its time; and midnight sends what is left, no more."""
         self.assertEqual({"mailto:r@far.test": "sent"}, self.send(domain="FAR.test"))
         self.assertEqual({"mailto:r@far.test": "sent"}, self.send(domain="far.test"))
+        acts = [event for event in self.events.events if isinstance(event, Operated)]
+        self.assertEqual(
+            ["of 2026-01-15 for FAR.test", "of 2026-01-15 for far.test"], [act.reason for act in acts]
+        )
         self.assertEqual(1, len(self.spool.messages))
         self.to_reports()
         self.assertEqual({"mailto:r@far.test": "sent", "mailto:r@near.test": "sent"}, self.states())
