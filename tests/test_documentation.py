@@ -42,9 +42,7 @@ class PluginReferenceTests(SynchronousTestCase):
 
     def test_every_setting_of_every_kind(self) -> None:
         for kind in own_kinds():
-            table = {"IIdentity": "identity", "IJudge": "judge", "ITransport": "transport"}[
-                kind.seam.__name__
-            ]
+            table = kind.seam.__name__.removeprefix("I").lower()
             found = self.section(f"{table}: {kind.kind}")
             fields = kind.settings.model_fields
             self.assertEqual(sorted(fields), sorted(found), kind.kind)

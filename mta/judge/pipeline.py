@@ -36,9 +36,15 @@ class Pipeline:
     def __init__(self, judges: Sequence[tuple[str, IJudge]] = ()) -> None:
         self._judges = tuple(judges)
         self._told = tuple(judge for _, judge in judges if ISessionJudge.providedBy(judge))
+        #: Questions under way, by session, while anybody keeps anything about one.
+        self._asking: dict[str, int] = {}
+        self._gone: set[str] = set()
 
     def closed(self, client: Client) -> None:
         """The session is over: tell those who keep anything about it."""
+        if client.session in self._asking:
+            # What is under way goes on, and they may keep something yet.
+            self._gone.add(client.session)
         for judge in self._told:
             try:
                 judge.closed(client)
@@ -49,7 +55,20 @@ class Pipeline:
         """The verdict of all; at once when there is no judge."""
         if not self._judges:
             return PASS
-        return self._ask(stage, facts)
+        return self._watched(stage, facts) if self._told else self._ask(stage, facts)
+
+    async def _watched(self, stage: Stage, facts: Facts) -> Verdict:
+        session, asking = facts.client.session, self._asking
+        asking[session] = asking.get(session, 0) + 1
+        try:
+            return await self._ask(stage, facts)
+        finally:
+            asking[session] -= 1
+            if not asking[session]:
+                del asking[session]
+                if session in self._gone:
+                    self._gone.discard(session)
+                    self.closed(facts.client)
 
     async def _ask(self, stage: Stage, facts: Facts) -> Verdict:
         said: list[Verdict] = []

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mta.model.delivery_replies import DELIVERY
+from mta.model.judging_replies import JUDGING
 from mta.model.receiving_replies import RECEIVING
 from mta.model.reply import Reply
 from mta.model.reply_entry import Entry
@@ -57,4 +58,4 @@ class Catalogue:
         return [entry for entry in self if code in (str(entry.code), entry.enhanced, entry.name)]
 
 
-REPLIES = Catalogue((*RECEIVING, *DELIVERY))
+REPLIES = Catalogue((*RECEIVING, *JUDGING, *DELIVERY))

@@ -58,9 +58,15 @@ class ReplaceBody:
 
 @dataclass(frozen=True, slots=True)
 class AddRecipient:
-    """One more recipient, by its canonical address."""
+    """One more recipient, by its canonical address.
+
+    :ivar notify: what the sender is told of (RFC 3461): nothing, because they do not know of it.
+    :ivar orcpt: ORCPT as ``type;address``.
+    """
 
     address: str
+    notify: frozenset[str] = frozenset({"NEVER"})
+    orcpt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from mta.model.change import (
 )
 from mta.model.envelope import Envelope, Recipient
 from mta.model.header import header_fields
-from mta.model.message import Content
+from mta.model.message import Content, InlineContent
 
 _NAME = re.compile(r"[!-9;-~]{1,200}")
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -157,8 +157,8 @@ class Revision:
                         break
             case ReplaceBody(body):
                 self._replace_body(body)
-            case AddRecipient(address):
-                self._add_recipient(_address(address))
+            case AddRecipient(address, notify, orcpt):
+                self._add_recipient(Recipient(_address(address), notify, orcpt))
             case RemoveRecipient(address):
                 gone = _plain(address)
                 kept = [one for one in self.envelope.recipients if _plain(one.address) != gone]
@@ -205,12 +205,17 @@ class Revision:
                 self.envelope = replace(self.envelope, body="8BITMIME")
         self._body = body
 
-    def _add_recipient(self, address: str) -> None:
+    def _add_recipient(self, added: Recipient) -> None:
         recipients = self.envelope.recipients
-        if all(_plain(one.address) != _plain(address) for one in recipients):
-            # The sender asked for no report about somebody whom they do not know.
-            added = Recipient(address, frozenset({"NEVER"}))
+        if all(_plain(one.address) != _plain(added.address) for one in recipients):
             self.envelope = replace(self.envelope, recipients=[*recipients, added])
+
+
+def is_in_memory(content: Content) -> bool:
+    """Whether reading it reads no file."""
+    if isinstance(content, Composed):
+        return content.rest is None or is_in_memory(content.rest)
+    return isinstance(content, InlineContent)
 
 
 def field_octets(name: str, value: str) -> bytes:

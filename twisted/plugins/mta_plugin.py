@@ -11,6 +11,7 @@ from mta.deliver.webhook import WEBHOOK as webhook_transport
 from mta.feedback.transport import FEEDBACK as feedback_transport
 from mta.identity.file import FILE as file_identity
 from mta.identity.ldap import LDAP as ldap_identity
+from mta.judge.milter.judge import MILTER as milter_judge
 from mta.judge.spf.judge import SPF as spf_judge
 
 service = ServiceMaker(
@@ -27,6 +28,7 @@ __all__ = [
     "ldap_identity",
     "lmtp_transport",
     "maildir_transport",
+    "milter_judge",
     "pipe_transport",
     "relay_transport",
     "service",

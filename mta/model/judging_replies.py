@@ -1,0 +1,88 @@
+"""Replies to clients whom a judge has refused or put off; see :mod:`mta.model.catalogue`."""
+
+from __future__ import annotations
+
+from mta.model.reply_entry import Entry
+
+JUDGING = (
+    Entry(
+        "filter-unavailable",
+        451,
+        "4.7.1",
+        "The mail cannot be checked now, try again later [{ref}]",
+        "A milter did not answer, or not as its protocol wants, and its `default_action` is tempfail.",
+        "`mta trace {ref}` tells what failed.  See whether the filter runs and listens at `endpoint`.",
+    ),
+    Entry(
+        "filter-missing",
+        554,
+        "5.7.1",
+        "The mail cannot be checked, and is not taken unchecked [{ref}]",
+        "A milter did not answer, or not as its protocol wants, and its `default_action` is reject.",
+        "`mta trace {ref}` tells what failed.  With `default_action` = tempfail the sender tries again.",
+    ),
+    Entry(
+        "added-recipient",
+        451,
+        "4.3.5",
+        "A filter of ours made a mistake, try again later [{ref}]",
+        "A filter added a recipient that does not exist, or that nobody can tell the way to.",
+        "`mta trace {ref}` names it; change what the filter is configured to add.",
+    ),
+    Entry(
+        "policy-reject",
+        550,
+        "5.7.1",
+        "{reason} [{ref}]",
+        "A judge refused the client or the message.",
+        "The reply and `mta trace {ref}` name the rule.",
+    ),
+    Entry(
+        "policy-defer",
+        450,
+        "4.7.1",
+        "{reason} [{ref}]",
+        "A judge put the client or the message off.",
+        "Try again later; `mta trace {ref}` names the rule.",
+    ),
+    Entry(
+        "spf-fail",
+        550,
+        "5.7.23",
+        "{client} may not send for {domain}, says its SPF record: "
+        "send through its own servers, or have it list this one [{ref}]",
+        "The domain of the sender publishes which servers send its mail, and the client is none of them: "
+        "the sender is forged, or somebody forwards mail under the name of its sender.",
+        "The sender sends through the servers of their domain, or has its SPF record list this one; a "
+        "forwarder rewrites the sender (SRS). `mta trace {ref}` shows the records; ours, if they forward "
+        "to us: `forwarders` of the judge `spf`.",
+    ),
+    Entry(
+        "spf-helo-fail",
+        550,
+        "5.7.23",
+        "{client} may not call itself {domain}, says its SPF record: "
+        "say your own name after EHLO, or have it list this server [{ref}]",
+        "The name after EHLO has an SPF record that does not list the client.",
+        "The client's operator sets its own name for EHLO, or has the SPF record of the name list it; "
+        "`mta trace {ref}` shows the record.  `helo_fail` of the judge `spf` sets what becomes of it.",
+    ),
+    Entry(
+        "spf-temporary",
+        451,
+        "4.7.24",
+        "The SPF record of {domain} cannot be looked up now, try again later ({why}) [{ref}]",
+        "The DNS did not answer, so nobody knows whether the client may send for the domain.",
+        "It is tried again by itself.  If it lasts, the name servers of the domain are broken; "
+        "`temperror` of the judge `spf` sets what becomes of such mail.",
+    ),
+    Entry(
+        "spf-broken",
+        550,
+        "5.7.24",
+        "The SPF record of {domain} cannot be used: {why} [{ref}]",
+        "The record has a mistake in it, asks for more look-ups than are allowed, or stands there twice.",
+        "The operator of the domain mends the record; `permerror` of the judge `spf` sets what becomes "
+        "of such mail.",
+    ),
+)
