@@ -46,6 +46,7 @@ from mta.queue.manager import Manager
 from mta.queue.reader import QueueReader
 from mta.queue.spool import Spool
 from mta.queue.suspensions import Suspensions
+from mta.queue.tally import Tally
 from mta.smtp.connections import Connections
 from mta.smtp.factory import SmtpFactory
 from mta.supervisor import Leash, Supervisor
@@ -254,6 +255,7 @@ class Server:
             route=lambda address: self.parts.departures.notifications(self.parts.router.route)(address),
             shaping=environment.shaping,
             egress=environment.egress,
+            tally=Tally(loaded.state / "warm-up.db"),
             suspensions=Suspensions(loaded.state / "suspensions.json", reactor.seconds),
             classifier=environment.classifier,
             run_in_thread=environment.run_in_thread,

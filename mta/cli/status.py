@@ -63,7 +63,9 @@ def _site(site: dict[str, Any], now: float) -> tuple[Any, ...]:
     name = site["next_hop"] or "-"
     if len(hosts) > 1 or hosts[0] not in ("", name):
         name = hosts[0] + (f" and {len(hosts) - 1} more" if len(hosts) > 1 else "")
-    until = site["rests_until"]
+    if site.get("source"):
+        name += f" from {site['source']}"
+    until = site["rests_until"] or site.get("spent_until")
     rests = duration(max(0.0, until - now)) if until else ""
     trouble = site["last_trouble"]
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from mta.config.values import Duration, HostPatterns, OneOrMore, Rate, Table, do
 from mta.model.egress import Source
 from mta.model.limits import Timeouts
 from mta.model.tls_demand import TlsLevel
+from mta.model.warm_up import Plan
 
 #: Seconds; 0 is no time at all.
 _Wait = Annotated[Duration, Field(gt=0)]
@@ -69,6 +71,27 @@ class Shape(Table):
         return self
 
 
+class WarmUp(Table):
+    """How many messages a day a new source sends; see :mod:`mta.model.warm_up`."""
+
+    start: date
+    total: list[Annotated[int, Field(ge=1)]] = []
+    per_site: list[Annotated[int, Field(ge=1)]] = []
+    factor: float = Field(1.0, ge=1, le=10)
+    days: int = Field(30, ge=1)
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> WarmUp:
+        if not (self.total or self.per_site):
+            raise ValueError("it limits nothing: give total or per_site, messages of each day")
+        return self
+
+    def plan(self) -> Plan:
+        """The same, as a plan."""
+        start = datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC).timestamp()
+        return Plan(start, tuple(self.total), tuple(self.per_site), self.factor, self.days)
+
+
 def _name(value: str) -> str:
     if not value or not all(one.isalnum() or one in "-_." for one in value):
         raise ValueError('a name is of letters, digits, "-", "_" and "."')
@@ -82,6 +105,7 @@ class Egress(Table):
     ipv4: str = ""
     ipv6: str = ""
     helo: str = ""
+    warm_up: WarmUp | None = None
 
     @field_validator("ipv4", "ipv6")
     @classmethod

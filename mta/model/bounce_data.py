@@ -52,3 +52,14 @@ def default_classifier() -> Classifier:
 def classify(reply: RemoteReply, next_hop: str = "") -> Classification:
     """What a reply means, by the rules that come with the program."""
     return default_classifier().classify(reply, next_hop)
+
+
+def provider_of(hosts: Iterable[str]) -> str:
+    """The name of the known provider that all of these hosts belong to; ``""`` if there is none."""
+    names = [f".{host.lower().rstrip('.')}" for host in hosts]
+    if not names:
+        return ""
+    for provider, ends in shipped()[1].items():
+        if all(name.endswith(tuple(f".{end}" for end in ends)) for name in names):
+            return provider
+    return ""

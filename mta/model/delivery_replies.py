@@ -274,6 +274,14 @@ DELIVERY: tuple[Entry, ...] = (
         "Wait; or allow more connections to it, if its operator agrees.",
     ),
     Entry(
+        "warming-up",
+        451,
+        "4.4.5",
+        "Waiting for its turn: the source {source} is being warmed up and has sent its messages of today: {numbers}",
+        "A plan ([egress.warm_up]) says how many messages a new address sends each day, and they are sent.",
+        "Wait for the next day, or give its pool another source; it is no failure.",
+    ),
+    Entry(
         "bounced",
         550,
         "5.7.0",

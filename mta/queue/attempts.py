@@ -207,12 +207,17 @@ class Attempts:
     def _begin(self, job: Job) -> None:
         destination = job.destination
         now = self._reactor.seconds()
+        budget = destination.budget
+        if budget is not None and budget.is_spent(now) and self._goes_elsewhere(job, now):
+            return
         obstacle = self._rests.find(destination, job.addressees[0].next_hop, now)
         if obstacle is not None:
             self._put_off(job, obstacle, now)
             if destination.queue:
                 self._destinations.make_ready(destination)
             return
+        if budget is not None:
+            budget.take(now)
         destination.began(now)
         self._destinations.doubt(destination, now)
         job.began = now
@@ -239,6 +244,18 @@ class Attempts:
         attempt.addCallbacks(self._came, self._broke, callbackArgs=(job,), errbackArgs=(job,))
         if self._watch is None and job.attempt is not None and not self.is_stopped:
             self._watch = self._reactor.callLater(_LOOK_EVERY, self._look)
+
+    def _goes_elsewhere(self, job: Job, now: float) -> bool:
+        """Let another source of the pool take what one cannot send today that warms up."""
+        hop = job.addressees[0].next_hop
+        other = self._destinations.get(job.destination.name, hop, job.entry.message, job.sender)
+        if other is job.destination or (other.budget is not None and other.budget.is_spent(now)):
+            return False
+        if job.destination.queue:
+            self._destinations.make_ready(job.destination)
+        job.destination = other
+        self.put(job)
+        return True
 
     def _look(self) -> None:
         """Give up what no transport will ever answer for."""
@@ -268,7 +285,10 @@ class Attempts:
         destination = job.destination
         first = outcomes[0]
         if type(first) is Postponed and is_unreachable(outcomes):
-            destination.missed(self._reactor.seconds(), first.reply, self.first_pause)
+            now = self._reactor.seconds()
+            destination.missed(now, first.reply, self.first_pause)
+            if destination.budget is not None:
+                destination.budget.refund(now)
         elif destination.is_suspect:
             destination.reached()
         self._finish(job, outcomes)

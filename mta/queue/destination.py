@@ -11,6 +11,7 @@ from mta.model.bounce import Classification
 from mta.model.egress import Source
 from mta.model.limits import Limits, Rate
 from mta.model.outcome import Delivered, Outcome, Postponed, RemoteReply
+from mta.queue.budget import Budget
 from mta.queue.lanes import Lanes
 from mta.queue.meter import Rates
 from mta.queue.pace import Pace
@@ -51,6 +52,7 @@ class Destination:
     :ivar hosts: names of the hosts behind it; none until somebody has found out.
     :ivar site: the same in words.
     :ivar source: what leaves from; ``None``: from wherever the transport's settings say.
+    :ivar budget: what a source that warms up may send; ``None`` for any other.
     :ivar base: the site as it is for what has no source; ``None`` if it is that itself.
     :ivar known_until: when that is to be asked again, in seconds since 1970.
     :ivar is_resolved: whether it is known which site it is; until then nothing begins.
@@ -81,6 +83,7 @@ class Destination:
         "advised_until",
         "alarm",
         "base",
+        "budget",
         "gates",
         "hosts",
         "is_resolved",
@@ -115,6 +118,7 @@ class Destination:
         self.site = ""
         self.source = source
         self.base: Destination | None = None
+        self.budget: Budget | None = None
         self.hosts: Sequence[str] = ()
         self._connections = 0
         self._rates: tuple[tuple[Rate, ...], tuple[Rate, ...]] = ((), ())
@@ -196,7 +200,17 @@ class Destination:
         """Whether nothing waits and nothing is under way."""
         return not self.queue and not self.running
 
-    def status(self) -> dict[str, Any]:
+    def is_of_interest(self, now: float) -> bool:
+        """Whether an operator would want to see it."""
+        rests = self.resume or self.advised_until > now
+        return bool(not self.is_idle or rests or self.spent_until(now))
+
+    def spent_until(self, now: float) -> float | None:
+        """Until when its source sends no more, because it warms up; ``None`` if it may send."""
+        budget = self.budget
+        return budget.until(now) if budget is not None and budget.is_spent(now) else None
+
+    def status(self, now: float) -> dict[str, Any]:
         """For an operator, JSON values."""
         return {
             "transport": self.name,
@@ -207,6 +221,7 @@ class Destination:
             "in_flight": self.running,
             "in_flight_limit": self.limit,
             "rests_until": self.resume or None,
+            "spent_until": self.spent_until(now),
             "advice": None
             if self.advice is None
             else {"class": self.advice.name, "action": self.advice.action, "until": self.advised_until},
@@ -228,10 +243,12 @@ class Destination:
     @property
     def is_metered(self) -> bool:
         """Whether a rate is set."""
-        return self.gates is not None or bool(self.rates)
+        return self.gates is not None or bool(self.rates) or self.budget is not None
 
     def wait(self, now: float) -> float:
         """Seconds until a job may begin, as far as rates go; 0 if one may now, and has the turn."""
+        if self.budget is not None and (unknown := self.budget.wait(now)):
+            return unknown
         if self.gates is None and not self.rates.recipients:
             return self.rates.wait(now, 0)
         return self.queue.choose(lambda job: self.wait_of(job, now))

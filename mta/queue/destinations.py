@@ -32,9 +32,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mta.interfaces import Answer, IEgress, IShaping
+from mta.model.bounce_data import provider_of
 from mta.model.egress import Source
 from mta.model.message import Message
 from mta.model.rest import Way
+from mta.queue.budget import Budget, Budgets
 from mta.queue.destination import Destination
 from mta.queue.meter import Rates
 from mta.queue.unshaped import Unshaped
@@ -55,6 +57,7 @@ class Destinations:
     :param transports: by name.
     :param shaping: knows what they are given at the most; ``None``: what transports allow.
     :param egress: knows from where messages leave; ``None``: it is the transports' own affair.
+    :ivar budgets: what sources may send that warm up; ``None``: as much as there is.
     :ivar resolved: told of a destination of which it has become known which site it is.
     """
 
@@ -75,6 +78,7 @@ class Destinations:
         self._sites: dict[tuple[str, tuple[str, ...]], Destination] = {}
         self._shaping = shaping or Unshaped()
         self._egress = egress
+        self.budgets: Budgets | None = None
         # Of sites that have a line for each source: by next hop, and by site.
         self._by_hop: dict[tuple[str, str, str], Destination] = {}
         self._sourced: dict[tuple[str, str, str], Destination] = {}
@@ -102,7 +106,13 @@ class Destinations:
         choice = egress.choose(name, next_hop, found.hosts, message.id, sender, tenant)
         if choice is None or not choice.sources:
             return found
-        return self._from(found, next_hop, choice.sources[0])
+        lines = [self._from(found, next_hop, source) for source in choice.sources]
+        now = self._reactor.seconds()
+        for line in lines:
+            if line.budget is None or not line.budget.is_spent(now):
+                return line
+        # All of them warm up, and have sent what they may: it waits for the first that may again.
+        return min(lines, key=lambda line: 0.0 if line.budget is None else line.budget.until(now))
 
     def _get(self, name: str, next_hop: str) -> Destination:
         found = self._all.get((name, next_hop))
@@ -179,9 +189,20 @@ class Destinations:
             found.resolve(base.hosts)
             found.gates = base.gates
         found.base = base
+        found.budget = self._budget(found)
         self._by_hop[base.name, next_hop, source.name] = found
         self._shape(found, next_hop, base.hosts)
         return found
+
+    def _budget(self, destination: Destination) -> Budget | None:
+        """What its source may send there, if it warms up."""
+        if self._egress is None or self.budgets is None or destination.source is None:
+            return None
+        warming = self._egress.find(destination.source.name)
+        if warming is None or warming.plan is None:
+            return None
+        site = provider_of(destination.hosts) or destination.site or destination.next_hop
+        return self.budgets.get(warming.source.name, site, warming.plan)
 
     def _look_for_sources(self) -> None:
         """What sources are now; whatever waits for one that is gone takes another."""
@@ -190,6 +211,7 @@ class Destinations:
             found = self._egress.find(destination.source.name)
             if found is not None:
                 destination.source = found.source
+                destination.budget = self._budget(destination)
                 continue
             self._sourced = {key: one for key, one in self._sourced.items() if one is not destination}
             self._by_hop = {key: one for key, one in self._by_hop.items() if one is not destination}

@@ -29,6 +29,7 @@ from mta.model.event import Operated
 from mta.model.message import Addressee, Message
 from mta.model.outcome import RemoteReply
 from mta.queue.attempts import Attempts
+from mta.queue.budget import Budgets
 from mta.queue.chores import SPREAD
 from mta.queue.destination import Destination
 from mta.queue.destinations import Destinations
@@ -39,6 +40,7 @@ from mta.queue.rests import Obstacle, Rests
 from mta.queue.retry import Schedule
 from mta.queue.rounds import Rounds, Wait
 from mta.queue.suspensions import Suspension, Suspensions
+from mta.queue.tally import Tally
 from mta.queue.window import RECIPIENTS, Entry, Job, Window, cost_of, ways
 
 T = TypeVar("T")
@@ -67,6 +69,7 @@ class Manager:
     :param route: finds routes for notifications, as a router does.
     :param shaping: what destinations are given at the most; ``None``: what transports allow.
     :param egress: from which addresses messages leave; ``None``: that is the transports' own affair.
+    :param tally: counts what sources send that warm up; ``None``: in this process only.
     :param suspensions: where a person lets nothing go; ``None``: known to this process only.
     :param log: where trouble is told.
     :param run_in_thread: ``(callable, *args) -> Deferred``, for reading content from
@@ -86,6 +89,7 @@ class Manager:
         route: Callable[[str], Answer[Sequence[Route] | None]],
         shaping: IShaping | None = None,
         egress: IEgress | None = None,
+        tally: Tally | None = None,
         suspensions: Suspensions | None = None,
         log: Logger | None = None,
         run_in_thread: Callable[..., Awaitable[Any]] | None = None,
@@ -99,11 +103,13 @@ class Manager:
         self._uniform = uniform
         self._window = Window(settings.window_messages, settings.window_octets)
         self._destinations = Destinations(reactor, self._with_rerouting(transports), shaping, egress)
+        run_in_thread = run_in_thread or self._in_pool
+        self._budgets = self._destinations.budgets = Budgets(reactor, tally or Tally(), run_in_thread)
         self._notifier = Notifier(
             hostname=hostname,
             new_id=spool.new_id,
             route=route,
-            run_in_thread=run_in_thread or self._in_pool,
+            run_in_thread=run_in_thread,
             settings=settings,
         )
         self._rounds = Rounds(
@@ -126,6 +132,7 @@ class Manager:
             ended=self._rounds.ended,
             put_off=self._rests_for,
         )
+        self._budgets.ready = self._attempts.reconsider
         self._destinations.resolved = self._resolved
         self._rounds.own_retry = self._destinations.retry
         self._operations = Operations(self, reactor, spool, self._notifier)
@@ -169,6 +176,7 @@ class Manager:
             self._reactor.callLater(min(0.05, grace), moment.callback, None)
             await moment
         self._attempts.abandon()
+        await self._budgets.stop()
 
     def replace(
         self, settings: Queue, transports: Mapping[str, Any], classifier: Classifier | None = None
@@ -544,7 +552,7 @@ class Manager:
     def status(self) -> dict[str, Any]:
         """Numbers about the window in memory, JSON values."""
         now = self._reactor.seconds()
-        busy = [one for one in self._destinations if not one.is_idle or one.resume or one.advised_until > now]
+        busy = [one for one in self._destinations if one.is_of_interest(now)]
         busy.sort(key=lambda one: len(one.queue) + one.running, reverse=True)
         timer = self._timer
         return {
@@ -560,5 +568,5 @@ class Manager:
             "suspensions": self._suspensions.status(),
             "recording": self._rounds.records,
             "next_claim": timer.getTime() if timer is not None and timer.active() else None,
-            "destinations": [one.status() for one in busy[:_NAMED]],
+            "destinations": [one.status(now) for one in busy[:_NAMED]],
         }

@@ -134,6 +134,10 @@ class Rests:
                 self._put_off([way], known)
                 self._watch()
             return known
+        budget = destination.budget
+        if budget is not None and budget.is_spent(now):
+            until = budget.until(now)
+            return Obstacle(until, until, budget.reply(now))
         if destination.resume > now:
             before = destination.resume
             until = before + LEAD

@@ -36,7 +36,10 @@ class Egress:
 
     def use(self, sources: Sequence[EgressTable], pools: Sequence[EgressPool]) -> None:
         """Go by these from now on."""
-        self._sources = {one.name: Warming(one.source()) for one in sources}
+        self._sources = {
+            one.name: Warming(one.source(), one.warm_up.plan() if one.warm_up is not None else None)
+            for one in sources
+        }
         self._pools = {one.name: Pool(one.name, dict(one.sources)) for one in pools}
         self._by_sender = [one for one in reversed(pools) if one.sender]
         self._by_tenant = [one for one in reversed(pools) if one.tenant]

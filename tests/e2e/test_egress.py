@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.e2e.dns import Dns
@@ -93,6 +94,24 @@ class EgressTests(RelayScenario):
             self.send(f"u{number}@far.test")
         remote.wait(20)
         self.assertEqual(dict.fromkeys(SEEN, 1), Counter(remote.callers))
+
+    def test_warm_up(self) -> None:
+        """What a new source may not send today waits, over a restart, and nobody is told of a failure."""
+        remote = self.begin(
+            egress=[{**SOURCES[0], "warm_up": {"start": str(datetime.now(UTC).date()), "total": [3]}}],
+            egress_pool=[{"name": "new", "sources": {"a": 1}, "sender": ["*"]}],
+        )
+        for number in range(6):
+            self.send(f"u{number}@far.test")
+        remote.wait(3)
+        self.server.stop()
+        self.server.start()
+        self.send("u6@far.test")
+        self.server.wait_trace(
+            "u6@far.test", "the source a is being warmed up and has sent its messages of today"
+        )
+        self.assertEqual(3, len(remote.mails))
+        self.assertIn("mx.far.test from a", self.server.mta("status"))
 
     def test_check(self) -> None:
         """An address that is not here is told before mail depends on it."""

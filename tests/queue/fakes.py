@@ -226,6 +226,7 @@ class Bench:
         latency: float = 0.0,
         shaping: Any = None,
         egress: Any = None,
+        tally: Any = None,
         uniform: Callable[[], float] = lambda: 0.5,
         **settings: Any,
     ) -> None:
@@ -245,6 +246,7 @@ class Bench:
             route=table_route(self.routes),
             shaping=shaping,
             egress=egress,
+            tally=tally,
             run_in_thread=lambda function, *arguments: succeed(function(*arguments)),
             uniform=uniform,
         )
