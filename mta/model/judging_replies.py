@@ -85,4 +85,35 @@ JUDGING = (
         "The operator of the domain mends the record; `permerror` of the judge `spf` sets what becomes "
         "of such mail.",
     ),
+    Entry(
+        "dmarc-fail",
+        550,
+        "5.7.26",
+        "Nothing shows that this message is from {domain}, which asks to {policy} such mail: "
+        "send it with a DKIM signature of that domain, or through its servers [{ref}]",
+        "Neither SPF nor DKIM has authenticated the domain in From, and its DMARC record asks for this: the "
+        "author is forged, or the message was sent or forwarded by a server that does not sign for them.",
+        "The sender has their mail signed by the domain in From (DKIM), or sends through servers that its SPF "
+        "record lists, with that domain in MAIL. `mta trace {ref}` shows what was found; ours, if it was "
+        "forwarded to us: `forwarders` of the judge `dmarc`.",
+    ),
+    Entry(
+        "dmarc-author",
+        550,
+        "5.7.1",
+        "Who has written this message cannot be told: {why}; send it with one From field and one author [{ref}]",
+        "A message has exactly one From field (RFC 5322, 3.6). With several, each program shows another "
+        "author, which is how they are forged.",
+        "The sender's program is mended, or set to write one From field with one address. "
+        "`several` of the judge `dmarc` sets what becomes of such mail.",
+    ),
+    Entry(
+        "dmarc-temporary",
+        451,
+        "4.7.0",
+        "Whether this message is from {domain} cannot be told now, try again later ({why}) [{ref}]",
+        "The DNS did not answer, so nobody knows the policy of the author's domain.",
+        "It is tried again by itself.  If it lasts, the name servers of the domain are broken; "
+        "`temperror` of the judge `dmarc` sets what becomes of such mail.",
+    ),
 )

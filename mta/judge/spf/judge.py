@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Any, Literal
 
 import idna
@@ -32,6 +31,7 @@ from mta.interfaces import (
     PluginContext,
     TemporarilyUnavailable,
 )
+from mta.judge.clients import address_of, is_listed
 from mta.judge.spf.evaluation import Answer as DnsAnswer
 from mta.judge.spf.evaluation import Finding, Identity, Question, check_host, is_name
 from mta.judge.spf.received_spf import NAME, received_spf
@@ -95,12 +95,8 @@ class SpfJudge:
         client, envelope = facts.client, facts.envelope
         if stage != "mail" or envelope is None or client.role != "mx" or facts.trusted:
             return PASS
-        try:
-            address = ip_address(client.address.partition("%")[0])
-        except ValueError:
-            return PASS
-        address = getattr(address, "ipv4_mapped", None) or address
-        if any(address in network for network in self._settings.forwarders):
+        address = address_of(client)
+        if address is None or is_listed(client, self._settings.forwarders):
             return PASS
         return self._judge(client, str(address), envelope.reverse_path)
 

@@ -1,0 +1,64 @@
+"""Forged authors: refused, delivered as junk, or let through, and by which evidence."""
+
+from __future__ import annotations
+
+from tests.e2e.client import Speaker
+from tests.e2e.dns import Dns
+from tests.e2e.scenario import Scenario
+from tests.e2e.server import Server
+
+RECORDS = {
+    ("good.test", "TXT"): ['"v=spf1 ip4:127.0.0.1 -all"'],
+    ("_dmarc.good.test", "TXT"): ['"v=DMARC1; p=reject"'],
+    ("_dmarc.bank.test", "TXT"): ['"v=DMARC1; " "p=reject; rua=mailto:reports@bank.test"'],
+    ("_dmarc.shop.test", "TXT"): ['"v=DMARC1; p=quarantine"'],
+}
+
+
+class DmarcScenario(Scenario):
+    def setUp(self) -> None:
+        super().setUp()
+        self.names = self.part(Dns(dict(RECORDS)))
+        server = Server(
+            self.place / "server",
+            dns={"servers": [self.names.address]},
+            judge=[{"kind": "spf"}, {"kind": "dmarc"}],
+        )
+        self.server: Server = self.part(server).start()
+
+    def send(self, author: str, sender: str = "x@good.test") -> str:
+        content = f"From: {author}\r\nSubject: x\r\n\r\nHello.\r\n".encode()
+        with Speaker(self.server.ports["mx"]) as speaker:
+            return speaker.send(sender, ["anna@example.org"], content).decode()
+
+    def test_pass(self) -> None:
+        """A subdomain stands for its organization."""
+        self.assertTrue(self.send("Ann <ann@news.good.test>").startswith("250"))
+        (message,) = self.server.wait_mail("anna@example.org")
+        flat = b" ".join(message.split())
+        self.assertIn(b"spf=pass smtp.mailfrom=x@good.test", flat)
+        self.assertIn(b"dmarc=pass header.from=news.good.test policy.dmarc=none", flat)
+        self.assertNotIn(b"X-Spam-Flag", message)
+
+    def test_reject(self) -> None:
+        reply = self.send("Bank <ceo@bank.test>")
+        self.assertTrue(
+            reply.startswith("550 5.7.26 Nothing shows that this message is from bank.test"), reply
+        )
+        self.server.wait_trace(
+            "x@good.test",
+            "rule dmarc.reject",
+            "because record: bank.test: v=DMARC1; p=reject; rua=mailto:reports@bank.test",
+            "remedy",
+        )
+
+    def test_junk(self) -> None:
+        self.assertTrue(self.send("Shop <sale@shop.test>").startswith("250"))
+        (message,) = self.server.wait_mail("anna@example.org")
+        self.assertIn(b"X-Spam-Flag: YES", message)
+        self.assertIn(b"dmarc=fail", message)
+        self.server.wait_trace("x@good.test", "dmarc handling: junk (dmarc.quarantine)")
+
+    def test_two_authors(self) -> None:
+        reply = self.send("ann@good.test\r\nFrom: ceo@bank.test")
+        self.assertTrue(reply.startswith("550 5.7.1 Who has written this message cannot be told"), reply)
