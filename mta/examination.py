@@ -19,7 +19,7 @@ from mta.environment import Environment, endpoints, report_poster, server_certif
 from mta.identity.secret import read_secret
 from mta.intake.reception import Reception
 from mta.intake.rehearsal import rehearse
-from mta.interfaces import ISpool, Route
+from mta.interfaces import ISpool, NoSuchDomain, Route, TemporarilyUnavailable
 from mta.listener import Listener
 from mta.model.supposition import Supposition
 from mta.parts import Parts, assemble
@@ -180,6 +180,25 @@ def _secret(loaded: Loaded) -> tuple[bytes, list[str]]:
         why = error.strerror or str(error)
         words = f"Its signature is another than the server's, whose secret cannot be read: {why}."
         return bytes(32), [words]
+
+
+async def text_records(loaded: Loaded, names: Sequence[str]) -> dict[str, list[bytes] | str]:
+    """The TXT records of names, as the configured servers of the DNS tell them now.
+
+    :return: for each a list, empty if there are none, or why they are not known.
+    """
+    from twisted.internet import reactor
+
+    resolver = Environment(reactor, loaded).resolver
+    found: dict[str, list[bytes] | str] = {}
+    for name in names:
+        try:
+            found[name] = list(await resolver.text(name))
+        except NoSuchDomain:
+            found[name] = []
+        except TemporarilyUnavailable as trouble:
+            found[name] = str(trouble)
+    return found
 
 
 def _state_problems(loaded: Loaded) -> list[Problem]:

@@ -36,6 +36,8 @@ from mta.model.sasl import Denied as Denied
 from mta.model.sasl import Success as Success
 from mta.model.shaping import IEgress as IEgress
 from mta.model.shaping import IShaping as IShaping
+from mta.model.signed import ISigner as ISigner
+from mta.model.signed import Signed as Signed
 from mta.model.tls_demand import TlsDemand
 from mta.model.verdict import Stage, Verdict
 
@@ -552,6 +554,9 @@ class ISpoolFile(Interface):
 
     def write(block: bytes) -> None:
         """Append; never blocks."""
+
+    def watch(see: Callable[[bytes], None]) -> None:
+        """Have something see every block, in order, in the thread that writes; before the first."""
 
     def register(producer: Any) -> None:
         """An ``IPushProducer`` to pause while more than 1 MiB waits for the disk."""

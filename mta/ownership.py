@@ -18,7 +18,7 @@ from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: Directories in it in which something may have been made as root.
-_INNER = ("spool", "tls")
+_INNER = ("spool", "tls", "dkim")
 
 
 def give_away(state: Path, owner: tuple[int, int]) -> None:

@@ -20,6 +20,9 @@ from mta.config.problem import ConfigurationError, Problem
 from mta.config.settings import Domain, PluginTable
 from mta.deliver.call_forward import CallForward
 from mta.deliver.relay import RelayTransport
+from mta.dkim.key_store import KeyStore, KeyTrouble, SigningKeys
+from mta.dkim.signer import Signer, manner_of
+from mta.dkim.signing_thread import SigningThread
 from mta.feedback.bounce_addresses import BounceAddresses
 from mta.feedback.keys import derived_key, read_keys
 from mta.feedback.return_path import ReturnPaths
@@ -70,6 +73,7 @@ class Parts:
     :ivar router: all routers.
     :ivar departures: which way mail leaves by whose it is.
     :ivar maps: what ``[[rewrite]]``, ``[[route]]`` and their kin say.
+    :ivar signer: signs what our people send, and what we write ourselves.
     :ivar transports: by name.
     :ivar sinks: of ``[[sink]]``.
     """
@@ -84,6 +88,7 @@ class Parts:
     router: Routers
     departures: Departures
     maps: Maps
+    signer: Signer
     transports: dict[str, Any]
     sinks: list[Any]
 
@@ -175,6 +180,7 @@ def assemble(
     problems += _ours_already(loaded, maps)
     verify = _verifier(loaded, ways, problems)
     keys = _feedback_keys(loaded, secret, problems)
+    signing_keys = _signing_keys(loaded, problems)
     if problems:
         raise ConfigurationError(sorted(problems, key=lambda problem: problem.line))
     people = [plugin.instance for plugin in identities] + list(checkers)
@@ -230,6 +236,13 @@ def assemble(
         router=router,
         departures=Departures(maps.senders.map),
         maps=maps,
+        signer=Signer(
+            signing_keys,
+            manner_of(settings.dkim),
+            may_send_as=directories.may_send_as,
+            calculate=SigningThread(context.reactor).run,
+            run_in_thread=context.run_in_thread,
+        ),
         transports=ways,
         sinks=[plugin.instance for plugin in sinks],
     )
@@ -243,6 +256,18 @@ def _feedback_keys(loaded: Loaded, secret: bytes, problems: list[Problem]) -> li
     except ValueError as error:
         problems.append(loaded.problem(("feedback", "keys"), str(error)))
         return [derived_key(secret)]
+
+
+def _signing_keys(loaded: Loaded, problems: list[Problem]) -> SigningKeys:
+    """The keys that sign; what is wrong with them goes to ``problems``."""
+    if not loaded.settings.dkim.sign:
+        return SigningKeys()
+    try:
+        return SigningKeys.read(KeyStore(loaded.state))
+    except KeyTrouble as error:
+        remedy = "with sign = false nothing is signed"
+        problems.append(loaded.problem(("dkim", "sign"), str(error), remedy))
+        return SigningKeys()
 
 
 def _placed(loaded: Loaded) -> Callable[[tuple[str | int, ...]], str]:

@@ -259,6 +259,7 @@ class Server:
             suspensions=Suspensions(loaded.state / "suspensions.json", reactor.seconds),
             classifier=environment.classifier,
             run_in_thread=environment.run_in_thread,
+            sign=lambda data, now: self.parts.signer.own(data, now),
         )
         self.reception = Reception(
             reactor=reactor,
@@ -278,6 +279,7 @@ class Server:
             admitted=self.manager.admitted,
             return_path=parts.return_path,
             run_in_thread=environment.run_in_thread,
+            signer=parts.signer,
         )
         connections = Connections(settings.limits)
         self.factories = {role: self._factory(role, connections) for role in (*ROLES, "local")}
@@ -422,6 +424,7 @@ class Server:
             labels=new.submission,
             authserv_id=new.trust.authserv_id,
             return_path=parts.return_path,
+            signer=parts.signer,
         )
         if self.tls_reporter is not None:
             self.tls_reporter.use(new.tls_report)

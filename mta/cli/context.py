@@ -42,6 +42,10 @@ class Seams:
     :ivar users: the accounts in a file's text.
     :ivar new_password: makes one.
     :ivar tls_ledger: the counts of TLS reports, of a state directory.
+    :ivar key_store: the keys that sign, in a state directory.
+    :ivar new_keys: makes some: (domain, keys that there are, day, algorithms, bits).
+    :ivar import_key: reads one from a file.
+    :ivar text_records: asks the DNS for TXT records of several names: for each a list, or why not.
     """
 
     queue_reader: Callable[[Path], Any]
@@ -54,6 +58,10 @@ class Seams:
     users: Callable[[str], list[str]]
     new_password: Callable[[], str]
     tls_ledger: Callable[[Path], Any]
+    key_store: Callable[[Path], Any]
+    new_keys: Callable[..., list[Any]]
+    import_key: Callable[[Path], Any]
+    text_records: Callable[[Loaded, list[str]], dict[str, Any]]
 
 
 @dataclass

@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from mta.cli.context import CommandError, Context
-from mta.cli.starter import Plan, records, report_record, sts_policy, sts_records, sts_url
+from mta.cli.context import CommandError, Context, forbidden
+from mta.cli.starter import DnsRecord, Plan, records, report_record, sts_policy, sts_records, sts_url
+from mta.cli.zone_file import quoted_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +44,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         found += sts_records(name, policy)
         if settings.tls_report.addresses:
             found.append(report_record(name, settings.tls_report.addresses))
+    found += _keys(chosen, context)
     if context.out.as_json:
         context.out.json(
             {
@@ -61,3 +63,21 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if not settings.tls_report.addresses:
         context.out.line("\nTo hear how TLS goes with this server, set addresses in [tls_report].")
     return os.EX_OK
+
+
+def _keys(chosen: list[str], context: Context) -> list[DnsRecord]:
+    """The records of the keys that sign for these domains, or will."""
+    try:
+        keys = context.seams.key_store(context.state).stored()
+    except PermissionError:
+        raise CommandError(forbidden(context.state / "dkim"), os.EX_NOPERM) from None
+    except ValueError as error:
+        raise CommandError(str(error), os.EX_DATAERR) from None
+    for name in chosen:
+        if not any(key.domain == name for key in keys):
+            context.out.warn(f"{name} has no keys for DKIM: `mta dkim new {name}` makes them")
+    return [
+        DnsRecord(f"{key.name}.", "TXT", quoted_text(key.record), "DKIM: others verify signatures with it")
+        for key in keys
+        if key.state != "retired" and any(f".{key.domain}".endswith(f".{name}") for name in chosen)
+    ]

@@ -204,6 +204,8 @@ def _report(plan: Plan, written: list[Path], file: Path, password: str, context:
         f"{program}{config} check",
         f"{program.removesuffix('mta')}twistd --nodaemon --pidfile={_dropping(plan)} mta{config}",
         f"{program}{config} test postmaster@{plan.domains[0]}",
+        # The keys belong to the state directory, which the server makes.
+        *(f"{program}{config} dkim new {domain}" for domain in plan.domains),
     ]
     if out.as_json:
         answer = {
@@ -223,7 +225,6 @@ def _report(plan: Plan, written: list[Path], file: Path, password: str, context:
     out.line("\nPublish in the DNS:\n")
     out.table(("name", "type", "value", "why"), [(r.name, r.type, r.value, r.why) for r in published])
     out.line("\nThe name of this server's address (PTR) is set by whoever gave you the address.")
-    out.line("DKIM signing comes with a later version; a relay that signs can be set as relay.smarthost.")
     out.line("\nThen:\n")
     for command in commands:
         out.line(f"    {command}")

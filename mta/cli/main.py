@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "write a configuration, and print the DNS records to publish"),
     "check": ("check", "find everything that is wrong with the configuration"),
     "user": ("user", "add, list and remove accounts, and set passwords"),
+    "dkim": ("dkim", "make the keys that sign, publish and rotate them"),
     "queue": ("queue", "look at the queue, and hold, release, retry or remove messages"),
     "trace": ("trace", "tell what happened to a message, address, or client"),
     "log": ("log", "show events, newest last"),
@@ -198,6 +199,10 @@ def seams() -> Seams:
         users=_users,
         new_password=_new_password,
         tls_ledger=_tls_ledger,
+        key_store=_key_store,
+        new_keys=_new_keys,
+        import_key=_import_key,
+        text_records=_text_records,
     )
 
 
@@ -214,17 +219,30 @@ def _check(path: Path | None, state: str | None = None) -> list[Any]:
 
 
 def _examine(loaded: Any, supposed: Supposition) -> dict[str, Any]:
+    from mta.examination import examine
+
+    answer: dict[str, Any] = _finished(lambda: examine(loaded, supposed))
+    return answer
+
+
+def _text_records(loaded: Any, names: list[str]) -> dict[str, Any]:
+    from mta.examination import text_records
+
+    answer: dict[str, Any] = _finished(lambda: text_records(loaded, names))
+    return answer
+
+
+def _finished(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """What a coroutine answers, in a reactor that runs until then."""
     from twisted.internet import reactor
     from twisted.internet.defer import Deferred
-
-    from mta.examination import examine
 
     loop: Any = reactor
     results: list[Any] = []
 
     def begin() -> None:
-        work = Deferred.fromCoroutine(examine(loaded, supposed))
-        work.addBoth(results.append).addBoth(lambda result: loop.stop())
+        done = Deferred.fromCoroutine(work())
+        done.addBoth(results.append).addBoth(lambda result: loop.stop())
 
     loop.callWhenRunning(begin)
     loop.run()
@@ -233,8 +251,7 @@ def _examine(loaded: Any, supposed: Supposition) -> dict[str, Any]:
     result = results[0]
     if hasattr(result, "raiseException"):
         result.raiseException()
-    answer: dict[str, Any] = result
-    return answer
+    return result
 
 
 def _read_report(octets: bytes) -> Any:
@@ -271,6 +288,25 @@ def _tls_ledger(state: Path) -> Any:
     from mta.tls_report.ledger import Ledger
 
     return Ledger(state / "tls-reports.db")
+
+
+def _key_store(state: Path) -> Any:
+    from mta.dkim.key_store import KeyStore
+
+    return KeyStore(state)
+
+
+def _new_keys(*what: Any) -> list[Any]:
+    from mta.dkim.key_store import new_selectors
+
+    made: list[Any] = new_selectors(*what)
+    return made
+
+
+def _import_key(path: Path) -> Any:
+    from mta.dkim.key_store import import_key
+
+    return import_key(path)
 
 
 def _new_password() -> str:

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.shaping_settings import Egress as Egress
 from mta.config.shaping_settings import EgressPool as EgressPool
 from mta.config.shaping_settings import Shape as Shape
@@ -398,6 +399,7 @@ class Settings(Table):
     dns: Dns = Dns()
     feedback: Feedback = Feedback()
     tls_report: TlsReports = TlsReports()
+    dkim: Dkim = Dkim()
     queue: Queue = Queue()  # type: ignore[call-arg]
     journal: Journal = Journal()
     log: Log = Log()

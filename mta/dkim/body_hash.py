@@ -167,11 +167,12 @@ class ContentReader:
         if len(data) > end + 2:
             self._hashes.update(data[end + 2 :])
 
-    def finish(self) -> None:
-        """Nothing more comes."""
+    def digests(self) -> dict[Canonicalization, tuple[bytes, int]]:
+        """See :meth:`BodyHashes.finish`; nothing more comes."""
         if not self._in_body:
             self._keep(self._tail)
             self._tail = b""
+        return self._hashes.finish()
 
     def _keep(self, data: bytes) -> None:
         if len(self.header) <= self._header_size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
@@ -28,6 +29,7 @@ from mta.model.header import field_value, header_section, take_fields
 from mta.model.message import Addressee, Content, InlineContent, Message
 from mta.model.reply import Reply
 from mta.model.revision import Composed
+from mta.model.signed import Signed
 from mta.model.verdict import PASS, Verdict, together
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Incoming:
         "_producer",
         "_reception",
         "_size",
+        "_watch",
     )
 
     def __init__(self, reception: Reception, client: Client, envelope: Envelope) -> None:
@@ -70,6 +73,8 @@ class Incoming:
         self._size = 0
         self._file: Any = None
         self._producer: Any = None
+        #: What sees the content that goes to the file, for whoever signs it.
+        self._watch: Any = None
         labelled = client.account and client.role in LABELLED_ROLES
         #: What is said of the message in its header; ``None`` where nobody may say anything.
         self._labels: dict[str, str] | None = {} if labelled and reception.labels.fields else None
@@ -89,6 +94,9 @@ class Incoming:
                 return
             data = self._taken_over(data)
             self._file = self._reception.spool.create_file(self._id)
+            self._watch = self._reception.watch(self._client)
+            if self._watch is not None:
+                self._file.watch(self._watch.update)
             if self._producer is not None:
                 self._file.register(self._producer)
             self._file.write(data)
@@ -168,6 +176,7 @@ class Incoming:
                 return self._discarded(decided, facts.header, content.size, now)
             if facts.revision.rewritten:
                 added = b""
+                self._watch = None
                 try:
                     content = await self._rewrite(facts.revision.below)
                 except TemporarilyUnavailable as trouble:
@@ -175,6 +184,14 @@ class Incoming:
                     return self._trouble(trouble)
         elif decided.action == "discard":
             return self._discarded(decided, facts.header, content.size, now)
+        if reception.signer is not None:
+            signed = await self._sign(facts, above, content, now)
+            if isinstance(signed, Reply):
+                self.abort()
+                return signed
+            above = signed.fields + above
+            if signed.evidence:
+                decided = replace(decided, evidence={**decided.evidence, "signature": signed.evidence})
         single = envelope.recipients[0].address if len(envelope.recipients) == 1 else ""
         received = received_field(client, reception.hostname, self._id, date, single, envelope.asked)
         trace = above + received + added
@@ -259,6 +276,24 @@ class Incoming:
         self.abort()
         self._file = file
         return content
+
+    async def _sign(self, facts: Facts, above: bytes, content: Content, now: float) -> Signed | Reply:
+        """Signatures for the top; a reply if nobody can tell now whether it may be signed."""
+        reception, client, envelope = self._reception, self._client, self._envelope
+        assert reception.signer is not None
+        if facts.revision is not None:
+            above = above.removesuffix(facts.revision.above)  # They are in the header section, too.
+        tenant = reception.labels.stated(client, envelope, self._labels or {}).tenant
+        trusted = reception.may_send_anywhere(client)
+        try:
+            return await settle(
+                reception.signer.sign(facts, above, content, tenant, trusted, self._watch, now)
+            )
+        except TemporarilyUnavailable as trouble:
+            reply = REPLIES.reply("directory-unavailable", address=envelope.reverse_path, ref=client.session)
+            return Reply(
+                reply.code, reply.lines, reply.enhanced, reply.name, "signature", {"why": str(trouble)}
+            )
 
     def _discarded(self, verdict: Verdict, header: bytes, octets: int, now: float) -> Reply:
         """Answer as if it was kept; only the journal knows of it."""

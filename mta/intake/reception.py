@@ -25,6 +25,7 @@ from mta.interfaces import (
     IPipeline,
     IReception,
     IRouter,
+    ISigner,
     ISpool,
     Route,
     RouteError,
@@ -85,6 +86,7 @@ class Reception:
     :param admitted: told of each message after its commit.
     :param return_path: gives the reverse-path of a copy, where it is not the sender's.
     :param run_in_thread: ``(callable, *args) -> Deferred``: where content is read.
+    :param signer: signs what is accepted; ``None``: nobody does.
     """
 
     log = Logger()
@@ -109,6 +111,7 @@ class Reception:
         admitted: Callable[[Message], None] = lambda message: None,
         return_path: ReturnPath | None = None,
         run_in_thread: Callable[..., Awaitable[Any]] = deferToThread,
+        signer: ISigner | None = None,
     ) -> None:
         self.reactor = reactor
         self.hostname = hostname
@@ -123,6 +126,7 @@ class Reception:
         self.admitted = admitted
         self.return_path = return_path
         self.run_in_thread = run_in_thread
+        self.signer = signer
         self.dates = DateField()
         self._relay_from = tuple(relay_from)
         self._may_relay: dict[str, bool] = {}
@@ -143,6 +147,7 @@ class Reception:
         return_path: ReturnPath | None = None,
         labels: Submission | None = None,
         authserv_id: str = "",
+        signer: ISigner | None = None,
     ) -> None:
         """Answer by other rules from the next question on; parameters as for the constructor."""
         self.router = router
@@ -152,6 +157,7 @@ class Reception:
         self.expire = expire
         self.bounce_expire = bounce_expire
         self.return_path = return_path
+        self.signer = signer
         self._relay_from = tuple(relay_from)
         self._may_relay = {}
         self.authserv_id = authserv_id or self.hostname
@@ -310,6 +316,10 @@ class Reception:
     def closed(self, client: Client) -> None:
         """The session is over: tell judges."""
         self.pipeline.closed(client)
+
+    def watch(self, client: Client) -> Any:
+        """What is to see a content while it is written; ``None``: nothing is."""
+        return None if self.signer is None else self.signer.watch(self.may_send_anywhere(client))
 
     def may_send_anywhere(self, client: Client) -> bool:
         """Whether it has logged in, is a program on this machine, or is in ``access.relay_from``."""

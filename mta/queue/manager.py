@@ -76,6 +76,7 @@ class Manager:
         files; the reactor's own pool by default.
     :param classifier: says what replies mean; that which comes with the program by default.
     :param uniform: gives a number from 0 to 1, for jitter.
+    :param sign: see :class:`~mta.queue.notifier.Notifier`.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Manager:
         run_in_thread: Callable[..., Awaitable[Any]] | None = None,
         classifier: Classifier | None = None,
         uniform: Callable[[], float] = random.random,
+        sign: Callable[[bytes, float], Answer[bytes]] = lambda data, now: b"",
     ) -> None:
         self._reactor = reactor
         self._spool = spool
@@ -111,6 +113,7 @@ class Manager:
             route=route,
             run_in_thread=run_in_thread,
             settings=settings,
+            sign=sign,
         )
         self._rounds = Rounds(
             reactor,

@@ -39,6 +39,7 @@ class Notifier:
     :param route: finds routes, as a router does.
     :param run_in_thread: ``(callable, *args) -> Deferred``, for reading files.
     :param settings: postmaster, expiry.
+    :param sign: gives fields for the top of a notification, by which others know that it is ours.
     :ivar settings: may be replaced at any time.
     """
 
@@ -52,12 +53,14 @@ class Notifier:
         route: Callable[[str], Answer[Sequence[Route] | None]],
         run_in_thread: Callable[..., Awaitable[Any]],
         settings: Queue,
+        sign: Callable[[bytes, float], Answer[bytes]] = lambda data, now: b"",
     ) -> None:
         self.settings = settings
         self._hostname = hostname
         self._new_id = new_id
         self._route = route
         self._run_in_thread = run_in_thread
+        self._sign = sign
 
     async def tell(
         self, message: Message, reports: Sequence[Report], now: float
@@ -153,6 +156,7 @@ class Notifier:
             postmaster=postmaster,
         )
         data = compose(notice)
+        trace = await self._signature(data, now)
         for addressee in addressees:
             addressee.due = now
         made.append(
@@ -165,7 +169,7 @@ class Notifier:
                     smtputf8=not to.isascii(),
                 ),
                 client=Client(session=message.client.session, role="local", protocol=""),
-                trace=b"",
+                trace=trace,
                 content=InlineContent(data),
                 addressees=addressees,
                 created=now,
@@ -193,12 +197,20 @@ class Notifier:
                 session=session,
                 sender="",
                 recipients=[to],
-                size=len(data),
+                size=len(trace) + len(data),
                 role="local",
                 message_id=f"<{identifier}@{self._hostname}>",
                 tags={"about": message.id, "action": notice.action},
             )
         )
+
+    async def _signature(self, data: bytes, now: float) -> bytes:
+        """Fields for its top; none if that fails: a bounce without them is better than none."""
+        try:
+            return await settle(self._sign(data, now))
+        except Exception:
+            self.log.failure("A notification could not be signed")
+            return b""
 
     async def _addressees(self, address: str) -> tuple[list[Addressee], str]:
         """Where a notification goes; none and the reason if it goes nowhere."""

@@ -87,6 +87,7 @@ class SpoolFile:
         "_lock",
         "_paused",
         "_producer",
+        "_see",
         "_size",
         "_waiting",
         "_working",
@@ -116,6 +117,7 @@ class SpoolFile:
         self._deferred: Deferred[Content] | None = None
         self._producer: Any = None
         self._paused = False
+        self._see: Callable[[bytes], None] | None = None
         # Of the pool's thread:
         self._file: int | None = None
         self._error: OSError | None = None
@@ -138,6 +140,10 @@ class SpoolFile:
             self._in_thread(self._work)
         if waiting > MOST_WAITING:
             self._pause()
+
+    def watch(self, see: Callable[[bytes], None]) -> None:
+        """Have something see every block, in the thread that writes."""
+        self._see = see
 
     def register(self, producer: Any) -> None:
         """Pause this one while too much waits for the disk."""
@@ -228,7 +234,10 @@ class SpoolFile:
         try:
             if self._file is None:
                 self._file = self._disk.create(self.path)
-            self._disk.write(self._file, blocks[0] if len(blocks) == 1 else b"".join(blocks))
+            data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+            self._disk.write(self._file, data)
+            if self._see is not None:
+                self._see(data)
         except OSError as error:
             self._error = error
             # Give the space back at once: others may need it.

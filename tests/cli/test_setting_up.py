@@ -85,14 +85,14 @@ class InitTests(SettingUpCase):
         with mock.patch("mta.cli.init.shutil.which", return_value=None):
             lines = self.init("--json").json["next"]
         self.assertEqual(
-            ["user", "check", "--nodaemon", "test"],
+            ["user", "check", "--nodaemon", "test", "dkim"],
             [re.split(" --config \\S+ ?| ", line, maxsplit=1)[1].split()[0] for line in lines],
         )
         self.assertEqual([str(program)] * 2, [line.split()[0] for line in lines[:2]])
         self.assertEqual(str(program.with_name("twistd")), lines[2].split()[0])
         with mock.patch("mta.cli.init.shutil.which", return_value="/usr/bin/mta"):
             lines = self.init("--json", "--force").json["next"]
-        self.assertEqual(["mta", "mta", "twistd", "mta"], [line.split()[0] for line in lines])
+        self.assertEqual(["mta", "mta", "twistd", "mta", "mta"], [line.split()[0] for line in lines])
 
     def test_drops_root(self) -> None:
         """A server with low ports starts as root and goes on as a user of its own, which is made first."""

@@ -104,13 +104,11 @@ class ContentReaderTests(SynchronousTestCase):
             header, body = (whole, b"") if end < 0 else (whole[: end + 2], whole[end + 4 :])
             if whole.startswith(b"\r\n"):
                 header, body = b"", whole[2:]
-        hashes = BodyHashes(("simple", "relaxed"))
-        reader = ContentReader(hashes, 1000)
+        reader = ContentReader(BodyHashes(("simple", "relaxed")), 1000)
         for start in range(0, len(whole), size):
             reader.update(whole[start : start + size])
-        reader.finish()
+        found = reader.digests()
         self.assertEqual(header, reader.header)
-        found = hashes.finish()
         for way in ("relaxed", "simple"):
             expected = hashlib.sha256(canonical(body, way)).digest()
             self.assertEqual(expected, found[way][0])  # type: ignore[index]

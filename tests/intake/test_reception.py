@@ -49,12 +49,18 @@ class MemoryFile:
         self.data = b""
         self.aborted = False
         self.producer: Any = None
+        self.see: Any = None
+
+    def watch(self, see: Any) -> None:
+        self.see = see
 
     def register(self, producer: Any) -> None:
         self.producer = producer
 
     def write(self, block: bytes) -> None:
         self.data += block
+        if self.see is not None:
+            self.see(block)
 
     def finish(self) -> Any:
         return succeed(InlineContent(self.data))
@@ -137,8 +143,10 @@ class SaysOf:
 MAIL = b"From: a@b.test\r\nSubject: x\r\nMessage-ID: <m1@b.test>\r\n\r\nhello\r\n"
 
 
-class ReceptionTests(SynchronousTestCase):
+class ReceptionCase(SynchronousTestCase):
     """One reception with its neighbours in memory."""
+
+    sender = "a@b.test"
 
     def setUp(self) -> None:
         self.spool = MemorySpool()
@@ -170,6 +178,36 @@ class ReceptionTests(SynchronousTestCase):
             **options,
         )
 
+    def result(self, answer: Any) -> Any:
+        if hasattr(answer, "__await__"):
+            return self.successResultOf(ensureDeferred(answer))
+        return answer
+
+    def send(
+        self, reception: Reception, *recipients: str, role: str = "mx", data: bytes = MAIL, **terms: Any
+    ) -> list[Reply]:
+        account = terms.pop("account", "")
+        client = Client("s1", role, "192.0.2.1", helo="client.test", protocol="ESMTP", account=account)
+        envelope = Envelope(self.sender, **terms)
+        replies = []
+        for address in recipients:
+            recipient = Recipient(address)
+            reply = self.result(reception.recipient(client, envelope, recipient))
+            if reply.is_positive:
+                envelope.recipients.append(recipient)
+            else:
+                replies.append(reply)
+        if not envelope.recipients:
+            return replies
+        incoming = reception.data(client, envelope)
+        for start in range(0, len(data), 50):
+            incoming.write(data[start : start + 50])
+        return replies + self.result(incoming.finish())
+
+
+class ReceptionTests(ReceptionCase):
+    """What it answers, and keeps."""
+
     def test_return_paths(self) -> None:
         """Each copy may get one of its own, but not one to a list that has an owner."""
 
@@ -197,32 +235,6 @@ class ReceptionTests(SynchronousTestCase):
         reply = self.send(self.reception(return_path=return_path), "x@far.test", role="local")[-1]
         self.assertEqual((451, "return-path"), (reply.code, reply.rule))
         self.assertEqual([], self.seen)
-
-    def result(self, answer: Any) -> Any:
-        if hasattr(answer, "__await__"):
-            return self.successResultOf(ensureDeferred(answer))
-        return answer
-
-    def send(
-        self, reception: Reception, *recipients: str, role: str = "mx", data: bytes = MAIL, **terms: Any
-    ) -> list[Reply]:
-        account = terms.pop("account", "")
-        client = Client("s1", role, "192.0.2.1", helo="client.test", protocol="ESMTP", account=account)
-        envelope = Envelope("a@b.test", **terms)
-        replies = []
-        for address in recipients:
-            recipient = Recipient(address)
-            reply = self.result(reception.recipient(client, envelope, recipient))
-            if reply.is_positive:
-                envelope.recipients.append(recipient)
-            else:
-                replies.append(reply)
-        if not envelope.recipients:
-            return replies
-        incoming = reception.data(client, envelope)
-        for start in range(0, len(data), 50):
-            incoming.write(data[start : start + 50])
-        return replies + self.result(incoming.finish())
 
     def test_local_mail_is_kept_before_its_250(self) -> None:
         (reply,) = self.send(self.reception(), "ann@local.test")

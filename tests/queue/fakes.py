@@ -237,6 +237,7 @@ class Bench:
         self.local = Scripted()
         self.settings = Queue(**{"jitter": 0.0, **settings})
         self.routes: dict[str, Any] = {} if route is None else route
+        self.sign: Callable[[bytes, float], Any] = lambda data, now: b""
         self.manager = Manager(
             self.clock,
             self.spool,
@@ -249,6 +250,7 @@ class Bench:
             tally=tally,
             run_in_thread=lambda function, *arguments: succeed(function(*arguments)),
             uniform=uniform,
+            sign=lambda data, now: self.sign(data, now),
         )
 
     def message(self, *addresses: str, sender: str = "a@home.test", **facts: Any) -> Message:

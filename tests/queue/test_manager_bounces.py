@@ -63,6 +63,26 @@ class DoubleBounceTests(SynchronousTestCase):
         self.assertEqual(["b-1@home.test"], [delivery.sender for delivery in bench.relay.deliveries])
         self.assertEqual(["a@home.test"], self.told(bench))
 
+    def test_signed(self) -> None:
+        """A notification has our signature on top; one that cannot be made keeps it from nobody."""
+        seen: list[bytes] = []
+
+        async def sign(data: bytes, now: float) -> bytes:
+            seen.append(data)
+            if len(seen) > 1:
+                raise ValueError("no key")
+            return b"DKIM-Signature: x\r\n"
+
+        bench = self.bench({"a@home.test": SENDER})
+        bench.sign = sign
+        for trace in (b"DKIM-Signature: x\r\n", b""):
+            bench.send("x@far.test", sender="a@home.test")
+            message = bench.local.deliveries[-1].message
+            self.assertEqual(trace, message.trace)
+            self.assertEqual(seen[-1], message.content.read())
+            self.assertEqual(message.size, bench.spool.of(Received)[-1].size)
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
+
     def test_by_the_setting(self) -> None:
         bench = self.bench({"pm@home.test": POSTMASTER}, postmaster="pm@home.test")
         bench.send("x@far.test", sender="")

@@ -91,6 +91,20 @@ class ManualTests(SynchronousTestCase):
         self.failureResultOf(self.file.finish(), TemporarilyUnavailable)
         self.assertEqual([], self.threads)
 
+    def test_watched(self) -> None:
+        """Something sees all of it, in order, in the thread; not what could not be written."""
+        seen: list[bytes] = []
+        self.file.watch(seen.append)
+        self.file.write(b"a" * 10)
+        self.file.write(b"b" * BLOCK)
+        self.assertEqual([], seen)
+        self.work()
+        self.file.write(b"c")
+        self.file.finish()
+        self.work()
+        self.assertEqual(self.disk.data, b"".join(seen))
+        self.assertEqual(BLOCK + 11, len(self.disk.data))
+
     def test_empty(self) -> None:
         """A file of nothing is a file."""
         done = self.file.finish()

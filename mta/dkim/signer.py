@@ -1,0 +1,166 @@
+"""Signs what our people send, and what we write ourselves, once: when it is accepted.
+
+Then every copy, every attempt and every worker sends the same signature, which costs nothing
+a second time.  What can be known only later, such as a reverse-path for each recipient (VERP,
+SRS), is in the envelope, which no signature covers.
+
+A domain is signed for only if the sender may speak for it: whoever comes from a network that
+relays without AUTH may for every domain that has keys; an account for the domain of its
+reverse-path, which is its own, and for addresses that belong to it.  A message that says it is
+from somebody else is signed by the domain of its reverse-path, and so counts for that alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import idna
+from zope.interface import implementer
+
+from mta.config.settings import Dkim
+from mta.dkim.body_hash import BodyHashes, ContentReader
+from mta.dkim.header_fields import split_fields
+from mta.dkim.key_store import SigningKeys
+from mta.dkim.signing import Manner, SigningKey, signature_fields
+from mta.interfaces import Answer, Facts, ISigner, settle
+from mta.model.address import domain_of
+from mta.model.author import authors
+from mta.model.header import header_section
+from mta.model.message import Content, InlineContent
+from mta.model.signed import UNSIGNED, Signed
+
+
+def manner_of(settings: Dkim) -> Manner:
+    """How ``[dkim]`` says that we sign."""
+    header_way, body_way = settings.canonicalization.split("/")
+    return Manner(
+        header_way=header_way,  # type: ignore[arg-type]
+        body_way=body_way,  # type: ignore[arg-type]
+        headers=frozenset(name.lower() for name in settings.headers),
+        oversign=tuple(dict.fromkeys(name.lower() for name in settings.oversign)),
+        expire=int(settings.expire),
+    )
+
+
+@implementer(ISigner)
+class Signer:
+    """See the module.
+
+    :param keys: those in use.
+    :param manner: how they sign.
+    :param may_send_as: (account, address): whether an address belongs to an account.
+    :param calculate: runs a callable where it holds nobody up (see :mod:`~mta.dkim.signing_thread`).
+    :param run_in_thread: see :class:`~mta.interfaces.PluginContext`; for what reads files.
+    """
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        manner: Manner,
+        *,
+        may_send_as: Callable[[str, str], Answer[bool]],
+        calculate: Callable[[Callable[[], bytes]], Awaitable[bytes]],
+        run_in_thread: Callable[..., Awaitable[Any]],
+    ) -> None:
+        self._keys = keys
+        self._manner = manner
+        self._may_send_as = may_send_as
+        self._calculate = calculate
+        self._run_in_thread = run_in_thread
+
+    def watch(self, trusted: bool) -> ContentReader | None:
+        """See :class:`~mta.interfaces.ISigner`."""
+        if not trusted or not self._keys:
+            return None
+        return ContentReader(BodyHashes((self._manner.body_way,)), 0)
+
+    def sign(
+        self,
+        facts: Facts,
+        above: bytes,
+        content: Content,
+        tenant: str,
+        trusted: bool,
+        watched: ContentReader | None,
+        now: float,
+    ) -> Answer[Signed]:
+        """See :class:`~mta.interfaces.ISigner`."""
+        if not trusted or not self._keys:
+            return UNSIGNED
+        return self._sign(facts, above + facts.header, content, tenant, watched, now)
+
+    async def _sign(
+        self,
+        facts: Facts,
+        header: bytes,
+        content: Content,
+        tenant: str,
+        watched: ContentReader | None,
+        now: float,
+    ) -> Signed:
+        domain = await self._domain(facts)
+        keys = self._keys.find(domain, tenant)
+        if not keys:
+            return Signed(evidence={"none": f"there is no key for {domain or 'a message without a sender'}"})
+        if watched is None and not isinstance(content, InlineContent):
+            watched = await self._run_in_thread(_hashed, content, self._manner)
+        source: Content | ContentReader = content if watched is None else watched
+        fields = await self._calculate(lambda: _fields(header, source, keys, self._manner, now))
+        return Signed(fields, {"domain": keys[0].domain, "keys": [key.selector for key in keys]})
+
+    def own(self, data: bytes, now: float) -> Answer[bytes]:
+        """See :class:`~mta.interfaces.ISigner`."""
+        header = header_section(data)
+        keys = self._keys.find(_domain_of_author(header)) if self._keys else ()
+        if not keys:
+            return b""
+        content = InlineContent(data)
+        return self._calculate(lambda: _fields(header, content, keys, self._manner, now))
+
+    async def _domain(self, facts: Facts) -> str:
+        """In whose name a message is signed."""
+        assert facts.envelope is not None
+        sender = _ascii(domain_of(facts.envelope.reverse_path))
+        account = facts.client.account
+        for address in authors(facts.header):
+            domain = _ascii(address.rpartition("@")[2])
+            if not account or domain == sender or await settle(self._may_send_as(account, address)):
+                return domain
+        return sender
+
+
+def _domain_of_author(header: bytes) -> str:
+    return _ascii(next(iter(authors(header)), "").rpartition("@")[2])
+
+
+def _ascii(domain: str) -> str:
+    name = domain.lower().rstrip(".")
+    if name.isascii():
+        return name
+    try:
+        return idna.encode(name, uts46=True).decode("ascii")
+    except UnicodeError:
+        return ""
+
+
+# --- in other threads ----------------------------------------------------------
+
+
+def _hashed(content: Content, manner: Manner) -> ContentReader:
+    reader = ContentReader(BodyHashes((manner.body_way,)), 0)
+    for block in content.blocks():
+        reader.update(block)
+    return reader
+
+
+def _fields(
+    header: bytes,
+    source: Content | ContentReader,
+    keys: tuple[SigningKey, ...],
+    manner: Manner,
+    now: float,
+) -> bytes:
+    reader = source if isinstance(source, ContentReader) else _hashed(source, manner)
+    digest, _ = reader.digests()[manner.body_way]
+    return signature_fields(split_fields(header), digest, keys, manner, now)

@@ -1,0 +1,131 @@
+"""Signatures: keys made, published and rotated under a running server, verified by dkimpy."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from typing import Any
+
+import dkim
+
+from mta.model.header import header_section
+from tests.e2e.dns import Dns
+from tests.e2e.remote import Remote
+from tests.e2e.scenario import Scenario, wait_for
+from tests.e2e.server import Server
+
+TEXT = b"From: Anna <anna@example.org>\r\nTo: rita@remote.test\r\nSubject: %s\r\n\r\nHello  there. \r\n\r\n"
+
+
+class SigningTests(Scenario):
+    def setUp(self) -> None:
+        super().setUp()
+        self.names: Dns = self.part(Dns())
+        self.names.ttl = 0
+        self.remote: Remote = self.part(Remote())
+        relay = {"smarthost": f"127.0.0.1:{self.remote.port}"}
+        self.server: Server = self.part(
+            Server(self.place / "server", dns={"servers": [self.names.address]}, relay=relay, workers=2)
+        )
+        self.server.start()
+
+    def submit(self, content: bytes, recipient: str = "rita@remote.test") -> str:
+        """Send it as Anna; the queue id."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with smtplib.SMTP_SSL("127.0.0.1", self.server.ports["submissions"], context=context) as client:
+            client.login("anna@example.org", "anna-secret")
+            client.mail("anna@example.org")
+            client.rcpt(recipient)
+            code, text = client.data(content)
+        self.assertEqual(250, code, text)
+        found = re.search(rb"\b0[0-9a-z]{12}\b", text)
+        assert found is not None, text
+        return found[0].decode()
+
+    def arrived(self, count: int) -> bytes:
+        wait_for(lambda: len(self.remote.mails) >= count, f"no {count} messages there")
+        return self.remote.mails[count - 1].content
+
+    def selectors(self, message: bytes) -> list[str]:
+        """Those of the signatures, all of which are good."""
+        found = re.findall(rb"(?m)^DKIM-Signature:[^\n]*\n?[^\n]*?\ss=([^;]+);", header_section(message))
+        for number in range(len(found)):
+            self.assertTrue(dkim.DKIM(message).verify(number, dnsfunc=self._record), (number, message))
+        return [selector.decode() for selector in found]
+
+    def _record(self, name: bytes, timeout: float = 5) -> bytes:
+        [value] = self.names.records[name.decode().rstrip("."), "TXT"]
+        return "".join(re.findall(r'"([^"]*)"', value)).encode()
+
+    def publish(self, printed: str) -> list[str]:
+        """As an operator who pastes what `mta dkim new` printed; the selectors."""
+        found = re.findall(r'(?m)^((\S+)\._domainkey\.\S+)\. IN TXT (".*")$', printed)
+        for name, _, value in found:
+            self.names.records[name, "TXT"] = [value]
+        return [selector for _, selector, _ in found]
+
+    def test_life(self) -> None:
+        """No key, two keys, other keys; in both workers, without a restart."""
+        first = self.submit(TEXT % b"before")
+        self.assertEqual([], self.selectors(self.arrived(1)))
+        self.assertNotIn("signature", self.server.mta("trace", first))
+        printed = self.server.mta("dkim", "new", "example.org")
+        self.submit(TEXT % b"waiting")
+        self.assertEqual([], self.selectors(self.arrived(2)))
+        refused = self.server.mta("dkim", "rotate", "example.org", check=False)
+        self.assertIn("nothing was changed", refused)
+        made = self.publish(printed)
+        self.assertEqual(2, len(made))
+        self.assertIn("mta dkim rotate example.org", self.server.mta("dkim", "publish"))
+        self.server.mta("dkim", "rotate", "example.org")
+        for count in range(3, 9):
+            signed = self.submit(TEXT % b"signed")
+            self.assertEqual(made, self.selectors(self.arrived(count)))
+        told = self.server.mta("trace", signed)
+        self.assertIn("signature domain: example.org", told)
+        self.assertIn(made[0], told)
+        # Large: hashed while it is written.
+        self.submit(TEXT % b"large" + b"line  of text \t\r\n" * 20_000)
+        self.assertEqual(made, self.selectors(self.arrived(9)))
+        other = self.publish(self.server.mta("dkim", "new", "example.org", "--algorithm", "ed25519"))
+        self.server.mta("dkim", "rotate", "example.org")
+        for count in range(10, 14):
+            self.submit(TEXT % b"rotated")
+            self.assertEqual(other, self.selectors(self.arrived(count)))
+
+    def test_bounces(self) -> None:
+        """What the server writes itself is signed by the domain above its name."""
+        made = self.publish(self.server.mta("dkim", "new", "example.org"))
+        self.server.mta("dkim", "rotate", "example.org")
+        self.remote.at["RCPT"] = b"550 5.1.1 nobody"
+        self.submit(TEXT % b"refused")
+        [bounce] = self.server.wait_mail("anna@example.org")
+        body = bounce.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        message = body[body.index(b"DKIM-Signature:") :]
+        self.assertEqual(made, self.selectors(message))
+
+    def test_strangers(self) -> None:
+        """Mail from outside that says it is from us is not signed."""
+        self.publish(self.server.mta("dkim", "new", "example.org"))
+        self.server.mta("dkim", "rotate", "example.org")
+        with smtplib.SMTP("127.0.0.1", self.server.ports["mx"]) as client:
+            client.sendmail("anna@example.org", ["ben@example.org"], TEXT % b"forged")
+        [mail] = self.server.wait_mail("ben@example.org")
+        self.assertNotIn(b"DKIM-Signature", mail)
+
+    def test_damaged_key(self) -> None:
+        """A key that cannot be used is told of, with its file, and a reload keeps those in use."""
+        made = self.publish(self.server.mta("dkim", "new", "example.org"))
+        self.server.mta("dkim", "rotate", "example.org")
+        key = self.server.state / "dkim" / f"example.org.{made[0]}.pem"
+        whole = key.read_bytes()
+        key.write_bytes(b"rubbish")
+        problems: Any = self.server.mta("check", check=False)
+        self.assertIn(str(key), problems)
+        self.assertIn(str(key), self.server.mta("reload", check=False))
+        self.submit(TEXT % b"signed")
+        self.assertEqual(made, self.selectors(self.arrived(1)))
+        key.write_bytes(whole)
+        self.server.mta("reload")
