@@ -51,6 +51,8 @@ crash: test-parts
 
 fuzz: test-parts
 	@MTA_FUZZ=$${MTA_FUZZ:-20000} $(TRIAL) tests.e2e.test_hostile tests.dkim.test_fuzz tests.fuzz.test_milter
+	@tools/set-up.sh fuzz
+	@.venv/bin/python -m tests.fuzz.run --seconds $${MTA_FUZZ_SECONDS:-600}
 
 oracle: $(STAMP)
 	@MTA_ORACLE=$${MTA_ORACLE:-5000} $(TRIAL) tests.dkim.test_oracle
@@ -62,4 +64,4 @@ sim: test-parts
 	@MTA_SIM=$${MTA_SIM:-1000000} $(TRIAL) tests.sim.test_sites
 
 clean:
-	rm -rf .venv docs/_build _trial_temp* .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv docs/_build _trial_temp* .mypy_cache .ruff_cache _fuzz *.egg-info

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets up .venv; with "parts" the real parts that end-to-end tests use, with "bounces" the published
-# bounces that their reader is tested with, with "spf" the test suite of RFC 7208, with "docs" Sphinx.
+# bounces that their reader is tested with, with "spf" the test suite of RFC 7208, with "docs" Sphinx,
+# with "fuzz" atheris.
 # As root it asks apt-get for what is missing; an ordinary user is told what it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -69,6 +70,11 @@ pip_install() {
 
 if [ "${1:-}" = docs ]; then
     .venv/bin/python -c 'import sphinx' 2>/dev/null || pip_install -e '.[docs]'
+    exit 0
+fi
+
+if [ "${1:-}" = fuzz ]; then
+    .venv/bin/python -c 'import atheris' 2>/dev/null || pip_install -e '.[fuzz]'
     exit 0
 fi
 

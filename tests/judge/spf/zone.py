@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
@@ -64,7 +63,7 @@ class Zone:
 def _value(kind: str, value: Any) -> Any:
     if kind == "TXT":
         strings = value if isinstance(value, list) else [value]
-        return b"".join(re.sub(r"\\x(..)", r"\1", text).encode("utf-8") for text in strings)
+        return b"".join(text.encode("utf-8", "surrogateescape") for text in strings)
     if kind == "MX":
         preference, host = value
         return int(preference), host.removesuffix(".")

@@ -1,0 +1,13 @@
+"""All targets, by name.
+
+``make fuzz`` runs each of them with atheris (:mod:`tests.fuzz.run`), guided by coverage;
+``make test`` plays the seeds and some changes of them (:mod:`tests.fuzz.test_targets`).
+"""
+
+from __future__ import annotations
+
+from tests.fuzz.targets import dkim, dmarc, message, milter, smtp, spf
+
+TARGETS = {
+    target.name: target for module in (smtp, message, spf, dkim, dmarc, milter) for target in module.TARGETS
+}
