@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from mta.config.dkim_settings import Dkim as Dkim
+from mta.config.junk_settings import Junk as Junk
 from mta.config.shaping_settings import Egress as Egress
 from mta.config.shaping_settings import EgressPool as EgressPool
 from mta.config.shaping_settings import Shape as Shape
@@ -385,6 +386,7 @@ class Settings(Table):
     trust: Trust = Trust()
     limits: Limits = Limits()  # type: ignore[call-arg]
     submission: Submission = Submission()
+    junk: Junk = Junk()
     domains: dict[str, Domain] = {}
     rewrite: list[Rewrite] = []
     route: list[RouteRule] = []

@@ -173,11 +173,14 @@ class MaildirStore:
         root = os.fsencode(next_hop.rstrip("/"))
         if not root:
             raise OSError(errno.EINVAL, "the next hop is the root directory")
-        if options:
-            if folder := options.get("folder"):
-                return root, folder_directory(folder, True) or b"", True
-            if self._detail_folder and (detail := options.get("detail")):
-                return root, folder_directory(detail) or b"", self._create_folder
+        # What the way to the mailbox says of the folder counts more than what filters say of the message.
+        folder = options.get("folder") if options else None
+        if not folder and job.message.attributes:
+            folder = job.message.attributes.get("folder")
+        if folder:
+            return root, folder_directory(folder, True) or b"", True
+        if options and self._detail_folder and (detail := options.get("detail")):
+            return root, folder_directory(detail) or b"", self._create_folder
         return root, b"", True
 
     def mode(self, job: Job) -> int:

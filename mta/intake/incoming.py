@@ -151,7 +151,8 @@ class Incoming:
         # Judges see what will be sent, and so do those who sign it.
         whole = Composed(added, content) if added else content
         trusted = reception.may_send_anywhere(client)
-        facts = Facts(client, envelope, None, added + header, whole, trusted=trusted, id=self._id)
+        before = added + header
+        facts = Facts(client, envelope, None, before, whole, trusted=trusted, id=self._id)
         verdict = reception.pipeline.judge("message", facts)
         decided = verdict if verdict is PASS else await settle(verdict)
         refusal = reception.refusal(decided, client)
@@ -171,7 +172,6 @@ class Incoming:
             # The session keeps its own, by which it counts replies.
             self._envelope = envelope = facts.envelope or envelope
             envelope.judged = ()
-            above += facts.revision.above
             if decided.action == "discard" or not envelope.recipients:
                 return self._discarded(decided, facts.header, content.size, now)
             if facts.revision.rewritten:
@@ -184,6 +184,7 @@ class Incoming:
                     return self._trouble(trouble)
         elif decided.action == "discard":
             return self._discarded(decided, facts.header, content.size, now)
+        junk = reception.junk.mark(before, above + facts.header) if above or facts.revision else ""
         if reception.signer is not None:
             signed = await self._sign(facts, above, content, now)
             if isinstance(signed, Reply):
@@ -194,8 +195,9 @@ class Incoming:
                 decided = replace(decided, evidence={**decided.evidence, "signature": signed.evidence})
         single = envelope.recipients[0].address if len(envelope.recipients) == 1 else ""
         received = received_field(client, reception.hostname, self._id, date, single, envelope.asked)
-        trace = above + received + added
-        message, event = self._message(content, facts.header, trace, decided, now)
+        inserted = facts.revision.above if facts.revision is not None else b""
+        trace = above + inserted + received + added
+        message, event = self._message(content, facts.header, trace, decided, now, junk)
         if reception.return_path is not None:
             try:
                 await _give_return_paths(message, reception.return_path)
@@ -278,11 +280,12 @@ class Incoming:
         return content
 
     async def _sign(self, facts: Facts, above: bytes, content: Content, now: float) -> Signed | Reply:
-        """Signatures for the top; a reply if nobody can tell now whether it may be signed."""
+        """Signatures for the top; a reply if nobody can tell now whether it may be signed.
+
+        :param above: fields of ours that are not in the header section of ``facts``.
+        """
         reception, client, envelope = self._reception, self._client, self._envelope
         assert reception.signer is not None
-        if facts.revision is not None:
-            above = above.removesuffix(facts.revision.above)  # They are in the header section, too.
         tenant = reception.labels.stated(client, envelope, self._labels or {}).tenant
         trusted = reception.may_send_anywhere(client)
         try:
@@ -309,7 +312,7 @@ class Incoming:
         return REPLIES.reply("queued", id=self._id)
 
     def _message(
-        self, content: Content, header: bytes, trace: bytes, verdict: Verdict, now: float
+        self, content: Content, header: bytes, trace: bytes, verdict: Verdict, now: float, junk: str
     ) -> tuple[Message, Received]:
         reception, client, envelope = self._reception, self._client, self._envelope
         held = verdict.action == "hold"
@@ -333,13 +336,17 @@ class Incoming:
             ("release", begins if scheduled else 0.0),
             ("hold", envelope.hold if scheduled else ""),
             ("priority", stated.priority),
+            ("folder", reception.junk.folder if junk else ""),
+            ("held", _held(verdict)),
         )
         message.attributes.update((name, value) for name, value in facts if value)
         message.addressees = self._addressees(begins, "held" if held else "queued", stated.tenant)
-        event = self._received(verdict, message.size, field_value(header, b"message-id") or b"", now)
-        return message, event
+        message_id = field_value(header, b"message-id") or b""
+        return message, self._received(verdict, message.size, message_id, now, junk)
 
-    def _received(self, verdict: Verdict, octets: int, message_id: bytes, now: float) -> Received:
+    def _received(
+        self, verdict: Verdict, octets: int, message_id: bytes, now: float, junk: str = ""
+    ) -> Received:
         client, envelope = self._client, self._envelope
         stated = self._reception.labels.stated(client, envelope, self._labels or {})
         return Received(
@@ -356,7 +363,8 @@ class Incoming:
             tls=f"{client.tls_version} {client.tls_cipher}".strip(),
             account=client.account,
             message_id=message_id.decode("utf-8", "replace")[:998],
-            held=f"{verdict.rule}: {verdict.reason}" if verdict.action == "hold" else "",
+            held=_held(verdict),
+            junk=junk,
             scheduled=envelope.release if envelope.release > now else 0.0,
             priority=stated.priority,
             asked=stated.asked,
@@ -404,6 +412,11 @@ async def _give_return_paths(message: Message, return_path: ReturnPath) -> None:
             path = await settle(return_path(message.id, sender, addressee.original, addressee.address))
             if path is not None:
                 addressee.options = {**addressee.options, "return_path": path}
+
+
+def _held(verdict: Verdict) -> str:
+    """Why a message is to be held; ``""`` if it is not."""
+    return f"{verdict.rule}: {verdict.reason}" if verdict.action == "hold" else ""
 
 
 def _field(name: str, value: str) -> bytes:

@@ -15,8 +15,9 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mta.config.settings import Submission
+from mta.config.settings import Junk, Submission
 from mta.intake.incoming import Incoming
+from mta.intake.junk import JunkRules
 from mta.intake.labels import Labels
 from mta.intake.trace import DateField
 from mta.interfaces import (
@@ -82,6 +83,7 @@ class Reception:
     :param bounce_expire: the same for the null reverse-path.
     :param authserv_id: our name in Authentication-Results; ``""``: ``hostname``.
     :param labels: what those who submit may say of their messages.
+    :param junk: what becomes of mail that a filter calls spam.
     :param has_room: whether the disk has room for so many octets.
     :param admitted: told of each message after its commit.
     :param return_path: gives the reverse-path of a copy, where it is not the sender's.
@@ -106,6 +108,7 @@ class Reception:
         expire: float = 5 * 86400.0,
         bounce_expire: float = 86400.0,
         labels: Submission | None = None,
+        junk: Junk | None = None,
         authserv_id: str = "",
         has_room: Callable[[int], bool] = lambda octets: True,
         admitted: Callable[[Message], None] = lambda message: None,
@@ -133,6 +136,7 @@ class Reception:
         self._has_room = has_room
         self.authserv_id = authserv_id or self.hostname
         self.labels = Labels(labels)
+        self.junk = JunkRules(junk)
 
     def replace(
         self,
@@ -146,6 +150,7 @@ class Reception:
         bounce_expire: float,
         return_path: ReturnPath | None = None,
         labels: Submission | None = None,
+        junk: Junk | None = None,
         authserv_id: str = "",
         signer: ISigner | None = None,
     ) -> None:
@@ -162,6 +167,7 @@ class Reception:
         self._may_relay = {}
         self.authserv_id = authserv_id or self.hostname
         self.labels = Labels(labels)
+        self.junk = JunkRules(junk)
 
     # --- questions -----------------------------------------------------------
 

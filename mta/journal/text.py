@@ -140,7 +140,7 @@ def _received(event: Received) -> str:
         f"client={where_from(event)}",
     ]
     parts += _pairs(with_=event.protocol, tls=event.tls, account=event.account, role=event.role)
-    parts += _pairs(message_id=event.message_id, session=event.session, held=event.held)
+    parts += _pairs(message_id=event.message_id, session=event.session, held=event.held, junk=event.junk)
     priority = str(event.priority) if event.priority or event.asked else ""
     parts += _pairs(priority=priority, asked=event.asked, tenant=event.tenant, claimed=event.claimed)
     parts += _pairs(campaign=event.campaign)

@@ -226,6 +226,7 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
             ("Message-ID", event.message_id),
             ("session", event.session),
             ("held by", event.held),
+            ("junk by", event.junk),
             ("priority", _urgency(event)),
             ("tenant", event.tenant),
             ("tenant claimed, and not believed (submission.tenant_field_from):", event.claimed),

@@ -85,7 +85,7 @@ class Received(Event):
 
     ``scheduled`` is when it is to be sent on, if not at once.  ``asked`` is the priority that was
     asked for, where the account may not have it; ``claimed`` the tenant that the header named,
-    where the account is not believed.
+    where the account is not believed; ``junk`` the header field by which a filter calls it spam.
     """
 
     kind: ClassVar[str] = "received"
@@ -102,6 +102,7 @@ class Received(Event):
     account: str = ""
     message_id: str = ""
     held: str = ""
+    junk: str = ""
     scheduled: float = 0.0
     priority: int = 0
     asked: str = ""

@@ -120,7 +120,8 @@ class Message:
     :ivar created: when it was accepted, in seconds since 1970.
     :ivar expires: when an undelivered copy is returned, likewise.
     :ivar attributes: further facts (tags, tenant, campaign), JSON values; ``release`` is the
-        time for which it was scheduled, in seconds since 1970.
+        time for which it was scheduled, in seconds since 1970, ``folder`` where mail goes that a
+        filter calls spam, ``held`` why a judge had it held.
     """
 
     id: str

@@ -301,6 +301,15 @@ class FolderTests(StoreCase):
         self.assertEqual(len(self.files()), len(hostile))
         self.assertEqual(sorted(os.listdir(self.box)), sorted([".B&APw-cher &- Co", "cur", "new", "tmp"]))
 
+    def test_folder_of_the_message(self) -> None:
+        """Junk has its folder; one that the route names counts more, and one that is not there is made."""
+        mail = message()
+        mail.attributes["folder"] = "Junk"
+        self.deliver(self.job(mail), self.job(mail, folder="Lists", number=1))
+        self.assertEqual([1, 1], [len(self.files(f".{name}/new")) for name in ("Junk", "Lists")])
+        self.assertTrue((self.box / ".Junk" / "maildirfolder").exists())
+        self.assertEqual([], self.files())
+
     def test_a_folder_of_the_route_may_be_nested(self) -> None:
         self.deliver(self.job(folder="Lists/twisted"))
         self.assertEqual(len(self.files(".Lists.twisted/new")), 1)

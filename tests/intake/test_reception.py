@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from mta.config.settings import Submission
+from mta.config.settings import Junk, Submission
 from mta.intake.reception import MOST_ADDRESSEES, Reception
 from mta.interfaces import (
     Facts,
@@ -625,6 +625,34 @@ class ReceptionTests(ReceptionCase):
             self.assertEqual(b"X-Seen: by us\r\n" + expected, seen[-1].content.read())
             self.assertEqual(message.id, seen[-1].id)
         self.assertEqual([True, False], [file.aborted for file in self.spool.files])
+
+    def test_junk(self) -> None:
+        """What a filter of ours calls spam goes to its folder; what a stranger says counts for nothing."""
+        rules = Junk(fields=["X-Spam: yes*", "X-Verdict: *spam"])
+        tagged = MAIL.replace(b"Subject", b"X-Spam: Yes\r\nSubject")
+        for verdict, data, junk in (
+            (Verdict("tag", fields=(("x-spam", "YES, very"),)), MAIL, "x-spam: YES, very"),
+            (Verdict(changes=(InsertField("X-Spam", "Yes"),)), MAIL, "X-Spam: Yes"),
+            (Verdict(changes=(AddField("X-Spam", "Yes"),)), tagged, "X-Spam: Yes"),
+            (
+                Verdict(changes=(ChangeField("Subject", "x"), AddField("X-Verdict", "no\n spam"))),
+                MAIL,
+                "X-Verdict: no spam",
+            ),
+            (Verdict(changes=(AddField("X-Spam", "No"),)), tagged, ""),
+            (Verdict("tag", fields=(("X-Spam-Level", "yes"),)), MAIL, ""),
+            (PASS, tagged, ""),
+        ):
+            self.spool.admitted.clear()
+            self.send(self.reception(SaysOf("message", verdict), junk=rules), "ann@local.test", data=data)
+            ((message, (event,)),) = self.spool.admitted
+            assert isinstance(event, Received)
+            self.assertEqual(junk, event.junk, verdict)
+            self.assertEqual("Junk" if junk else None, message.attributes.get("folder"))
+        self.spool.admitted.clear()
+        spam = SaysOf("message", Verdict("tag", fields=(("X-Spam", "yes"),)))
+        self.send(self.reception(spam, junk=Junk(folder="")), "ann@local.test")
+        self.assertEqual({}, self.spool.admitted[0][0].attributes)
 
     def test_completed_before_it_is_judged(self) -> None:
         """Who signs a submission must see the fields that it lacked."""
