@@ -46,6 +46,7 @@ from mta.api.bodies import (
 from mta.api.problem import ApiProblem
 from mta.config.problem import ConfigurationError
 from mta.interfaces import IQueue, TemporarilyUnavailable
+from mta.journal.quarantine import Held, held, is_held
 from mta.journal.reader import JournalError, JournalReader
 from mta.journal.text import event_json
 from mta.journal.timeline import story
@@ -179,6 +180,45 @@ class ControlApi:
             )
         return message_json(message)
 
+    @app.route("/v1/quarantine", methods=["GET"])
+    def quarantine(self, request: IRequest) -> Any:
+        """What is held, and why."""
+        return self._answer(request, self._get_quarantine(request))
+
+    async def _get_quarantine(self, request: IRequest) -> dict[str, Any]:
+        page = read_query(Page, request.args).model_copy(update={"state": "held"})
+
+        def read() -> dict[str, Any]:
+            messages = [self._held(message).to_json() for message in islice(self._chosen(page), page.limit)]
+            more = messages[-1]["id"] if len(messages) == page.limit else None
+            return {"messages": messages, "next": more}
+
+        return await self._run(read)  # type: ignore[no-any-return]
+
+    def _held(self, message: Message) -> Held:
+        return held(message, [record.event for record in self._journal.message(message.id)])
+
+    @app.route("/v1/quarantine/<identifier>", methods=["GET"])
+    def held_message(self, request: IRequest, identifier: str) -> Any:
+        """One message that is held, with its content."""
+        return self._answer(request, self._get_held(identifier))
+
+    async def _get_held(self, identifier: str) -> dict[str, Any]:
+        name = _checked(identifier)
+
+        def read() -> dict[str, Any]:
+            message = self._reader.get(name)
+            if message is None or not is_held(message):
+                raise ApiProblem(
+                    404,
+                    "No such message is held",
+                    f"{name} is not held; `mta trace {name}` tells what became of it",
+                )
+            octets = message.trace + message.content.read()
+            return {**self._held(message).to_json(), "content": octets.decode("utf-8", "surrogateescape")}
+
+        return await self._run(read)  # type: ignore[no-any-return]
+
     @app.route("/v1/trace", methods=["GET"])
     def trace(self, request: IRequest) -> Any:
         """Events: of a message, under a word, or the newest."""
@@ -271,6 +311,34 @@ class ControlApi:
             body = _body(Removal, request)
             who = _who(request, body.by)
             return {"count": await self._queue.remove(body.ids, who, body.reason, body.notify)}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/quarantine/release", methods=["POST"])
+    def release_held(self, request: IRequest) -> Any:
+        """Let what is held go on."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Act, request)
+            return {"count": await self._queue.release(body.ids, _who(request, body.by), body.reason)}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/quarantine/remove", methods=["POST"])
+    def remove_held(self, request: IRequest) -> Any:
+        """Take away what is held; what is not held stays."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Removal, request)
+
+            def read() -> list[str]:
+                found = (self._reader.get(identifier) for identifier in body.ids)
+                return [message.id for message in found if message is not None and is_held(message)]
+
+            ids = await self._run(read)
+            who = _who(request, body.by)
+            count = await self._queue.remove(ids, who, body.reason, body.notify) if ids else 0
+            return {"count": count}
 
         return self._answer(request, act())
 

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "user": ("user", "add, list and remove accounts, and set passwords"),
     "dkim": ("dkim", "make the keys that sign, publish and rotate them"),
     "queue": ("queue", "look at the queue, and hold, release, retry or remove messages"),
+    "quarantine": ("quarantine", "look at what filters have had held, and release or remove it"),
     "trace": ("trace", "tell what happened to a message, address, or client"),
     "log": ("log", "show events, newest last"),
     "explain": ("explain", "explain a reply code, an enhanced code, or a pasted reply"),

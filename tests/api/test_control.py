@@ -190,6 +190,26 @@ class ControlTests(ServedCase):
         self.assertEqual([names[2]], [item["id"] for item in found["messages"]])
         self.assertEqual([], (await self.ask("GET", "/v1/queue?state=held"))["messages"])
 
+    async def test_quarantine(self) -> None:
+        """What is held, its content, and its end; what is not held is not touched."""
+        names = ids(3)
+        for name, state in zip(names, ("held", "queued", "held"), strict=True):
+            self.shard.admit(queued(name, state=state))
+        first = await self.ask("GET", "/v1/quarantine?limit=1")
+        self.assertEqual([names[0]], [item["id"] for item in first["messages"]])
+        rest = await self.ask("GET", f"/v1/quarantine?after={first['next']}")
+        self.assertEqual([names[2]], [item["id"] for item in rest["messages"]])
+        self.assertIn("reason", rest["messages"][0])
+        self.assertIn("content", await self.ask("GET", f"/v1/quarantine/{names[2]}"))
+        problem = await self.ask("GET", f"/v1/quarantine/{names[1]}", status=404)
+        self.assertIn("mta trace", problem["detail"])
+        await self.ask("POST", "/v1/quarantine/release", {"ids": names[:1], "by": "ann"})
+        await self.ask("POST", "/v1/quarantine/remove", {"ids": names, "by": "ann", "notify": True})
+        nothing = await self.ask("POST", "/v1/quarantine/remove", {"ids": names[1:2], "by": "ann"})
+        self.assertEqual(0, nothing["count"])
+        acts = [(action, which) for action, which, *_ in self.server.queue.asked]
+        self.assertEqual([("release", names[:1]), ("remove", [names[0], names[2]])], acts)
+
     async def test_choices(self) -> None:
         """Filters of every kind, over more than one page of the shard, and a summary."""
         names = ids(450)

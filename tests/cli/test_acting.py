@@ -10,7 +10,9 @@ from twisted.internet.threads import deferToThread
 
 from mta.config.problem import ConfigurationError, Problem
 from mta.interfaces import TemporarilyUnavailable
+from mta.model.event import Operated, Received
 from mta.model.ids import IdSource
+from mta.model.message import InlineContent
 from mta.model.supposition import Supposition
 from tests.api.test_control import ControlServer, ServedCase
 from tests.cli.command import Result, call
@@ -146,3 +148,71 @@ class ActingTests(ServedCase):
         result = await self.mta("test", "nobody@example.net", status=os.EX_NOUSER)
         self.assertIn("It would be refused: 550 5.1.1", result.out)
         await self.mta("test", "bob@example.net", "--client", "nonsense", status=os.EX_USAGE)
+
+
+class QuarantineTests(ServedCase):
+    """``mta quarantine``: what is held, why, and what becomes of it."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.patch(os, "environ", {k: v for k, v in os.environ.items() if k != "SUDO_USER"})
+        self.names = ids(4)
+        data = b"From: X <x@bad.test>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nEvil\x1b[2J\r\n"
+        for name, state in zip(self.names, ("held", "queued", "held", "held"), strict=True):
+            message = queued(name, state=state)
+            message.content = InlineContent(data)
+            if name == self.names[2]:
+                message.attributes["held"] = "content.size: too large"
+            self.shard.admit(message)
+        about: dict[str, Any] = {"sender": "x@bad.test", "recipients": ["b@c.test"]}
+        held = Received(at=NOON, message=self.names[0], held="milter.quarantine: a virus", **about)
+        by = Operated(at=NOON + 60, message=self.names[3], action="hold", by="ann", reason="looks odd")
+        self.shard.write([held, Received(at=NOON, message=self.names[3], **about), by])
+
+    async def mta(self, *arguments: str, status: int = os.EX_OK, **options: Any) -> Result:
+        line = ("--state", str(self.state), "quarantine", *arguments)
+        result: Result = await deferToThread(call, *line, **options)
+        self.assertEqual(status, result.status, result)
+        return result
+
+    async def test_list(self) -> None:
+        value = (await self.mta("list", "--json")).json
+        reasons = ["milter.quarantine: a virus", "content.size: too large", "by ann: looks odd"]
+        self.assertEqual(reasons, [one["reason"] for one in value])
+        self.assertEqual(("Grüße", "X <x@bad.test>"), (value[0]["subject"], value[0]["author"]))
+        self.assertEqual(NOON + 60, value[2]["since"])
+        out = (await self.mta("list", "--limit", "1")).out
+        self.assertIn("a virus", out)
+        self.assertNotIn("too large", out)
+        self.assertIn("Nothing is held", (await self.mta("list", "--from", "nobody@x.test")).out)
+        await self.mta("list", "--limit", "0", status=os.EX_USAGE)
+
+    async def test_show(self) -> None:
+        """The content is shown, and does nothing to a terminal."""
+        out = (await self.mta("show", self.names[0].upper())).out
+        self.assertIn("milter.quarantine: a virus", out)
+        self.assertIn("Evil\\x1b[2J", out)
+        self.assertIn("content", (await self.mta("show", self.names[0], "--json")).json[0])
+        result = await self.mta("show", self.names[1], self.names[2], status=os.EX_NOINPUT)
+        self.assertIn(f"{self.names[1]} is not held", result.err)
+        self.assertIn("too large", result.out)
+
+    async def test_acts(self) -> None:
+        """Only what is held is touched."""
+        user = getpass.getuser()
+        await self.mta("release", self.names[0], "--reason", "fine")
+        result = await self.mta("remove", self.names[1], status=os.EX_NOINPUT)
+        self.assertIn("is not held", result.err)
+        await self.mta("remove", self.names[1], self.names[2], "--notify", status=os.EX_NOINPUT)
+        await self.mta("remove", "--all", tty=True, stdin="n\n")
+        await self.mta("remove", "--all", tty=True, stdin="y\n")
+        self.assertEqual(
+            [
+                ("release", [self.names[0]], user, "fine"),
+                ("remove", [self.names[2]], user, "", True),
+                ("remove", [self.names[0], self.names[2], self.names[3]], user, "", False),
+            ],
+            self.server.queue.asked,
+        )
+        for arguments in (("release",), ("remove", self.names[0], "--all")):
+            await self.mta(*arguments, status=os.EX_USAGE)
