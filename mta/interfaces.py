@@ -7,7 +7,7 @@ where it knows it at once: callers accept either, written :data:`Answer` here.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -500,6 +500,20 @@ class IQueue(Interface):
 
     def retry(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:
         """Due at once."""
+
+    def reschedule(ids: Sequence[str], by: str, at: float, reason: str = "") -> Awaitable[int]:
+        """Give another time; it lives from then for as long as it would have lived.
+
+        :param at: in seconds since 1970.
+        :raise ValueError: if it has passed.
+        """
+
+    def sites(ways: Collection[tuple[str, str]]) -> Awaitable[Mapping[tuple[str, str], Sequence[str]]]:
+        """Names of the hosts behind next hops.
+
+        :param ways: transports and next hops.
+        :return: by way; empty where none is known, or the next hop is a host itself.
+        """
 
     def move(ids: Sequence[str], by: str, transport: str, next_hop: str, reason: str = "") -> Awaitable[int]:
         """Send another way, at once if it is not held; ``""`` leaves the transport as it is.

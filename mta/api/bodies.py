@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -11,11 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from mta.api.problem import ApiProblem
 from mta.config.settings import parse_duration
 from mta.model.ids import decode_id
-from mta.model.selection import Selection, reply_pattern
+from mta.model.selection import Selection, Way, reply_pattern, ways_to
 from mta.model.supposition import Supposition
 
 #: Octets of a request's body.
 MAX_BODY = 4 * 1024 * 1024
+#: The last second of the year 9999: later ones nobody can write.
+_LAST = 253402300799
 
 
 def _queue_id(value: Any) -> Any:
@@ -68,6 +70,12 @@ class Move(Act):
     next_hop: str = Field(max_length=1000, pattern=r"^[^\x00-\x20\x7f]+$")
 
 
+class Reschedule(Act):
+    """Give messages another time, in seconds since 1970."""
+
+    at: float = Field(gt=0, le=_LAST)
+
+
 class Bounce(Act):
     """Return messages to their senders, who are told why."""
 
@@ -80,7 +88,7 @@ class Suspend(Body):
     pattern: str = Field(max_length=1000, pattern=r"^[^\x00-\x20\x7f]+$")
     by: str = Field("", max_length=200)
     reason: str = Field("", max_length=1000)
-    until: float = Field(0.0, ge=0.0)
+    until: float = Field(0.0, ge=0.0, le=_LAST)
 
 
 class Resume(Body):
@@ -131,6 +139,7 @@ class Page(Body):
     state: Literal["", "queued", "held"] = ""
     sender_domain: str = ""
     destination: str = Field("", max_length=1000)
+    site: str = Field("", max_length=1000)
     tenant: str = ""
     campaign: str = ""
     priority: int | None = Field(None, ge=-9, le=9)
@@ -146,8 +155,11 @@ class Page(Body):
         reply_pattern(value)
         return value
 
-    def selection(self) -> Selection:
-        """What messages must be."""
+    def selection(self, sites: Mapping[Way, Sequence[str]]) -> Selection:
+        """What messages must be.
+
+        :param sites: hosts by way, if ``site`` is given.
+        """
         return Selection(
             self.sender_domain,
             self.destination,
@@ -159,13 +171,14 @@ class Page(Body):
             self.since,
             self.deferred,
             self.scheduled,
+            ways_to(self.site, sites) if self.site else None,
         )
 
 
 class Summary(Page):
     """By what to sum up which part of the queue."""
 
-    by: Literal["destination", "tenant", "campaign", "sender", "age", "reply"] = "destination"
+    by: Literal["destination", "site", "tenant", "campaign", "sender", "age", "reply"] = "destination"
 
 
 class Search(Body):

@@ -12,7 +12,7 @@ import pwd
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypeVar
@@ -35,6 +35,7 @@ from mta.api.bodies import (
     Page,
     Rehearsal,
     Removal,
+    Reschedule,
     Resume,
     Search,
     Summary,
@@ -53,7 +54,7 @@ from mta.journal.timeline import story
 from mta.model.ids import decode_id
 from mta.model.message import Message
 from mta.model.message_json import message_json
-from mta.model.selection import summary
+from mta.model.selection import Way, summary
 from mta.model.supposition import Supposition
 
 #: Messages read at once.
@@ -125,17 +126,22 @@ class ControlApi:
 
     async def _get_page(self, request: IRequest) -> dict[str, Any]:
         page = read_query(Page, request.args)
+        sites = await self._sites() if page.site else {}
 
         def read() -> dict[str, Any]:
-            messages = [message_json(message) for message in islice(self._chosen(page), page.limit)]
+            messages = [message_json(message) for message in islice(self._chosen(page, sites), page.limit)]
             more = messages[-1]["id"] if len(messages) == page.limit else None
             return {"messages": messages, "next": more, "count": self._reader.count()}
 
         return await self._run(read)  # type: ignore[no-any-return]
 
-    def _chosen(self, page: Page) -> Iterator[Message]:
+    async def _sites(self) -> Mapping[Way, Sequence[str]]:
+        """Hosts behind every next hop of this shard's queue."""
+        return await self._queue.sites(await self._run(self._reader.ways))
+
+    def _chosen(self, page: Page, sites: Mapping[Way, Sequence[str]]) -> Iterator[Message]:
         """What fits, read piece by piece; in a thread."""
-        selection, after = page.selection(), page.after
+        selection, after = page.selection(sites), page.after
         while True:
             found = self._reader.page(
                 after,
@@ -157,12 +163,27 @@ class ControlApi:
 
     async def _get_summary(self, request: IRequest) -> dict[str, Any]:
         query = read_query(Summary, request.args)
+        sites = await self._sites() if query.site or query.by == "site" else {}
 
         def read() -> dict[str, Any]:
-            groups = summary(self._chosen(query), query.by, time.time())
+            groups = summary(self._chosen(query, sites), query.by, time.time(), sites)
             return {"groups": [group.to_json() for group in groups[: query.limit]], "all": len(groups)}
 
         return await self._run(read)  # type: ignore[no-any-return]
+
+    @app.route("/v1/queue/sites", methods=["GET"])
+    def sites(self, request: IRequest) -> Any:
+        """Which hosts are behind the next hops of this shard's queue."""
+        return self._answer(request, self._get_sites())
+
+    async def _get_sites(self) -> dict[str, Any]:
+        found = await self._sites()
+        return {
+            "sites": [
+                {"transport": name, "next_hop": hop, "hosts": list(hosts)}
+                for (name, hop), hosts in found.items()
+            ]
+        }
 
     @app.route("/v1/queue/<identifier>", methods=["GET"])
     def message(self, request: IRequest, identifier: str) -> Any:
@@ -188,8 +209,12 @@ class ControlApi:
     async def _get_quarantine(self, request: IRequest) -> dict[str, Any]:
         page = read_query(Page, request.args).model_copy(update={"state": "held"})
 
+        sites = await self._sites() if page.site else {}
+
         def read() -> dict[str, Any]:
-            messages = [self._held(message).to_json() for message in islice(self._chosen(page), page.limit)]
+            messages = [
+                self._held(message).to_json() for message in islice(self._chosen(page, sites), page.limit)
+            ]
             more = messages[-1]["id"] if len(messages) == page.limit else None
             return {"messages": messages, "next": more}
 
@@ -275,6 +300,20 @@ class ControlApi:
         async def act() -> dict[str, Any]:
             body = _body(Act, request)
             return {"count": await self._queue.retry(body.ids, _who(request, body.by), body.reason)}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/queue/reschedule", methods=["POST"])
+    def reschedule(self, request: IRequest) -> Any:
+        """Give messages another time."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(Reschedule, request)
+            who = _who(request, body.by)
+            try:
+                return {"count": await self._queue.reschedule(body.ids, who, body.at, body.reason)}
+            except ValueError as error:
+                raise ApiProblem(400, "This time cannot be given", str(error)) from None
 
         return self._answer(request, act())
 

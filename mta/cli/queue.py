@@ -11,8 +11,8 @@ import time
 from itertools import islice
 from typing import Any
 
-from mta.cli.context import CommandError, Context, confirm_ids, plural
-from mta.cli.queue_choice import add_choices, chosen, is_chosen
+from mta.cli.context import CommandError, Context, coming, confirm_ids, plural
+from mta.cli.queue_choice import add_choices, chosen, is_chosen, sites_known
 from mta.journal.text import duration, local_time, printable, size
 from mta.model.message import Message
 from mta.model.message_json import message_json, state_of
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("hold", "keep messages from being delivered"),
         ("release", "end a hold; what is due is tried at once"),
         ("retry", "try messages now"),
+        ("reschedule", "give messages another time"),
         ("move", "send messages another way"),
         ("bounce", "return messages to their senders, and tell them why"),
         ("remove", "take messages out of the queue, and tell nobody"),
@@ -53,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         act.add_argument("--yes", "-y", action="store_true", help="do not ask back")
         told = "for the journal, and the sender" if name in ("bounce", "remove") else "for the journal"
         act.add_argument("--reason", default="", required=name == "bounce", metavar="TEXT", help=told)
+        if name == "reschedule":
+            act.add_argument("--at", required=True, metavar="TIME", help="2h, or 2027-01-31 12:00")
         if name == "move":
             act.add_argument("--next-hop", required=True, metavar="HOP", help="where to: a domain, HOST:PORT")
             act.add_argument("--transport", default="", metavar="NAME", help="by which; by the same without")
@@ -66,9 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         act.add_argument("pattern", metavar="HOP", help="a next hop, or TRANSPORT:HOP; * for anything")
         act.add_argument("--reason", default="", metavar="TEXT", help="for the journal, and the next person")
         if name == "suspend":
-            act.add_argument(
+            ends = act.add_mutually_exclusive_group()
+            ends.add_argument(
                 "--for", dest="span", default="", metavar="TIME", help="2h, 3d; else till resumed"
             )
+            ends.add_argument("--until", default="", metavar="TIME", help="2027-01-31 12:00, or 12:00")
     actions.add_parser("flush", help="try everything now")
     for act in actions.choices.values():
         # Global options may stand at the end, too.
@@ -116,7 +121,8 @@ def _summary(arguments: argparse.Namespace, context: Context) -> int:
     if arguments.limit < 1:
         raise CommandError("--limit: at least 1", os.EX_USAGE)
     now = time.time()
-    groups = summary(chosen(arguments, context), arguments.by, now)
+    sites = sites_known(context) if arguments.by == "site" else None
+    groups = summary(chosen(arguments, context), arguments.by, now, sites)
     if context.out.as_json:
         context.out.json([group.to_json() for group in groups[: arguments.limit]])
         return os.EX_OK
@@ -285,12 +291,15 @@ def _suspend(arguments: argparse.Namespace, context: Context) -> int:
             body["until"] = time.time() + float(parse_duration(arguments.span))
         except ValueError as error:
             raise CommandError(f"--for: {error}", os.EX_USAGE) from None
+    if getattr(arguments, "until", ""):
+        body["until"] = coming(arguments.until, time.time())
     # What one worker writes, all go by.
     answer = ask_one(context.state, "POST", f"/v1/queue/{arguments.action}", body)
     if context.out.as_json:
         context.out.json(answer)
     elif arguments.action == "suspend":
-        context.out.line(f"{arguments.pattern} is suspended")
+        until = f" until {local_time(body['until'])}" if "until" in body else ""
+        context.out.line(f"{arguments.pattern} is suspended{until}")
     elif answer["count"]:
         context.out.line(f"`mta queue retry --destination '{arguments.pattern}'` tries at once what waits")
     if answer["count"]:
@@ -310,6 +319,7 @@ def _act(arguments: argparse.Namespace, context: Context) -> int:
             os.EX_USAGE,
         )
     sockets(context.state)
+    at = coming(arguments.at, time.time()) if arguments.action == "reschedule" else 0.0
     if filtered:
         ids = [message.id for message in chosen(arguments, context)]
         if ids and not arguments.yes and context.stdin.isatty():
@@ -318,6 +328,8 @@ def _act(arguments: argparse.Namespace, context: Context) -> int:
     for name in ("reason", "notify", "next_hop", "transport"):
         if hasattr(arguments, name):
             body[name] = getattr(arguments, name)
+    if at:
+        body["at"] = at
     count = 0
     for start in range(0, len(ids), 10_000):
         some = {**body, "ids": ids[start : start + 10_000]}
@@ -331,6 +343,7 @@ def _act(arguments: argparse.Namespace, context: Context) -> int:
             "hold": "held",
             "release": "released",
             "retry": "due now",
+            "reschedule": f"to be sent on {local_time(at)}",
             "move": "moved",
             "bounce": "returned",
             "remove": "removed",

@@ -6,17 +6,18 @@ import argparse
 import heapq
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mta.cli.context import CommandError, Context, moment
 from mta.model.message import Message
-from mta.model.selection import Selection, reply_pattern
+from mta.model.selection import Selection, Way, reply_pattern, ways_to
 
 #: Messages read at once.
 _PAGE = 200
 _OPTIONS = (
     ("--destination", "destination", "HOP", "that go to this next hop, or TRANSPORT:HOP; * for anything"),
+    ("--site", "site", "HOST", "that go to this MX host, or one like *.HOST; a server has to run"),
     ("--tenant", "tenant", "NAME", "of this tenant"),
     ("--campaign", "campaign", "NAME", "of this campaign"),
     ("--last-reply", "reply", "REGEX", "whose last reply has this in it"),
@@ -38,7 +39,8 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         "--to", dest="recipient", default="", metavar="ADDRESS", help="to this recipient, or @domain"
     )
     for option, name, metavar, help in _OPTIONS:
-        parser.add_argument(option, dest=name, default="", metavar=metavar, help=help)
+        aliases = ("--mx",) if name == "site" else ()
+        parser.add_argument(option, *aliases, dest=name, default="", metavar=metavar, help=help)
     parser.add_argument(
         "--priority", type=int, metavar="N", help="of this priority, from -9 to 9; most have 0"
     )
@@ -58,12 +60,27 @@ def chosen(arguments: argparse.Namespace, context: Context, after: str = "") -> 
 
     :raise CommandError: if an option makes no sense.
     """
-    selection = _selection(arguments)
+    sites = sites_known(context) if arguments.site else {}
+    selection = _selection(arguments, sites)
     pages = [_pages(reader, arguments, after) for reader in context.queues()]
     return filter(selection.fits, heapq.merge(*pages, key=lambda item: item.id))
 
 
-def _selection(arguments: argparse.Namespace) -> Selection:
+def sites_known(context: Context) -> dict[Way, list[str]]:
+    """Names of the hosts behind each next hop of the queue, as the server finds them.
+
+    :raise CommandError: if no server runs.
+    """
+    from mta.cli.control import ask
+
+    return {
+        (one["transport"], one["next_hop"]): one["hosts"]
+        for answer in ask(context, "GET", "/v1/queue/sites")
+        for one in answer["sites"]
+    }
+
+
+def _selection(arguments: argparse.Namespace, sites: Mapping[Way, Sequence[str]]) -> Selection:
     now = time.time()
     try:
         reply = reply_pattern(arguments.reply)
@@ -80,6 +97,7 @@ def _selection(arguments: argparse.Namespace) -> Selection:
         since=moment(arguments.newer, now) if arguments.newer else 0.0,
         deferred=arguments.deferred,
         # What is scheduled is tried before its time only by whoever says so.
+        ways=ways_to(arguments.site, sites) if arguments.site else None,
         scheduled=True if arguments.scheduled else False if arguments.action == "retry" else None,
     )
 

@@ -240,7 +240,11 @@ def _notification(event: Bounced | Confirmed | Complained) -> str:
 
 def _operated(event: Operated) -> str:
     words = f"{event.action} by {event.by or 'somebody'}"
-    words += f" to {event.target}" if event.target else ""
+    if event.target:
+        # A suspension is of something; a message is moved to something.
+        words += f" {'of' if event.action in ('suspend', 'resume') else 'to'} {event.target}"
+    if event.until:
+        words += f" {'until' if event.action == 'suspend' else 'to'} {local_time(event.until)}"
     words += f" for {_list(event.recipients)}" if event.recipients else ""
     return f"{words}: {event.reason}" if event.reason else words
 

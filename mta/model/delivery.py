@@ -70,6 +70,7 @@ class Result:
     :ivar complete: whether nobody waits any more, so that the message goes.
     :ivar events: to be written in the same transaction.
     :ivar admit: notifications to be queued in the same transaction.
+    :ivar retimed: the message, if it got another time: ``expires`` and ``attributes`` are kept.
     """
 
     message: str
@@ -77,3 +78,4 @@ class Result:
     complete: bool
     events: list[Event]
     admit: list[Message] = field(default_factory=list)
+    retimed: Message | None = None

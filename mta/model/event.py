@@ -384,9 +384,11 @@ class TlsReportReceived(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operated(Event):
-    """A person changed the queue: hold, release, retry, move, bounce, remove, flush, suspend, resume.
+    """A person changed the queue.
 
-    ``target`` is the transport and the next hop of a move, or what is suspended.
+    ``action`` is hold, release, retry, reschedule, move, bounce, remove, flush, suspend, or resume.
+    ``target`` is the transport and the next hop of a move, or what is suspended; ``until`` when a
+    suspension ends by itself, or the time that messages were given, in seconds since 1970.
     """
 
     kind: ClassVar[str] = "operated"
@@ -395,6 +397,7 @@ class Operated(Event):
     by: str = ""
     reason: str = ""
     target: str = ""
+    until: float = 0.0
     recipients: list[str] = field(default_factory=list)
 
 

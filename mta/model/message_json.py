@@ -59,7 +59,8 @@ def state_of(message: Message) -> str:
     """``held``, ``deferred``, ``scheduled`` or ``queued``: that of the addressee who is worst off."""
     if any(addressee.state == "held" for addressee in message.addressees):
         return "held"
-    if any(addressee.attempts for addressee in message.addressees):
+    # What was tried before, and then given another time, waits for that.
+    if any(addressee.attempts and addressee.due != message.starts for addressee in message.addressees):
         return "deferred"
     if any(addressee.due >= message.starts > message.created for addressee in message.addressees):
         return "scheduled"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from mta.model.message import Addressee, Message
 from mta.model.message_json import state_of
+
+#: A transport by its name, and a next hop.
+Way = tuple[str, str]
 
 #: Words of a reply that differ from message to message: ids, times, addresses of hosts.
 _PARTICULAR = re.compile(r"[0-9A-Za-z.:_-]*[0-9][0-9A-Za-z.:_-]{5,}")
@@ -39,6 +42,7 @@ class Selection:
     :ivar since: accepted then or later.
     :ivar deferred: whether an addressee must have been tried.
     :ivar scheduled: whether it must wait for its time, or must not.
+    :ivar ways: transports and next hops, one of which must be the addressee's; ``None``: any.
     """
 
     sender_domain: str = ""
@@ -51,6 +55,7 @@ class Selection:
     since: float = 0.0
     deferred: bool = False
     scheduled: bool | None = None
+    ways: frozenset[Way] | None = None
 
     def fits(self, message: Message) -> bool:
         """Whether a message is meant."""
@@ -68,12 +73,14 @@ class Selection:
             return False
         if self.scheduled is not None and self.scheduled is not (state_of(message) == "scheduled"):
             return False
-        if not self.destination and self.reply is None:
+        if not self.destination and self.reply is None and self.ways is None:
             return True
         return any(map(self._waits_there, message.addressees))
 
     def _waits_there(self, addressee: Addressee) -> bool:
         if self.reply is not None and not (addressee.last_reply and self.reply.search(addressee.last_reply)):
+            return False
+        if self.ways is not None and (addressee.transport, addressee.next_hop) not in self.ways:
             return False
         pattern, next_hop = self.destination.lower(), addressee.next_hop.lower()
         return (
@@ -81,6 +88,20 @@ class Selection:
             or fnmatchcase(next_hop, pattern)
             or fnmatchcase(f"{addressee.transport}:{next_hop}".lower(), pattern)
         )
+
+
+def ways_to(pattern: str, sites: Mapping[Way, Sequence[str]]) -> frozenset[Way]:
+    """The ways that lead to a host.
+
+    :param pattern: its name; ``*`` stands for anything.
+    :param sites: names of the hosts by way; a way without is a site by itself, under its next hop.
+    """
+    name = pattern.lower().rstrip(".")
+    return frozenset(
+        way
+        for way, hosts in sites.items()
+        if any(fnmatchcase(host.lower(), name) for host in hosts or way[1:])
+    )
 
 
 def reply_pattern(text: str) -> re.Pattern[str] | None:
@@ -114,14 +135,20 @@ def _reply(addressee: Addressee) -> str:
     return _PARTICULAR.sub("…", addressee.last_reply)[:_REPLY]
 
 
+def _site(addressee: Addressee, sites: Mapping[Way, Sequence[str]]) -> str:
+    hosts = sites.get((addressee.transport, addressee.next_hop))
+    return " ".join(hosts) if hosts else f"{addressee.transport}:{addressee.next_hop}"
+
+
 #: By which traits a queue is summed up; each gives the key of an addressee.
-TRAITS: dict[str, Callable[[Message, Addressee, float], str]] = {
-    "destination": lambda message, addressee, now: f"{addressee.transport}:{addressee.next_hop}",
-    "tenant": lambda message, addressee, now: attribute(message, "tenant"),
-    "campaign": lambda message, addressee, now: attribute(message, "campaign"),
-    "sender": lambda message, addressee, now: domain_of(message.envelope.reverse_path),
-    "age": lambda message, addressee, now: _age(message, now),
-    "reply": lambda message, addressee, now: _reply(addressee),
+TRAITS: dict[str, Callable[[Message, Addressee, float, Mapping[Way, Sequence[str]]], str]] = {
+    "destination": lambda message, addressee, now, sites: f"{addressee.transport}:{addressee.next_hop}",
+    "site": lambda message, addressee, now, sites: _site(addressee, sites),
+    "tenant": lambda message, addressee, now, sites: attribute(message, "tenant"),
+    "campaign": lambda message, addressee, now, sites: attribute(message, "campaign"),
+    "sender": lambda message, addressee, now, sites: domain_of(message.envelope.reverse_path),
+    "age": lambda message, addressee, now, sites: _age(message, now),
+    "reply": lambda message, addressee, now, sites: _reply(addressee),
 }
 
 
@@ -156,20 +183,24 @@ class Group:
             self.next_try = other.next_try if self.next_try is None else min(self.next_try, other.next_try)
 
 
-def summary(messages: Iterable[Message], trait: str, now: float) -> list[Group]:
+def summary(
+    messages: Iterable[Message], trait: str, now: float, sites: Mapping[Way, Sequence[str]] | None = None
+) -> list[Group]:
     """What messages come to by a trait, the largest group first.
 
     A message whose addressees differ in it counts once in each of their groups.
 
     :param trait: a name in ``TRAITS``.
     :param now: seconds since 1970.
+    :param sites: names of the hosts by way, for the trait ``site``.
     """
     key_of = TRAITS[trait]
+    hosts = sites or {}
     groups: dict[str, Group] = {}
     for message in messages:
         own: dict[str, Group] = {}
         for addressee in message.addressees:
-            key = key_of(message, addressee, now)
+            key = key_of(message, addressee, now, hosts)
             group = own.get(key)
             if group is None:
                 group = own[key] = Group(key, 1, octets=message.size, oldest=message.created)

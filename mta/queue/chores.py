@@ -108,8 +108,10 @@ class Flush(_Paged):
     def step(self, connection: sqlite3.Connection) -> tuple[int, Place | None]:
         """See :class:`Chore`."""
         rows = connection.execute(
-            "SELECT due, message, number, attempts = 0 AND EXISTS (SELECT 1 FROM messages WHERE id = message"
-            " AND CASE WHEN json_valid(facts) THEN json_extract(facts, '$[8].release') END > ?1)"
+            "SELECT due, message, number, EXISTS (SELECT 1 FROM messages m WHERE m.id = message"
+            " AND CASE WHEN json_valid(m.facts) THEN json_extract(m.facts, '$[8].release') END > ?1"
+            # Tried before, it waits for its time only if that was given to it later.
+            " AND (attempts = 0 OR due = json_extract(m.facts, '$[8].release')))"
             " FROM addressees"
             " WHERE state = 0 AND due > ?1 AND due >= ?2 AND (due, message, number) > (?2, ?3, ?4)"
             " ORDER BY due, message, number LIMIT ?5",

@@ -11,7 +11,7 @@ sender is told of them together.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -39,6 +39,7 @@ from mta.queue.rerouting import REROUTE, Rerouting
 from mta.queue.rests import Obstacle, Rests
 from mta.queue.retry import Schedule
 from mta.queue.rounds import Rounds, Wait
+from mta.queue.sites import sites_of
 from mta.queue.suspensions import Suspension, Suspensions
 from mta.queue.tally import Tally
 from mta.queue.window import RECIPIENTS, Entry, Job, Window, cost_of, ways
@@ -511,6 +512,12 @@ class Manager:
         """Due at once."""
         return await self._operations.retry(ids, by, reason)
 
+    async def reschedule(self, ids: Sequence[str], by: str, at: float, reason: str = "") -> int:
+        """Give another time, which has not come."""
+        if at <= self._reactor.seconds():
+            raise ValueError("this time has passed")
+        return await self._operations.reschedule(ids, by, at, reason)
+
     async def move(self, ids: Sequence[str], by: str, transport: str, next_hop: str, reason: str = "") -> int:
         """Send another way, at once if it is not held; ``""`` leaves the transport as it is."""
         if transport and transport not in self._destinations.transports:
@@ -537,7 +544,8 @@ class Manager:
             self._suspensions.suspend(Suspension(pattern, by, reason, now, until))
         except OSError as error:
             raise TemporarilyUnavailable(f"the suspension cannot be kept: {error}") from error
-        self._spool.note([Operated(at=now, action="suspend", by=by, reason=reason, target=pattern)])
+        event = Operated(at=now, action="suspend", by=by, reason=reason, target=pattern, until=until)
+        self._spool.note([event])
         return 1
 
     async def resume(self, pattern: str, by: str, reason: str = "") -> int:
@@ -551,6 +559,10 @@ class Manager:
             self._spool.note([Operated(at=now, action="resume", by=by, reason=reason, target=pattern)])
             self._rests.resumed()
         return count
+
+    async def sites(self, ways: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Sequence[str]]:
+        """Names of the hosts behind next hops, by transport and next hop."""
+        return await sites_of(self._destinations.transports, ways, self._reactor)
 
     def status(self) -> dict[str, Any]:
         """Numbers about the window in memory, JSON values."""

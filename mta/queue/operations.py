@@ -100,6 +100,34 @@ class Operations:
 
         return await self._each(ids, change)
 
+    async def reschedule(self, ids: Sequence[str], by: str, at: float, reason: str = "") -> int:
+        """Give another time; it lives from then for as long as it would have lived.
+
+        :param at: in seconds since 1970; to come.
+        """
+        words = f"Rescheduled by {by}" + (f": {reason}" if reason else "")
+
+        async def change(message: Message) -> Result | None:
+            if message.starts == at and all(one.due == at for one in message.addressees):
+                return None
+            changed = list(message.addressees)
+            for addressee in changed:
+                if addressee.state == "queued":
+                    addressee.due = at
+                # Of a delay from then on its sender is told as of any other.
+                addressee.warned = False
+                if addressee.last_reply:
+                    # What it waited for is not what it waits for now.
+                    addressee.last_reply = words
+            message.expires += at - message.starts
+            message.attributes = {**message.attributes, "release": at}
+            result = self._result(message, changed, "reschedule", by, reason, until=at)
+            if result is not None:
+                result.retimed = message
+            return result
+
+        return await self._each(ids, change)
+
     async def flush(self, by: str) -> int:
         """Everything that waits for a retry is due at once; what is scheduled keeps to its time."""
         now = self._reactor.seconds()
@@ -198,6 +226,7 @@ class Operations:
         by: str,
         reason: str = "",
         target: str = "",
+        until: float = 0.0,
     ) -> Result | None:
         if not changed:
             return None
@@ -209,6 +238,7 @@ class Operations:
             by=by,
             reason=reason,
             target=target,
+            until=until,
             recipients=[addressee.address for addressee in changed],
         )
         return Result(message.id, changed, False, [event])

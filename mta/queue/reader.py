@@ -27,6 +27,9 @@ _PAGE = 500
 _LISTED = "m.id, m.created, m.expires, m.size, m.sender, m.file, m.facts, m.trace, NULL"
 
 
+_WAYS = "SELECT DISTINCT transport, next_hop FROM addressees ORDER BY transport, next_hop"
+
+
 @dataclass(frozen=True, slots=True)
 class RowContent:
     """Content in a row of the database, read when it is asked for.
@@ -134,6 +137,13 @@ class QueueReader:
         """
         rows = self._rows(f"SELECT {_LISTED} FROM messages m WHERE m.id = ?", (decode_id(identifier),))  # noqa: S608
         return self._message(rows[0]) if rows else None
+
+    def ways(self) -> list[tuple[str, str]]:
+        """Transports and next hops of everybody who waits, each once.
+
+        :raise TemporarilyUnavailable: if the database cannot be read.
+        """
+        return [(str(name), str(hop)) for name, hop in self._rows(_WAYS, ())]
 
     def count(self) -> dict[str, int]:
         """``messages``, ``addressees``, ``held``, ``octets`` in the queue.

@@ -31,6 +31,25 @@ def message_row(message: Message) -> tuple[Any, ...]:
         file = content.path.name
     else:
         data = content.read()
+    return (
+        decode_id(message.id),
+        message.created,
+        message.expires,
+        message.size,
+        message.envelope.reverse_path,
+        file,
+        _facts(message),
+        message.trace,
+        data,
+    )
+
+
+def retimed_row(message: Message) -> tuple[float, str, int]:
+    """What is kept of a message that got another time: its expiry, its facts, its number."""
+    return message.expires, _facts(message), decode_id(message.id)
+
+
+def _facts(message: Message) -> str:
     envelope, client = message.envelope, message.client
     facts = (
         envelope.body,
@@ -56,17 +75,7 @@ def message_row(message: Message) -> tuple[Any, ...]:
         ),
         message.attributes,
     )
-    return (
-        decode_id(message.id),
-        message.created,
-        message.expires,
-        message.size,
-        envelope.reverse_path,
-        file,
-        encode_json(facts),
-        message.trace,
-        data,
-    )
+    return encode_json(facts)
 
 
 def addressee_row(message: int, addressee: Addressee) -> tuple[Any, ...]:

@@ -168,6 +168,7 @@ def apply(connection: sqlite3.Connection, works: Iterable[Work], totals: Totals)
     events: list[tuple[Any, ...]] = []
     changed: dict[tuple[int, int], tuple[Any, ...] | None] = {}
     complete: dict[int, tuple[int]] = {}
+    retimed: list[tuple[float, str, int]] = []
     number = totals.events
     for work in works:
         messages += work.messages
@@ -175,6 +176,8 @@ def apply(connection: sqlite3.Connection, works: Iterable[Work], totals: Totals)
         if work.changed:
             # What came last about an addressee is what counts.
             changed.update(work.changed)
+        if work.retimed is not None:
+            retimed.append(work.retimed)
         if work.complete is not None:
             complete[work.complete] = (work.complete,)
         for row in work.rows:
@@ -188,6 +191,9 @@ def apply(connection: sqlite3.Connection, works: Iterable[Work], totals: Totals)
     if addressees:
         _INSERT_ADDRESSEES.run(connection, addressees)
         totals.addressees += len(addressees)
+    if retimed:
+        # An operator's doing, and rare.
+        connection.executemany("UPDATE messages SET expires = ?, facts = ? WHERE id = ?", retimed)
     if changed:
         kept = [row for row in changed.values() if row is not None]
         ended = [key for key, row in changed.items() if row is None]

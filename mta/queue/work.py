@@ -12,7 +12,7 @@ from mta.model.event import Event
 from mta.model.event_rows import EventRow, event_keys, event_row
 from mta.model.ids import decode_id
 from mta.model.message import Message
-from mta.queue.rows import STATES, addressee_row, message_row
+from mta.queue.rows import STATES, addressee_row, message_row, retimed_row
 
 #: Roughly what a row of an event weighs in memory, in octets.
 EVENT_WEIGHT = 512
@@ -27,6 +27,7 @@ class Work:
     :ivar messages: rows to be inserted.
     :ivar addressees: rows to be inserted.
     :ivar changed: by (message, number): the new row, or ``None`` to delete it.
+    :ivar retimed: what a message that got another time has now: expiry, facts, number.
     :ivar complete: the message to be deleted, with all its addressees.
     :ivar rows: rows of events.
     :ivar keys: the keys of each of ``rows``.
@@ -48,6 +49,7 @@ class Work:
         "keys",
         "messages",
         "octets",
+        "retimed",
         "rows",
     )
 
@@ -58,6 +60,7 @@ class Work:
         self.addressees: list[tuple[Any, ...]] = []
         self.changed: dict[tuple[int, int], tuple[Any, ...] | None] | None = None
         self.complete: int | None = None
+        self.retimed: tuple[float, str, int] | None = None
         self.rows: list[EventRow] = []
         self.keys: list[tuple[int, ...]] = []
         self.events: list[Event] = []
@@ -113,6 +116,8 @@ def recording(result: Result) -> Work:
             else None
             for addressee in result.changed
         }
+    if result.retimed is not None and not result.complete:
+        work.retimed = retimed_row(result.retimed)
     for message in result.admit:
         work.add_message(message)
     work.add_events(result.events)

@@ -6,7 +6,7 @@ import getpass
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,15 @@ class RememberingQueue:
 
     def retry(self, ids: Sequence[str], by: str, reason: str = "") -> Deferred[int]:
         return self._ask("retry", ids, by, reason)
+
+    def reschedule(self, ids: Sequence[str], by: str, at: float, reason: str = "") -> Deferred[int]:
+        if at <= NOON:
+            raise ValueError("this time has passed")
+        return self._ask("reschedule", ids, by, at, reason)
+
+    def sites(self, ways: Collection[tuple[str, str]]) -> Deferred[dict[tuple[str, str], Sequence[str]]]:
+        """All domains have the same hosts; a host has none."""
+        return succeed({way: () if ":" in way[1] else ("mx1.big.test", "mx2.big.test") for way in ways})
 
     def move(
         self, ids: Sequence[str], by: str, transport: str, next_hop: str, reason: str = ""
@@ -254,6 +263,42 @@ class ControlTests(ServedCase):
                 ("flush", user),
             ],
             self.server.queue.asked,
+        )
+
+    async def test_reschedule(self) -> None:
+        user = getpass.getuser()
+        value = await self.ask(
+            "POST", "/v1/queue/reschedule", {"ids": [ID], "at": NOON + 60, "reason": "later"}
+        )
+        self.assertEqual({"count": 1}, value)
+        self.assertEqual([("reschedule", [ID], user, NOON + 60, "later")], self.server.queue.asked)
+        value = await self.ask("POST", "/v1/queue/reschedule", {"ids": [ID], "at": NOON - 1}, status=400)
+        self.assertIn("has passed", value["detail"])
+        for at in (None, 0, -1, 1e18, "soon"):
+            await self.ask("POST", "/v1/queue/reschedule", {"ids": [ID], "at": at}, status=400)
+
+    async def test_sites(self) -> None:
+        """Chosen and summed up by the hosts, whatever the domains."""
+        names = ids(3)
+        for name, hop in zip(names, ("a.test", "b.test", "mx.far.test:25"), strict=True):
+            message = queued(name)
+            message.addressees[0].next_hop = hop
+            self.shard.admit(message)
+        found = (await self.ask("GET", "/v1/queue/sites"))["sites"]
+        self.assertEqual(["a.test", "b.test", "mx.far.test:25"], [one["next_hop"] for one in found])
+        for site, expected in (
+            ("mx2.big.test", names[:2]),
+            ("MX*.Big.Test.", names[:2]),
+            ("mx.far.test:25", names[2:]),
+            ("*", names),
+            ("a.test", []),
+        ):
+            page = await self.ask("GET", f"/v1/queue?site={site}")
+            self.assertEqual(expected, [one["id"] for one in page["messages"]], site)
+        groups = (await self.ask("GET", "/v1/queue/summary?by=site"))["groups"]
+        self.assertEqual(
+            [("mx1.big.test mx2.big.test", 2), ("relay:mx.far.test:25", 1)],
+            [(one["key"], one["messages"]) for one in groups],
         )
 
     async def test_bad_bodies(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from datetime import datetime
 from typing import Any
 
 from twisted.internet.threads import deferToThread
@@ -83,6 +84,37 @@ class ActingTests(ServedCase):
         self.assertEqual(("resume", "*.example.net", self.user, ""), second)
         await self.mta("queue", "resume", "nothing", status=os.EX_NOINPUT)
         await self.mta("queue", "suspend", "x", "--for", "ever", status=os.EX_USAGE)
+
+    async def test_suspend_until(self) -> None:
+        out = (await self.mta("queue", "suspend", "x", "--until", "2099-01-31 12:00")).out
+        self.assertIn("x is suspended until 2099-01-31 12:00:00", out)
+        self.assertEqual(datetime(2099, 1, 31, 12).timestamp(), self.server.queue.asked[0][4])
+        for words in (("--until", "2020-01-01"), ("--until", "12h", "--for", "2h"), ("--until", "ever")):
+            await self.mta("queue", "suspend", "x", *words, status=os.EX_USAGE)
+
+    async def test_reschedule(self) -> None:
+        name = ids(1)[0]
+        self.shard.admit(queued(name))
+        words = ("queue", "reschedule", name, "--at", "2099-01-31 12:00", "--reason", "the feast")
+        self.assertIn("1 message to be sent on 2099-01-31 12:00:00", (await self.mta(*words)).out)
+        at = datetime(2099, 1, 31, 12).timestamp()
+        self.assertEqual([("reschedule", [name], self.user, at, "the feast")], self.server.queue.asked)
+        await self.mta("queue", "reschedule", name, status=os.EX_USAGE)
+        await self.mta("queue", "reschedule", name, "--at", "2020-01-01", status=os.EX_USAGE)
+        self.assertEqual(1, len(self.server.queue.asked))
+
+    async def test_by_site(self) -> None:
+        names = ids(2)
+        for name, hop in zip(names, ("a.test", "mx.far.test:25"), strict=True):
+            message = queued(name)
+            message.addressees[0].next_hop = hop
+            self.shard.admit(message)
+        await self.mta("queue", "hold", "--site", "mx1.big.*")
+        await self.mta("queue", "hold", "--mx", "mx.far.test:25")
+        self.assertEqual([[names[0]], [names[1]]], [asked[1] for asked in self.server.queue.asked])
+        self.assertIn(names[0], (await self.mta("queue", "list", "--site", "mx2.big.test")).out)
+        out = (await self.mta("queue", "summary", "--by", "site")).out
+        self.assertRegex(out, r"mx1.big.test mx2.big.test +1 +1 ")
 
     async def test_no_such_way(self) -> None:
         words = ("queue", "move", ids(1)[0], "--next-hop", "x", "--transport", "pigeon")

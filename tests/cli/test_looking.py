@@ -107,6 +107,8 @@ class QueueTests(CommandCase):
         self.assertRegex(out, r"3 d and more +1 +1 +1 ")
         for trait in ("tenant", "campaign", "sender"):
             self.mta("queue", "summary", "--by", trait)
+        # Who is behind a domain is for the server to find out.
+        self.assertIn("not running", self.mta("queue", "list", "--site", "x", status=os.EX_UNAVAILABLE).err)
         self.assertIn("1 more", self.mta("queue", "summary", "-n", "1").out)
         self.assertIn("Nothing waits", self.mta("queue", "summary", "--tenant", "nobody").out)
 

@@ -6,6 +6,7 @@ import getpass
 import time
 
 from tests.e2e.client import Speaker
+from tests.e2e.dns import Dns
 from tests.e2e.remote import Remote
 from tests.e2e.scenario import Scenario
 from tests.e2e.server import Server
@@ -75,6 +76,65 @@ class OperatingScenario(Scenario):
         self.server.mta("queue", "release", held, "--reason", "it was not")
         self.busy.wait(2)
         self.server.wait_trace(held, "release by", "it was not", "delivered")
+
+    def test_rescheduled(self) -> None:
+        """It waits for its new time, over a restart and a flush; who gave it, and why, is told."""
+        who = getpass.getuser()
+        name = self.deferred("p@far.test")
+        del self.busy.at["RCPT"]
+        said = self.server.mta("queue", "reschedule", name, "--at", "1h", "--reason", "they are closed")
+        self.assertIn("1 message to be sent on", said)
+        self.assertTrue(self.server.stop())
+        self.server.start()
+        self.server.mta("queue", "flush")
+        self.server.mta("queue", "retry", "--all")
+        self.assertIn(name, self.server.mta("queue", "list", "--scheduled"))
+        self.assertEqual([], self.busy.mails)
+        self.server.mta("queue", "reschedule", "--scheduled", "--at", "1s", "--reason", "they are open")
+        self.busy.wait(1)
+        self.server.wait_trace(
+            name, f"reschedule by {who} to ", "they are closed", "they are open", "delivered"
+        )
+
+    def test_suspended_until(self) -> None:
+        """It ends by itself, also after a restart, and what waited goes."""
+        del self.busy.at["RCPT"]
+        hop = f"127.0.0.1:{self.busy.port}"
+        until = time.time() + 6
+        self.server.mta("queue", "suspend", hop, "--for", "6s", "--reason", "a moment")
+        text = b"From: Anna <anna@example.org>\r\nSubject: x\r\n\r\nHello.\r\n"
+        with Speaker(self.server.ports["mx"]) as speaker:
+            speaker.send(SENDER, ["s@far.test"], text)
+        self.server.wait_trace("s@far.test", "has suspended this destination: a moment")
+        self.assertTrue(self.server.stop())
+        self.server.start()
+        self.busy.wait(1, 60)
+        self.assertGreaterEqual(time.time(), until - 0.5)
+        self.assertNotIn("a moment", self.server.mta("status"))
+
+    def test_by_site(self) -> None:
+        """Two domains with the same host: what waits for it is chosen by its name."""
+        names: Dns = self.part(Dns())
+        for domain in ("one.test", "two.test"):
+            names.add_mx(domain, "mx.big.test")
+        names.add_mx("three.test")
+        self.server.change(dns={"servers": [names.address]}, relay={"port": self.busy.port, "smarthost": ""})
+        self.server.write()
+        self.assertTrue(self.server.stop())
+        self.server.start()
+        text = b"From: Anna <anna@example.org>\r\nSubject: x\r\n\r\nHello.\r\n"
+        for domain in ("one.test", "two.test", "three.test"):
+            with Speaker(self.server.ports["mx"]) as speaker:
+                speaker.send(SENDER, [f"x@{domain}"], text)
+            self.server.wait_trace(f"x@{domain}", "deferred")
+        self.assertRegex(self.server.mta("queue", "summary", "--by", "site"), r"(?m)^mx\.big\.test +2 +2 ")
+        listed = self.server.mta("queue", "list", "--mx", "*.big.test")
+        self.assertIn("x@one.test", listed)
+        self.assertIn("x@two.test", listed)
+        self.assertNotIn("x@three.test", listed)
+        self.server.mta("queue", "hold", "--site", "mx.big.test", "--reason", "all of them")
+        self.assertNotIn("x@three.test", self.server.mta("queue", "list", "--held"))
+        self.server.wait_trace("x@two.test", "all of them")
 
     def test_suspended(self) -> None:
         """Over a restart, until it is resumed; who and why is in the status."""

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.journal.log import LogSink
 from mta.journal.log_setup import make_observer
-from mta.journal.text import duration, event_json, event_line, size
+from mta.journal.text import duration, event_json, event_line, local_time, size
 from mta.journal.timeline import Story, refusal_lines, story
 from mta.model.event import (
     AuthenticationFailed,
@@ -283,6 +283,18 @@ class StoryTests(SynchronousTestCase):
         self.assertEqual("queued", self.tell(received(), hold, free).state)
         self.assertIn("hold by root: looks odd", "\n".join(self.tell(received(), hold).lines))
         self.assertEqual("held", self.tell(received(held="words: odd")).state)
+
+    def test_acts_with_a_time(self) -> None:
+        at = NOON + 86400
+        for event, words in (
+            (Operated(at=NOON, action="suspend", by="root", target="x.test", until=at), "of x.test until "),
+            (Operated(at=NOON, message=ID, action="reschedule", by="root", until=at), "by root to "),
+        ):
+            self.assertIn(words + local_time(at), event_line(event))
+        self.assertIn(
+            "suspend by root of x.test",
+            event_line(Operated(at=NOON, action="suspend", by="root", target="x.test")),
+        )
 
     def test_removed(self) -> None:
         gone = Operated(at=NOON + 1, message=ID, action="remove", by="root", reason="spam")

@@ -89,6 +89,9 @@ class MemorySpool:
         assert result.complete == (not rows), (result, rows)
         if result.complete:
             del self.messages[result.message]
+        if result.retimed is not None:
+            message.expires = result.retimed.expires
+            message.attributes = dict(result.retimed.attributes)
         self.journal.extend(result.events)
         for admitted in result.admit:
             self.put(admitted)
@@ -122,7 +125,7 @@ class MemorySpool:
         count = 0
         for message in self.messages.values():
             for addressee in message.addressees:
-                if message.starts > due and not addressee.attempts:
+                if message.starts > due and addressee.attempts * (addressee.due - message.starts) == 0:
                     continue
                 if addressee.state == "queued" and addressee.due > due:
                     addressee.due = due

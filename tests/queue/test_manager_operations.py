@@ -10,7 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.interfaces import TemporarilyUnavailable
 from mta.model.event import Completed, DeliveredTo, FailedTo, Notified, Operated
+from mta.model.message_json import state_of
 from tests.queue.fakes import HOME, LATER, NOW, OK, Bench
+
+DAY = 86400.0
 
 
 class OperationTests(SynchronousTestCase):
@@ -147,6 +150,111 @@ class OperationTests(SynchronousTestCase):
         self.bench.run(800000, 600)
         (delivery,) = self.bench.relay.deliveries
         self.assertEqual("backup.test", delivery.addressees[0].next_hop)
+
+    def test_reschedule(self) -> None:
+        """Not before that time, whatever was to come of it, and who and why is in the journal."""
+        identifier = self.put_off()
+        at = NOW + 20 * DAY
+        self.assertEqual(1, self.now(self.manager.reschedule([identifier], "op", at, "after the feast")))
+        self.assertEqual(0, self.now(self.manager.reschedule([identifier], "op", at)))
+        (event,) = self.bench.spool.of(Operated)
+        self.assertEqual(
+            ("reschedule", "op", "after the feast", at), (event.action, event.by, event.reason, event.until)
+        )
+        message = self.bench.spool.messages[identifier]
+        self.assertEqual("scheduled", state_of(message))
+        self.assertEqual("Rescheduled by op: after the feast", message.addressees[0].last_reply)
+        self.bench.run(DAY, 3600)
+        # Not even if everything is to be tried that waits for a retry.
+        self.now(self.manager.flush("op"))
+        self.bench.run(18 * DAY, DAY)
+        self.assertEqual(1, len(self.bench.relay.deliveries))
+        self.bench.run(DAY + 2, 3600)
+        self.assertEqual(2, len(self.bench.relay.deliveries))
+        self.assertEqual({}, self.bench.spool.messages)
+
+    def test_reschedule_keeps_its_time_to_live(self) -> None:
+        """It is tried from then on for as long as it would have been."""
+        identifier = self.put_off()
+        before = self.bench.spool.messages[identifier]
+        life = before.expires - before.created
+        self.now(self.manager.reschedule([identifier], "op", NOW + 30 * DAY))
+        self.now(self.manager.reschedule([identifier], "op", NOW + 20 * DAY))
+        self.assertEqual(NOW + 20 * DAY + life, self.bench.spool.messages[identifier].expires)
+        self.bench.relay.default = LATER
+        self.bench.run(20 * DAY + life - 60, 3600)
+        self.assertEqual([], self.bench.spool.of(FailedTo))
+        self.bench.run(7200, 600)
+        self.assertEqual(1, len(self.bench.spool.of(FailedTo)))
+
+    def test_reschedule_to_an_earlier_time(self) -> None:
+        """What was submitted for a later time goes when the operator says."""
+        release = NOW + 10 * DAY
+        message = self.bench.send(
+            "x@far.test", due=release, expires=release + DAY, attributes={"release": release}
+        )
+        self.assertEqual(1, self.now(self.manager.reschedule([message.id], "op", NOW + 3600)))
+        self.bench.run(3598, 60)
+        self.assertEqual([], self.bench.relay.deliveries)
+        self.bench.run(5)
+        self.assertEqual(1, len(self.bench.relay.deliveries))
+
+    def test_reschedule_in_the_window(self) -> None:
+        self.bench.relay.default = None
+        messages = [self.bench.send("x@far.test") for _ in range(7)]
+        self.assertEqual(1, self.now(self.manager.reschedule([messages[6].id], "op", NOW + DAY)))
+        for _ in range(6):
+            self.bench.relay.end()
+        self.bench.run(DAY - 5, 3600)
+        self.assertEqual(6, len(self.bench.relay.deliveries))
+        self.bench.run(10)
+        self.assertEqual(7, len(self.bench.relay.deliveries))
+
+    def test_reschedule_what_is_held(self) -> None:
+        """It stays so, and its release lets it wait for its time."""
+        identifier = self.put_off()
+        self.now(self.manager.hold([identifier], "op"))
+        self.assertEqual(1, self.now(self.manager.reschedule([identifier], "op", NOW + DAY)))
+        self.assertEqual(["held"], self.states())
+        self.now(self.manager.release([identifier], "op"))
+        self.bench.run(DAY - 10, 3600)
+        self.assertEqual(1, len(self.bench.relay.deliveries))
+        self.bench.run(20)
+        self.assertEqual(2, len(self.bench.relay.deliveries))
+
+    def test_reschedule_to_the_past(self) -> None:
+        identifier = self.put_off()
+        failed = Deferred.fromCoroutine(self.manager.reschedule([identifier], "op", NOW - 1))
+        self.failureResultOf(failed, ValueError)
+
+    def test_sites(self) -> None:
+        """Names of hosts, where the transport knows any; what fails or takes for ever is none."""
+        hosts: dict[str, Any] = {
+            "a.test": ["mx2.far.test", "mx1.far.test"],
+            "b.test": ZeroDivisionError(),
+            "c.test": Deferred(),
+        }
+
+        def site(next_hop: str) -> Any:
+            found = hosts[next_hop]
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        self.bench.relay.site = site  # type: ignore[attr-defined]
+        ways = [
+            ("relay", "a.test"),
+            ("relay", "b.test"),
+            ("relay", "c.test"),
+            ("maildir", "/m"),
+            ("gone", "x"),
+        ]
+        asked = Deferred.fromCoroutine(self.manager.sites(ways))
+        self.assertNoResult(asked)
+        self.bench.run(20)
+        found = self.successResultOf(asked)
+        self.assertEqual(("mx1.far.test", "mx2.far.test"), found["relay", "a.test"])
+        self.assertEqual([()] * 4, [found[way] for way in ways[1:]])
 
     def test_move_leaves_held_ones_held(self) -> None:
         identifier = self.put_off()

@@ -493,6 +493,24 @@ class ClaimTests(SpoolCase):
         self.assertEqual(NOW, await spool.next_due())
         self.assertEqual(1250, await spool.reschedule(NOW + 500.5))
 
+    async def test_another_time(self) -> None:
+        """It is kept with the message, which stays what it was, and flushes leave it to that."""
+        spool = await self.open()
+        sent = message(spool.new_id(), due=NOW + 5)
+        sent.addressees[0].attempts = 3
+        await spool.admit(sent, ())
+        at = NOW + 1000.1
+        sent.addressees[0].due = at
+        sent.expires += 1000.1
+        sent.attributes = {**sent.attributes, "release": at}
+        await spool.record(Result(sent.id, sent.addressees, False, [], retimed=sent))
+        self.assertEqual(sent, await spool.get(sent.id))
+        self.assertEqual(0, await spool.reschedule(NOW + 500))
+        await spool.stop()
+        again = await self.open()
+        self.assertEqual(sent, await again.get(sent.id))
+        self.assertEqual(at, await again.next_due())
+
 
 class StartTests(SpoolCase):
     """Opening and owning."""
