@@ -83,6 +83,7 @@ class Verification:
     :param header: its header section.
     :param now: seconds since 1970.
     :param limit: signatures that are looked at.
+    :ivar count: how many there are.
     :ivar questions: names of the key records that are needed.
     :ivar ways: canonicalizations under which the body is to be hashed.
     """
@@ -94,6 +95,7 @@ class Verification:
         self._found: list[Signature | SignatureResult] = [self._parsed(field) for field in own[:limit]]
         for field in own[limit:]:
             self._found.append(_refused(field, "policy", "there are too many signatures"))
+        self.count = len(own)
         usable = [one for one in self._found if isinstance(one, Signature)]
         self.questions = tuple(dict.fromkeys(one.key_name for one in usable))
         self.ways: frozenset[Canonicalization] = frozenset(one.body_way for one in usable)

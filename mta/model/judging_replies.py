@@ -108,6 +108,15 @@ JUDGING = (
         "`several` of the judge `dmarc` sets what becomes of such mail.",
     ),
     Entry(
+        "dkim-temporary",
+        451,
+        "4.7.5",
+        "The signatures of this message cannot be verified now, try again later ({why}) [{ref}]",
+        "The DNS did not answer, so nobody knows the key of a signature, and no other one is good.",
+        "It is tried again by itself.  If it lasts, the name servers of the signing domain are broken; "
+        "`temperror` of the judge `dkim` sets what becomes of such mail.",
+    ),
+    Entry(
         "dmarc-temporary",
         451,
         "4.7.0",

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
+from base64 import b64encode
 from typing import Any
 
 import dkim
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from mta.cli.zone_file import quoted_text
+from mta.dkim.key_store import StoredKey, make_key
 from mta.model.header import header_section
 from tests.e2e.dns import Dns
 from tests.e2e.remote import Remote
@@ -114,6 +118,37 @@ class SigningTests(Scenario):
             client.sendmail("anna@example.org", ["ben@example.org"], TEXT % b"forged")
         [mail] = self.server.wait_mail("ben@example.org")
         self.assertNotIn(b"DKIM-Signature", mail)
+
+    def test_verified(self) -> None:
+        """What dkimpy has signed passes, whole; what was changed on its way does not."""
+        self.server.change(judge=[{"kind": "dkim"}])
+        self.server.write()
+        self.server.mta("reload")
+        key = make_key("rsa")
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        record = StoredKey(
+            "sender.test",
+            "s",
+            "rsa-sha256",
+            b64encode(
+                key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            ).decode(),
+        ).record
+        self.names.records["s._domainkey.sender.test", "TXT"] = [quoted_text(record)]
+        for size in (1, 20_000):
+            text = TEXT.replace(b"example.org", b"sender.test") % b"good" + b"line  of text \t\r\n" * size
+            field = dkim.sign(text, b"s", b"sender.test", pem, canonicalize=(b"relaxed", b"simple"))
+            for content, result in ((field + text, b"pass"), (field + text + b"more\r\n", b"fail")):
+                before = len(self.server.mails("ben@example.org"))
+                with smtplib.SMTP("127.0.0.1", self.server.ports["mx"]) as client:
+                    client.sendmail("anna@sender.test", ["ben@example.org"], content)
+                mails = self.server.wait_mail("ben@example.org", before + 1)
+                found = [mail for mail in mails if b"dkim=" + result in mail and len(mail) > size * 10]
+                self.assertTrue(found, mails[-1][:2000])
+                self.assertRegex(found[0], rb"header\.d=sender\.test")
+        told = self.server.mta("trace", "anna@sender.test")
+        self.assertIn("pass: sender.test, s, rsa-sha256, 2048 bits", told)
+        self.assertIn("the body was changed", told)
 
     def test_damaged_key(self) -> None:
         """A key that cannot be used is told of, with its file, and a reload keeps those in use."""

@@ -11,6 +11,7 @@ from mta.deliver.webhook import WEBHOOK as webhook_transport
 from mta.feedback.transport import FEEDBACK as feedback_transport
 from mta.identity.file import FILE as file_identity
 from mta.identity.ldap import LDAP as ldap_identity
+from mta.judge.dkim import DKIM as dkim_judge
 from mta.judge.dmarc import DMARC as dmarc_judge
 from mta.judge.milter.judge import MILTER as milter_judge
 from mta.judge.spf.judge import SPF as spf_judge
@@ -23,6 +24,7 @@ service = ServiceMaker(
 )
 
 __all__ = [
+    "dkim_judge",
     "dmarc_judge",
     "error_transport",
     "feedback_transport",
