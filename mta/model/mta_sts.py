@@ -113,6 +113,12 @@ class StsPolicy:
             raise BadPolicy(f"its mode is {mode}, but it names no mx")
         return cls(mode, min(int(age), MAX_AGE), tuple(mx))
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The policy as a domain would publish it."""
+        hosts = tuple(f"mx: {pattern}" for pattern in self.mx)
+        return ("version: STSv1", f"mode: {self.mode}", *hosts, f"max_age: {self.max_age}")
+
     def admits(self, host: str) -> bool:
         """Whether a host fits a pattern (4.1): ``*.`` stands for one label, no more and no less.
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from OpenSSL import SSL
+from service_identity import CertificateError, VerificationError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -16,12 +18,14 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent, ResponseDone
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from mta.interfaces import IResolver, NoSuchDomain, TemporarilyUnavailable
 from mta.model.mta_sts import MAX_POLICY, BadPolicy, StsPolicy
+from mta.model.tls_result import ResultType
 
 #: Addresses of a host that are tried.
 _ADDRESSES = 3
@@ -30,7 +34,14 @@ _CONNECT = 20
 
 
 class NoPolicy(Exception):
-    """There is none to be had, for a reason in words."""
+    """There is none to be had, for a reason in words.
+
+    :ivar result: how TLS reports call it (RFC 8460, 4.3.2.2).
+    """
+
+    def __init__(self, reason: str, result: ResultType = "sts-policy-fetch-error") -> None:
+        super().__init__(reason)
+        self.result: ResultType = result
 
 
 class PolicyFetcher:
@@ -84,16 +95,18 @@ class PolicyFetcher:
         except (NoSuchDomain, TemporarilyUnavailable) as trouble:
             raise NoPolicy(f"{host} cannot be found: {trouble}") from None
         problem = "it has no address"
+        result: ResultType = "sts-policy-fetch-error"
         for address in addresses[:_ADDRESSES]:
             try:
                 return StsPolicy.parse(await self._get(host, address))
             except BadPolicy as bad:
-                raise NoPolicy(f"the policy of {host} is not valid: {bad}") from None
+                raise NoPolicy(f"the policy of {host} is not valid: {bad}", "sts-policy-invalid") from None
             except (NoPolicy, CancelledError):
                 raise
             except Exception as trouble:
                 problem = _words(trouble)
-        raise NoPolicy(f"{host} gives no policy: {problem}")
+                result = "sts-webpki-invalid" if _is_tls(trouble) else "sts-policy-fetch-error"
+        raise NoPolicy(f"{host} gives no policy: {problem}", result)
 
     async def _get(self, host: str, address: str) -> bytes:
         endpoint = _OneAddress(self._reactor, host, address, self._port, self._trust)
@@ -160,11 +173,20 @@ class _Body(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self.done.called:
             return
-        # An end without a length (PotentialDataLoss) may be a policy that was cut off.
-        if reason.check(ResponseDone):
+        # Without a length only a whole last line tells that the policy was not cut off: half a
+        # number of max_age would be one, too.
+        if reason.check(ResponseDone) or (reason.check(PotentialDataLoss) and self._data.endswith(b"\n")):
             self.done.callback(self._data)
         else:
             self.done.errback(reason)
+
+
+def _is_tls(trouble: BaseException) -> bool:
+    """Whether it is about the certificate, or the rest of TLS."""
+    reasons = getattr(trouble, "reasons", None)
+    if reasons:
+        return _is_tls(reasons[0].value)
+    return isinstance(trouble, (SSL.Error, VerificationError, CertificateError))
 
 
 def _words(trouble: BaseException) -> str:

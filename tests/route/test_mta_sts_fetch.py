@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
@@ -61,10 +62,11 @@ class FetchTests(TestCase):
         self.authority = Authority(directory)
         self.resolver = _Resolver()
         self.page = _Page()
+        self.site: Any = Site(self.page)
 
     def serve(self, host: str = "mta-sts.far.test", days: int = 2, **options: Any) -> PolicyFetcher:
         options_of_server = self.authority.issue(host, days).options()
-        port = reactor.listenSSL(0, Site(self.page), options_of_server, interface="127.0.0.1")
+        port = reactor.listenSSL(0, self.site, options_of_server, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         # The server's side sees the end of a connection a moment later.
         self.addCleanup(deferLater, reactor, 0.05, lambda: None)
@@ -72,11 +74,13 @@ class FetchTests(TestCase):
         options = {"trust": trust, **options}
         return PolicyFetcher(reactor, self.resolver, port=port.getHost().port, **options)  # type: ignore[arg-type]
 
-    async def refuse(self, fetcher: PolicyFetcher, *words: str) -> None:
+    async def refuse(self, fetcher: PolicyFetcher, *words: str, result: str = "") -> None:
         with self.assertRaises(NoPolicy) as caught:
             await fetcher.fetch("far.test")
         for word in words:
             self.assertIn(word, str(caught.exception))
+        if result:
+            self.assertEqual(result, caught.exception.result)
 
     async def test_policy(self) -> None:
         policy = await self.serve().fetch("far.test")
@@ -89,10 +93,11 @@ class FetchTests(TestCase):
 
     async def test_certificates(self) -> None:
         """Another name, expired, of nobody's authority: nothing is even asked."""
-        await self.refuse(self.serve("far.test"), "mta-sts.far.test gives no policy")
-        await self.refuse(self.serve("*.other.test"))
-        await self.refuse(self.serve(days=-1))
-        await self.refuse(self.serve(trust=None))
+        webpki = "sts-webpki-invalid"
+        await self.refuse(self.serve("far.test"), "mta-sts.far.test gives no policy", result=webpki)
+        await self.refuse(self.serve("*.other.test"), result=webpki)
+        await self.refuse(self.serve(days=-1), result=webpki)
+        await self.refuse(self.serve(trust=None), result=webpki)
         self.assertEqual([], self.page.asked)
 
     async def test_answers(self) -> None:
@@ -100,7 +105,7 @@ class FetchTests(TestCase):
         fetcher = self.serve()
         for code in (301, 302, 307, 404, 500):
             self.page.code = code
-            await self.refuse(fetcher, str(code))
+            await self.refuse(fetcher, str(code), result="sts-policy-fetch-error")
         self.assertEqual({b"/.well-known/mta-sts.txt"}, set(self.page.asked))
         self.page.code, self.page.kind = 200, "text/html"
         await self.refuse(fetcher, "text/plain")
@@ -108,9 +113,29 @@ class FetchTests(TestCase):
     async def test_bodies(self) -> None:
         fetcher = self.serve()
         self.page.body = b"version: STSv1\n"
-        await self.refuse(fetcher, "not valid")
+        await self.refuse(fetcher, "not valid", result="sts-policy-invalid")
         self.page.body = POLICY + b"x: y\n" * (4 * MAX_POLICY)
         await self.refuse(fetcher, "longer than 65536 octets")
+
+    async def test_without_length(self) -> None:
+        """It goes on until the connection ends; half a last line was cut off."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+
+        class Raw(Protocol):
+            body = POLICY
+
+            def dataReceived(self, data: bytes) -> None:
+                assert self.transport is not None
+                self.transport.write(head + Raw.body)
+                self.transport.loseConnection()
+
+        self.site = Factory.forProtocol(Raw)
+        fetcher = self.serve()
+        self.assertEqual("enforce", (await fetcher.fetch("far.test")).mode)
+        Raw.body = POLICY[:-3]
+        await self.refuse(fetcher, "gives no policy", result="sts-policy-fetch-error")
+        Raw.body = POLICY + b"x: y\n" * (4 * MAX_POLICY)
+        await self.refuse(fetcher, "longer than 65536 octets", result="sts-policy-invalid")
 
     async def test_silent(self) -> None:
         self.page.silent = True
