@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.threads import deferToThreadPool
@@ -12,16 +13,20 @@ from mta.certificate import CertificateError, ServerContext, self_signed
 from mta.config.loading import Loaded
 from mta.config.problem import ConfigurationError, Problem
 from mta.config.providers import provider_shapes
-from mta.config.settings import Settings, Shape
+from mta.config.settings import Network, Settings, Shape
 from mta.interfaces import PluginContext
 from mta.journal.history import History
 from mta.model.bounce_data import classifier
+from mta.route.dane_records import DaneRecords
 from mta.route.egress import Egress
 from mta.route.exchangers import Exchangers
+from mta.route.mta_sts import StsPolicies
+from mta.route.mta_sts_cache import StsCache
+from mta.route.mta_sts_fetch import PolicyFetcher
 from mta.route.own_addresses import OwnAddresses
-from mta.route.resolver import Resolver
+from mta.route.resolver import Resolver, is_loopback
 from mta.route.shaping import Shaping
-from mta.route.tls_demands import TlsDemands
+from mta.route.tls_demands import Published, TlsDemands
 from mta.tls_report.post import ReportPoster, trust_of
 
 #: Roles of listeners that speak SMTP or LMTP.
@@ -38,10 +43,11 @@ class Environment:
 
     :param reactor: the reactor.
     :param loaded: the configuration.
+    :param remember: whether what is found out is for later starts, too.
     :raise ConfigurationError: if the servers of the DNS are none.
     """
 
-    def __init__(self, reactor: Any, loaded: Loaded) -> None:
+    def __init__(self, reactor: Any, loaded: Loaded, remember: bool = True) -> None:
         settings = loaded.settings
         self.threads = ThreadPool(1, 8, "mta")
         self.run_in_thread: Callable[..., Any] = lambda function, *args: deferToThreadPool(
@@ -50,7 +56,11 @@ class Environment:
         self.own_addresses = OwnAddresses()
         try:
             self.resolver = Resolver(
-                reactor, settings.dns.servers, settings.dns.timeout, stale=settings.dns.stale
+                reactor,
+                settings.dns.servers,
+                settings.dns.timeout,
+                stale=settings.dns.stale,
+                trusted=lambda address: is_loopback(address) or _within(address, settings.dns.trusted),
             )
         except ValueError as error:
             what = str(error).removeprefix("dns.servers: ")
@@ -67,7 +77,15 @@ class Environment:
         self.egress = Egress(self.shaping, settings.egress, settings.egress_pool)
         self.journal = History(loaded.state / "spool", self.run_in_thread)
         self.classifier = classifier(one.rule() for one in settings.bounce)
-        self.demands = TlsDemands(settings.tls_policy)
+        self.sts = StsPolicies(
+            reactor,
+            self.resolver,
+            PolicyFetcher(reactor, self.resolver).fetch,
+            StsCache(loaded.state / "mta-sts.db" if remember else None),
+            self.run_in_thread,
+        )
+        published = Published(DaneRecords(self.resolver), self.sts, settings.relay.port)
+        self.demands = TlsDemands(settings.tls_policy, settings.relay.tls, published, reactor)
         self.context = PluginContext(
             reactor=reactor,
             state=str(loaded.state),
@@ -80,8 +98,13 @@ class Environment:
             egress=self.egress,
             journal=self.journal,
             classify=lambda reply, next_hop: self.classifier.classify(reply, next_hop),
-            tls_demand=self.demands.demand,
+            tls_demands=self.demands,
         )
+
+
+def _within(address: str, networks: Sequence[Network]) -> bool:
+    found = ip_address(address.partition("%")[0])
+    return any(found in network for network in networks)
 
 
 def endpoints(loaded: Loaded) -> list[tuple[str, str]]:

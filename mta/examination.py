@@ -19,7 +19,8 @@ from mta.environment import Environment, endpoints, report_poster, server_certif
 from mta.identity.secret import read_secret
 from mta.intake.reception import Reception
 from mta.intake.rehearsal import rehearse
-from mta.interfaces import ISpool, NoSuchDomain, Route, TemporarilyUnavailable
+from mta.intake.tls_sentences import tls_sentences
+from mta.interfaces import Exchanger, ISpool, NoSuchDomain, Route, TemporarilyUnavailable
 from mta.listener import Listener
 from mta.model.supposition import Supposition
 from mta.parts import Parts, assemble
@@ -128,7 +129,12 @@ async def rehearse_with(
         settings = parts.loaded.settings
         return choice.words(settings.relay.helo or settings.hostname) if choice is not None else ""
 
-    return await rehearse(reception, environment.exchangers, trace, supposed, notes, leaves)
+    async def tls(route: Route, hosts: Sequence[Exchanger], tenant: str) -> list[str]:
+        names = [host.name for host in hosts]
+        shaped = environment.shaping.tls(route.transport, route.next_hop, names, tenant)
+        return await tls_sentences(route.next_hop, hosts, environment.demands, shaped)
+
+    return await rehearse(reception, environment.exchangers, trace, supposed, notes, leaves, tls)
 
 
 def _without_users(loaded: Loaded) -> Loaded:
@@ -145,7 +151,8 @@ async def examine(loaded: Loaded, supposed: Supposition) -> dict[str, Any]:
     """
     from twisted.internet import reactor
 
-    environment = Environment(reactor, loaded)
+    # A file that root makes here would keep the server from writing it.
+    environment = Environment(reactor, loaded, remember=False)
     secret, notes = _secret(loaded)
     parts = assemble(_without_users(loaded), Kinds(), environment.context, secret, environment.own_addresses)
     reception = Reception(

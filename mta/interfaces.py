@@ -38,7 +38,8 @@ from mta.model.shaping import IEgress as IEgress
 from mta.model.shaping import IShaping as IShaping
 from mta.model.signed import ISigner as ISigner
 from mta.model.signed import Signed as Signed
-from mta.model.tls_demand import TlsDemand
+from mta.model.tls_demand import HostTls, TlsDemand
+from mta.model.validated import Validated as Validated
 from mta.model.verdict import Stage, Verdict
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ class PluginContext:
     :ivar egress: from which addresses mail leaves (:class:`IEgress`).
     :ivar journal: knows what happened (:class:`IJournal`).
     :ivar classify: ``(RemoteReply, next_hop) -> Classification``: what another server's reply means.
-    :ivar tls_demand: ``(next_hop) -> TlsDemand``, or ``None``: which TLS is demanded of it.
+    :ivar tls_demands: knows which TLS is demanded of a next hop (:class:`ITlsDemands`).
     """
 
     reactor: Any
@@ -105,7 +106,7 @@ class PluginContext:
     egress: Any = None
     journal: Any = None
     classify: Callable[[RemoteReply, str], Classification] = classify
-    tls_demand: Callable[[str], TlsDemand | None] = lambda next_hop: None
+    tls_demands: Any = None
 
 
 class IKind(Interface):
@@ -370,6 +371,26 @@ class IExchangers(Interface):
         """
 
 
+class ITlsDemands(Interface):
+    """Knows what TLS a destination demands; ``mta.route`` provides it."""
+
+    def configured(next_hop: str) -> TlsDemand | None:
+        """What ``[[tls_policy]]`` demands of the way to a next hop."""
+
+    def demand(next_hop: str, shaped: TlsDemand | None = None) -> Answer[TlsDemand | None]:
+        """What is demanded of it altogether; ``None``: what the transport's own settings say.
+
+        :param shaped: what ``[[shape]]`` demands.
+        :raise TemporarilyUnavailable: if nobody can tell; nothing must be sent then.
+        """
+
+    def of_host(demand: TlsDemand | None, next_hop: str, host: str, port: int) -> Answer[HostTls]:
+        """What that comes to at one of its hosts.
+
+        :raise TemporarilyUnavailable: if nobody can tell; the host must not be used then.
+        """
+
+
 class IResolver(Interface):
     """Asks the DNS without blocking."""
 
@@ -390,12 +411,12 @@ class IResolver(Interface):
     def text(name: str) -> Awaitable[Sequence[bytes]]:
         """TXT records, strings of one record joined; errors as for ``mx``."""
 
-    def validated(name: str, kind: str) -> Awaitable[tuple[Sequence[Any], bool]]:
+    def validated(name: str, kind: str) -> Awaitable[Validated]:
         """Records of a type, and whether a trusted server has validated them (DNSSEC).
 
         :param name: of any characters.
         :param kind: such as ``MX``; ``TLSA`` as (usage, selector, matching type, data).
-        :return: empty if there are none, or no such name.
+        :return: without values if there are none, or no such name.
         :raise NoSuchDomain: if no name in the DNS can be spelt so.
         :raise TemporarilyUnavailable: SERVFAIL, timeout.
         """

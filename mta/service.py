@@ -308,7 +308,7 @@ class Server:
             listeners=self._listeners(inherit),
             sockets=sockets,
             sessions=list(self.factories.values()),
-            plugins=lambda: [*self.parts.plugins, *filter(None, (self.tls_reporter,))],
+            plugins=lambda: [*self.parts.plugins, environment.sts, *filter(None, (self.tls_reporter,))],
             threads=environment.threads,
             renew=self.renew,
             ready=self._ready,
@@ -432,7 +432,7 @@ class Server:
             self.tls_reporter.use(new.tls_report)
         self._environment.shaping.use(shapes_of(new))
         self._environment.egress.use(new.egress, new.egress_pool)
-        self._environment.demands.use(new.tls_policy)
+        self._environment.demands.use(new.tls_policy, new.relay.tls)
         self._environment.exchangers.call_us(new.backup_mx.names)
         self._environment.classifier = classifier(one.rule() for one in new.bounce)
         self.manager.replace(new.queue, parts.transports, self._environment.classifier)

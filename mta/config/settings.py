@@ -255,7 +255,7 @@ class TlsPolicy(Table):
     """
 
     domain: HostPatterns = Field(min_length=1)
-    demand: Literal["may", "encrypt", "verify"]
+    demand: Literal["may", "encrypt", "verify", "dane", "mta-sts"]
     mx: HostPatterns = []
 
     @model_validator(mode="after")
@@ -266,9 +266,13 @@ class TlsPolicy(Table):
 
 
 class Dns(Table):
-    """Which servers to ask; empty: those of /etc/resolv.conf.  ``stale`` as in RFC 8767."""
+    """Which servers to ask; empty: those of /etc/resolv.conf.  ``stale`` as in RFC 8767.
+
+    That an answer is validated (DNSSEC) is believed of servers at loopback addresses and in ``trusted``.
+    """
 
     servers: list[str] = []
+    trusted: list[Network] = []
     timeout: Duration = 10.0
     stale: Duration = 86400.0
 

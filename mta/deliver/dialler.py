@@ -6,7 +6,8 @@ tried after the others, and IPv6 after IPv4 where this machine has none that
 works (:mod:`~mta.deliver.families`).  With ``relay.tls = "opportunistic"`` a host whose
 handshake fails gets a second connection in clear text.  A demand for the next hop
 (:class:`~mta.model.tls_demand.TlsDemand`) takes the place of ``relay.tls``; a host that does
-not meet it is followed by the next, and if none does, nobody gets the message.
+not meet it is followed by the next, and if none does, nobody gets the message.  Each attempt
+that came as far as to show what TLS a host has is told (:mod:`mta.deliver.tls_outcome`).
 
 If nobody takes us, the most telling answer counts: what a server said before
 what we found out ourselves.  It is permanent only if every host that there is
@@ -32,11 +33,21 @@ from twisted.python.failure import Failure
 from mta.deliver.connection_pool import Unreachable
 from mta.deliver.families import Families
 from mta.deliver.relay_tls import RelayTls
-from mta.interfaces import Answer, Exchanger, IExchangers, RouteError, TemporarilyUnavailable
+from mta.deliver.tls_outcome import of_session, refused_unseen
+from mta.interfaces import (
+    Answer,
+    Exchanger,
+    IExchangers,
+    ITlsDemands,
+    RouteError,
+    TemporarilyUnavailable,
+    settle,
+)
 from mta.model.egress import Source
 from mta.model.limits import Timeouts
 from mta.model.outcome import RemoteReply
-from mta.model.tls_demand import TlsDemand, TlsLevel
+from mta.model.tls_demand import HostTls, TlsDemand, TlsLevel
+from mta.model.tls_result import TlsResult
 from mta.smtp.client_auth import Credentials
 from mta.smtp.client_event import Trouble
 from mta.smtp.client_opening import TlsPolicy
@@ -52,7 +63,13 @@ HOSTS_TIME = 30.0
 SHUN_TIME = 60.0
 _REMEMBERED = 2000
 
-_POLICIES: dict[TlsLevel, TlsPolicy] = {"may": "opportunistic", "encrypt": "require", "verify": "verify"}
+_POLICIES: dict[TlsLevel, TlsPolicy] = {
+    "may": "opportunistic",
+    "encrypt": "require",
+    "verify": "verify",
+    "dane": "verify",
+    "mta-sts": "verify",
+}
 _TELLING = ("reply", "auth", "tls", "handshake", "protocol", "lost", "connect")
 
 
@@ -85,7 +102,6 @@ class _Call:
     """What one connection is to be like; see :meth:`Dialler.dial`."""
 
     credentials: Credentials | None
-    demand: TlsDemand | None
     source: Source | None
     timeouts: Timeouts | None
 
@@ -97,6 +113,8 @@ class Dialler:
     :param exchangers: finds hosts.
     :param tls: makes TLS; ``None`` where ``settings.tls`` is ``never``.
     :param run_in_thread: see :class:`~mta.interfaces.PluginContext`.
+    :param tls_demands: knows what a demand comes to at one host.
+    :param tell: is told how each attempt ended, with the TLS that was found in words.
     :ivar settings: may be replaced at any time, for connections opened from then on.
     """
 
@@ -110,8 +128,12 @@ class Dialler:
         settings: DialSettings,
         tls: RelayTls | None,
         run_in_thread: Callable[..., Awaitable[Any]],
+        tls_demands: ITlsDemands | None = None,
+        tell: Callable[[TlsResult, str], None] | None = None,
     ) -> None:
         self.settings = settings
+        self._demands = tls_demands
+        self._tell = tell
         self._reactor = reactor
         self._exchangers = exchangers
         self._tls = tls
@@ -142,24 +164,23 @@ class Dialler:
         :raise Unreachable: if none can be had.
         """
         configured = configured or _names_port(next_hop)
-        call = _Call(credentials, demand, source, timeouts)
+        call = _Call(credentials, source, timeouts)
         if next_hop.startswith("unix:"):
             ways = [(next_hop, next_hop.removeprefix("unix:"), 0)]
             hosts = 1
         else:
             found = await self._find(next_hop, configured)
             ways, hosts = self._ways(next_hop, found, source), len(found)
+        if demand is not None and demand.problem:
+            raise Unreachable(await self._unmet(next_hop, demand))
         troubles: list[Trouble] = []
         turned_away: set[str] = set()
         for name, address, port in ways:
             if name in turned_away:
                 continue
-            if demand is not None and not demand.admits(name):
-                turned_away.add(name)
-                troubles.append(_not_admitted(_label(name, address, port), demand))
-                continue
             try:
-                return await self._reach(name, address, port, call)
+                host = await self._host_tls(next_hop, demand, name, address, port)
+                return await self._reach(name, address, port, host, call)
             except Unready as unready:
                 troubles.append(unready.trouble)
                 if unready.trouble.kind in ("reply", "auth", "tls"):
@@ -261,16 +282,50 @@ class Dialler:
 
     # --- one address ----------------------------------------------------------------
 
-    async def _reach(
-        self,
-        name: str,
-        address: str,
-        port: int,
-        call: _Call,
-    ) -> ClientProtocol:
-        policy = self._policy(call.demand)
+    async def _unmet(self, next_hop: str, demand: TlsDemand) -> RemoteReply:
+        """No host can meet the demand."""
+        tls = f"not connected, demanded: {demand.words}"
+        if self._demands is not None:
+            found = await settle(self._demands.of_host(demand, next_hop, "", 0))
+            result = "validation-failure" if found.result == "success" else found.result
+            self._told(refused_unseen(found, "", result, demand.problem), tls)
+        return own_reply("tls-unmet", "connect", tls, domain=next_hop, problem=demand.problem)
+
+    async def _host_tls(
+        self, next_hop: str, demand: TlsDemand | None, name: str, address: str, port: int
+    ) -> HostTls:
+        """What is demanded of a host.
+
+        :raise Unready: if it must not be used.
+        """
+        if self._demands is None:
+            return HostTls(demand.level, demand.words) if demand is not None else HostTls()
+        label = _label(name, address, port)
         try:
-            return await self._open(name, address, port, policy, call)
+            found = await settle(self._demands.of_host(demand, next_hop, name, port))
+        except TemporarilyUnavailable as trouble:
+            tls = "not connected, demanded: dane by DNSSEC"
+            unknown = HostTls("dane", domain=next_hop, policy="tlsa")
+            self._told(refused_unseen(unknown, name, "dnssec-invalid", str(trouble)), tls)
+            reply = own_reply("tlsa-unknown", "DNS", tls, host=label, problem=trouble)
+            raise Unready(Trouble(reply, "tls")) from trouble
+        if found.problem:
+            # It is not even connected to.
+            tls = f"not connected, demanded: {found.words}"
+            result = "validation-failure" if found.result == "success" else found.result
+            self._told(refused_unseen(found, name, result, found.problem), tls)
+            reply = own_reply("remote-tls", "connect", tls, host=label, problem=found.problem)
+            raise Unready(Trouble(reply, "tls"))
+        return found
+
+    def _told(self, result: TlsResult | None, tls: str) -> None:
+        if self._tell is not None and result is not None and result.domain:
+            self._tell(result, tls)
+
+    async def _reach(self, name: str, address: str, port: int, host: HostTls, call: _Call) -> ClientProtocol:
+        policy = self._policy(host)
+        try:
+            return await self._open(name, address, port, policy, host, call)
         except Unready as unready:
             if policy != "opportunistic" or unready.trouble.kind != "handshake":
                 raise
@@ -280,14 +335,14 @@ class Dialler:
                 why=unready.trouble.problem,
             )
             why = unready.trouble.problem
-        return await self._open(name, address, port, "never", call, f"TLS failed: {why}")
+        return await self._open(name, address, port, "never", host, call, f"TLS failed: {why}")
 
-    def _policy(self, demand: TlsDemand | None) -> TlsPolicy:
+    def _policy(self, host: HostTls) -> TlsPolicy:
         ours = self.settings.tls
-        if demand is None or ours == "implicit":
+        if host.level is None or ours == "implicit":
             # TLS from the first octet is how the smarthost's port speaks, and demands the most.
             return ours
-        return _POLICIES[demand.level]
+        return _POLICIES[host.level]
 
     async def _open(
         self,
@@ -295,6 +350,7 @@ class Dialler:
         address: str,
         port: int,
         policy: TlsPolicy,
+        host: HostTls,
         call: _Call,
         clear: str = "",
     ) -> ClientProtocol:
@@ -307,14 +363,14 @@ class Dialler:
             lmtp=settings.lmtp,
             tls=policy,
             credentials=credentials,
-            demanded=call.demand.words if call.demand is not None else "",
+            demanded=host.words,
             clear=clear,
         )
         client = ClientProtocol(
             session,
             self._reactor,
             run_in_thread=self._run,
-            tls=self._tls.peer(name) if self._tls is not None and policy != "never" else None,
+            tls=self._tls.peer(name, host) if self._tls is not None and policy != "never" else None,
             implicit=policy == "implicit",
             password=credentials.password if credentials is not None else "",
             patience=_patience(settings.patience, call.timeouts),
@@ -333,8 +389,12 @@ class Dialler:
         try:
             found = await opened
             self._families.reached(address)
+            if policy != "never":
+                self._told_of(name, address, host, client, None)
             return found
         except Unready as unready:
+            if policy != "never":
+                self._told_of(name, address, host, client, unready.trouble)
             self._missed(unready.trouble, factory, address, port, bind)
             if client.source:
                 reply = replace(unready.trouble.reply, source=client.source)
@@ -358,6 +418,15 @@ class Dialler:
             if len(self._shunned) >= _REMEMBERED:
                 self._shunned.clear()
             self._shunned[address, port, bind] = now + SHUN_TIME
+
+    def _told_of(
+        self, name: str, address: str, host: HostTls, client: ClientProtocol, trouble: Trouble | None
+    ) -> None:
+        """Tell how a connection ended; one in clear text that follows it is told with it."""
+        if self._tell is not None and host.domain:
+            tls = client.session.tls
+            addresses = (client.local, address)
+            self._told(of_session(host, name, addresses, client.found, trouble, tls), tls)
 
 
 class _OneClient(ClientFactory):
@@ -415,13 +484,6 @@ def _label(name: str, address: str, port: int) -> str:
     if not port:
         return name
     return f"[{address}]:{port}" if name == address else f"{name} [{address}]:{port}"
-
-
-def _not_admitted(label: str, demand: TlsDemand) -> Trouble:
-    """A host that the DNS names and the demand does not is not even connected to."""
-    problem = f"the host is none of {', '.join(demand.mx)}"
-    tls = f"not connected, demanded: {demand.words}"
-    return Trouble(own_reply("remote-tls", "connect", tls, host=label, problem=problem), "tls")
 
 
 def _names_port(next_hop: str) -> bool:

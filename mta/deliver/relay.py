@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred, DeferredList, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import implementer
@@ -27,17 +27,22 @@ from mta.interfaces import (
     IService,
     IShaping,
     ISites,
+    ITlsDemands,
     ITransport,
     PluginContext,
+    TemporarilyUnavailable,
+    settle,
 )
 from mta.model.egress import Source
+from mta.model.event import Event, TlsSession
 from mta.model.limits import NO_LIMITS, Limits
 from mta.model.message import Addressee
-from mta.model.outcome import Outcome
+from mta.model.outcome import Outcome, Postponed
 from mta.model.tls_demand import TlsDemand
+from mta.model.tls_result import TlsResult
 from mta.smtp.client_auth import Credentials
 from mta.smtp.client_protocol import ClientProtocol, Patience
-from mta.smtp.client_transaction import Transaction
+from mta.smtp.client_transaction import Transaction, own_reply
 
 #: Next hops remembered before those that nobody uses are forgotten.
 _POOLS = 200
@@ -156,6 +161,12 @@ def _in_order(found: list[Sequence[Outcome]], order: list[int]) -> Sequence[Outc
     return [outcome for _, outcome in sorted(zip(order, outcomes, strict=True), key=lambda pair: pair[0])]
 
 
+def _unknown(delivery: Delivery, next_hop: str, trouble: object) -> list[Outcome]:
+    """Nobody can say what is demanded of a next hop."""
+    reply = own_reply("dns-unavailable", "DNS", domain=next_hop, problem=trouble)
+    return [Postponed(reply) for _ in delivery.addressees]
+
+
 @implementer(ITransport, IService, IReloadable, ISites)
 class RelayTransport:
     """Relays to whoever takes mail for a next hop (see :mod:`mta.deliver.dialler`).
@@ -174,7 +185,8 @@ class RelayTransport:
     :param base: directory to which ``password_file`` and ``authorities`` are relative.
     :param tls: makes TLS, in place of one that trusts ``settings.authorities``.
     :param shaping: what hosts are given at the most, besides ``settings``.
-    :param tls_demand: which TLS is demanded of a next hop, in place of ``settings.tls``.
+    :param tls_demands: which TLS is demanded of a next hop, in place of ``settings.tls``.
+    :param note: writes what is to be remembered of TLS to the journal.
     :raise ValueError: if the password or the authorities cannot be read.
     """
 
@@ -190,9 +202,11 @@ class RelayTransport:
         base: str = ".",
         tls: RelayTls | None = None,
         shaping: IShaping | None = None,
-        tls_demand: Callable[[str], TlsDemand | None] | None = None,
+        tls_demands: ITlsDemands | None = None,
+        note: Callable[[Iterable[Event]], None] | None = None,
     ) -> None:
-        self._demand = tls_demand or (lambda next_hop: None)
+        self._demands = tls_demands
+        self._note = note
         self._settings = settings
         self._shaping = shaping
         # Hosts of next hops, as far as they were asked for: connections to the same are shared.
@@ -212,8 +226,10 @@ class RelayTransport:
                 connect_timeout=settings.connect_timeout,
                 patience=Patience(settings.command_timeout, settings.data_timeout),
             ),
-            tls=None if settings.tls == "never" and tls_demand is None else tls or self._make_tls(),
+            tls=None if settings.tls == "never" and tls_demands is None else tls or self._make_tls(),
             run_in_thread=run_in_thread,
+            tls_demands=tls_demands,
+            tell=self._tell if note is not None else None,
         )
         self.reactor = reactor
         # One who logs in has connections of his own; and a connection that was good enough for
@@ -225,31 +241,59 @@ class RelayTransport:
 
     def deliver(self, delivery: Delivery) -> Deferred[Sequence[Outcome]]:
         """See ``ITransport``.  The next hop is the addressees'; without one, the smarthost."""
-        addressees = delivery.addressees
-        next_hop = addressees[0].next_hop or self._settings.smarthost
-        demand = self._demand(next_hop)
-        if demand is None and self._shaping is not None and self._shaping.demands_tls:
+        next_hop = delivery.addressees[0].next_hop or self._settings.smarthost
+        shaping = self._shaping
+        shaped = None
+        if shaping is not None and shaping.demands_tls and not self._is_configured(next_hop):
             smarthost = next_hop == self._settings.smarthost
             hosts = () if smarthost else self._hosts.get(next_hop)
             if hosts is None:
                 return Deferred.fromCoroutine(self._deliver_knowing(delivery, next_hop))
-            demand = self._shaped_demand(delivery, next_hop, hosts)
-        return self._deliver(delivery, next_hop, demand)
+            shaped = self._shaped_demand(delivery, next_hop, hosts)
+        return self._deliver_as(delivery, next_hop, shaped)
+
+    def _is_configured(self, next_hop: str) -> bool:
+        """Whether ``[[tls_policy]]`` says which TLS is demanded."""
+        return self._demands is not None and self._demands.configured(next_hop) is not None
 
     async def _deliver_knowing(self, delivery: Delivery, next_hop: str) -> Sequence[Outcome]:
         """Find out which site it is first, because the TLS that is demanded may depend on that."""
         found = self.site(next_hop)
         hosts = await found if isinstance(found, Awaitable) else found
-        return await self._deliver(delivery, next_hop, self._shaped_demand(delivery, next_hop, hosts))
+        return await self._deliver_as(delivery, next_hop, self._shaped_demand(delivery, next_hop, hosts))
 
     def _shaped_demand(self, delivery: Delivery, next_hop: str, hosts: Sequence[str]) -> TlsDemand | None:
         assert self._shaping is not None
         tenant = str(delivery.message.attributes.get("tenant", ""))
         return self._shaping.tls("relay", next_hop, hosts, tenant, delivery.source)
 
+    def _deliver_as(
+        self, delivery: Delivery, next_hop: str, shaped: TlsDemand | None
+    ) -> Deferred[Sequence[Outcome]]:
+        """Find out which TLS is demanded; most often that is known."""
+        if self._demands is None:
+            return self._deliver(delivery, next_hop, shaped)
+        try:
+            demand = self._demands.demand(next_hop, shaped)
+        except TemporarilyUnavailable as trouble:
+            return succeed(_unknown(delivery, next_hop, trouble))
+        if isinstance(demand, Awaitable):
+            return Deferred.fromCoroutine(self._deliver_later(delivery, next_hop, demand))
+        return self._deliver(delivery, next_hop, demand)
+
+    async def _deliver_later(
+        self, delivery: Delivery, next_hop: str, answer: Awaitable[TlsDemand | None]
+    ) -> Sequence[Outcome]:
+        try:
+            demand = await answer
+        except TemporarilyUnavailable as trouble:
+            return _unknown(delivery, next_hop, trouble)
+        return await self._deliver(delivery, next_hop, demand)
+
     def _deliver(
         self, delivery: Delivery, next_hop: str, demand: TlsDemand | None
     ) -> Deferred[Sequence[Outcome]]:
+        addressees = delivery.addressees
         addressees, source = delivery.addressees, delivery.source
         doors = [self._door(addressee, next_hop, demand, source) for addressee in addressees]
         if len(set(doors)) == 1:
@@ -268,9 +312,20 @@ class RelayTransport:
 
     def probe(self, transaction: Transaction, next_hop: str) -> Deferred[Sequence[Outcome]]:
         """Ask a next hop of the configuration whether it takes recipients."""
-        return self._through(self._door_of(next_hop, True, "", self._demand(next_hop), None)).probe(
-            transaction, next_hop
-        )
+        return Deferred.fromCoroutine(self._probe(transaction, next_hop))
+
+    async def _probe(self, transaction: Transaction, next_hop: str) -> Sequence[Outcome]:
+        try:
+            demand = await settle(self._demands.demand(next_hop)) if self._demands is not None else None
+        except TemporarilyUnavailable as trouble:
+            reply = own_reply("dns-unavailable", "DNS", domain=next_hop, problem=trouble)
+            return [Postponed(reply) for _ in transaction.addressees]
+        door = self._door_of(next_hop, True, "", demand, None)
+        return await self._through(door).probe(transaction, next_hop)
+
+    def _tell(self, result: TlsResult, tls: str) -> None:
+        if self._note is not None:
+            self._note([TlsSession.of(result, self.reactor.seconds(), tls)])
 
     def concurrency(self, next_hop: str) -> int:
         """Two for each connection: one on it, and one whose envelope goes behind its data."""
@@ -427,6 +482,11 @@ class RelayTransport:
         return Credentials(settings.username, password)
 
 
+def _noting(journal: Any) -> Callable[[Iterable[Event]], None] | None:
+    # A server gives the journal its place to write to later than it makes transports.
+    return None if journal is None else lambda events: journal.note(events)
+
+
 @implementer(IPlugin, IKind)
 class RelayKind:
     """Makes :class:`RelayTransport`."""
@@ -445,7 +505,8 @@ class RelayKind:
             context.run_in_thread,
             context.base,
             shaping=context.shaping,
-            tls_demand=context.tls_demand,
+            tls_demands=context.tls_demands,
+            note=_noting(context.journal),
         )
 
 

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from mta.intake.reception import Reception
-from mta.interfaces import IExchangers, Route, RouteError, TemporarilyUnavailable, settle
+from mta.interfaces import Exchanger, IExchangers, Route, RouteError, TemporarilyUnavailable, settle
 from mta.model.address import AddressError, parse_address
 from mta.model.authentication import AuthenticationResult
 from mta.model.envelope import Client, Envelope, Recipient
@@ -24,6 +24,8 @@ _NO_MESSAGE = "0000000000000"
 _NUMBERS = count(1)
 #: Tells from where a route leaves, by the names of its hosts, the sender and the tenant; ``""``: as usual.
 Leaves = Callable[[Route, Sequence[str], str, str], str]
+#: Tells which TLS is demanded on a route of a tenant's, to hosts: sentences.
+Tls = Callable[[Route, Sequence[Exchanger], str], Awaitable[list[str]]]
 
 
 async def rehearse(
@@ -33,12 +35,14 @@ async def rehearse(
     supposed: Supposition,
     notes: Sequence[str] = (),
     leaves: Leaves = lambda route, hosts, sender, tenant: "",
+    tls: Tls | None = None,
 ) -> dict[str, Any]:
     """What would become of a message.
 
     :param trace: tells how the routers of our own domains see the address.
     :param notes: what is to be said of reverse-paths that we make.
     :param leaves: tells from which addresses it would leave.
+    :param tls: tells which TLS is demanded.
     :return: JSON values: ``accepted``, ``reply``, ``name``, ``rule``,
         ``evidence``, ``authentication`` (what was found out about who sends it),
         ``steps`` (sentences) and ``routes``.
@@ -75,9 +79,10 @@ async def rehearse(
         ways = reception.leave(recipient.routes, sender, supposed.account, tenant, steps)
     routes = []
     for way in ways:
-        route = await _described(way, exchangers, leaves, sender, tenant)
+        route = await _described(way, exchangers, tls, leaves, sender, tenant)
         routes.append(route)
         steps.append(_sentence(route))
+        steps += route.get("tls", ())
         try:
             route["return_path"] = await _return_path(reception, way, sender, recipient.address)
         except TemporarilyUnavailable as trouble:
@@ -145,7 +150,7 @@ def _finding(result: AuthenticationResult) -> str:
 
 
 async def _described(
-    route: Route, exchangers: IExchangers, leaves: Leaves, sender: str, tenant: str
+    route: Route, exchangers: IExchangers, tls: Tls | None, leaves: Leaves, sender: str, tenant: str
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "address": route.address,
@@ -159,6 +164,8 @@ async def _described(
             hosts = await exchangers.find(route.next_hop)
             names = sorted({host.name for host in hosts})
             found["hosts"] = [f"{host.name} [{', '.join(host.addresses)}]:{host.port}" for host in hosts]
+            if tls is not None:
+                found["tls"] = await tls(route, hosts, tenant)
         except RouteError as error:
             found["trouble"] = str(error.reply)
         except TemporarilyUnavailable as error:

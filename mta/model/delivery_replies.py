@@ -196,8 +196,30 @@ DELIVERY: tuple[Entry, ...] = (
         454,
         "4.7.5",
         "{host} cannot be reached with the TLS that is demanded: {problem}",
-        "Our settings demand TLS or a certificate that fits, and the other side has neither.",
-        "The other side's operator should mend its certificate, or ours change relay.tls or [[tls_policy]].",
+        "Our settings, or what the domain publishes itself (DANE, MTA-STS), demand TLS, a certificate that fits, "
+        "or another host.",
+        "The other side's operator should mend its certificate or what it publishes, or ours change relay.tls or "
+        "[[tls_policy]]; `mta test` with an address of the domain shows whose demand it is.",
+    ),
+    Entry(
+        "tls-unmet",
+        454,
+        "4.7.5",
+        "Nothing is sent to {domain}, of which more TLS is demanded than it offers: {problem}",
+        "`[[tls_policy]]` demands DANE or MTA-STS of a domain that does not publish it, or whose "
+        "publication does not come as far as us.",
+        "`mta test` with an address of the domain shows what is published; the other side's operator should "
+        "mend that, or ours change the demand in [[tls_policy]].",
+    ),
+    Entry(
+        "tlsa-unknown",
+        454,
+        "4.7.5",
+        "{host} is not used, because nobody can say whether its certificate is the right one: {problem}",
+        "The DNS does not answer about TLSA records (DANE, RFC 7672), or what it answers is not valid by DNSSEC. "
+        "An attacker could have seen to that, so that clear text would be a risk.",
+        "Wait; if it lasts, the owner of the domain should mend its DNSSEC or its name servers, or our operator "
+        'demand less of it in [[tls_policy]], such as demand = "encrypt".',
     ),
     Entry(
         "remote-auth",

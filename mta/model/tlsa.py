@@ -18,6 +18,11 @@ class Tlsa:
         return f"TLSA {self.usage} {self.selector} {self.matching}"
 
     @property
+    def text(self) -> str:
+        """As a zone file has it (RFC 6698, 2.2)."""
+        return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
+
+    @property
     def usable(self) -> bool:
         """Whether it can be compared with anything, and SMTP knows its usage (RFC 7672, 3.1.3)."""
         sizes = {1: 32, 2: 64}

@@ -34,11 +34,12 @@ class Records:
     """What the DNS says of one name and type.
 
     :ivar values: (preference, host) for MX, addresses for A and AAAA, names
-        for PTR, octets for TXT, (usage, selector, matching type, data) for TLSA.
+        for PTR and CNAME, octets for TXT, (usage, selector, matching type, data) for TLSA.
     :ivar exists: ``False`` when there is no such name (NXDOMAIN).
     :ivar ttl: seconds for which that may be believed.
     :ivar alias: the end of a CNAME chain about which must be asked further.
     :ivar stale: whether its time is over, and nobody answers (RFC 8767).
+    :ivar name: the end of all CNAMEs, which has the values; ``""`` if it is the name asked for.
     :ivar secure: whether the server says that it has validated all of it (AD, RFC 4035, 3.2.3).
     """
 
@@ -48,6 +49,7 @@ class Records:
     alias: str = ""
     stale: bool = False
     secure: bool = False
+    name: str = ""
 
 
 class ServerTrouble(Exception):
@@ -123,7 +125,9 @@ class Question:
         if chain.answer is not None:
             convert = _CONVERT[self.kind]
             ttl = chain.minimum_ttl if len(octets) <= _REMEMBERED else 0
-            return Records(tuple(convert(rdata) for rdata in chain.answer), True, ttl, secure=secure)
+            name = _text(chain.canonical_name) if chain.cnames else ""
+            values = tuple(convert(rdata) for rdata in chain.answer)
+            return Records(values, True, ttl, secure=secure, name=name)
         if code == dns.rcode.NXDOMAIN:
             return Records((), False, chain.minimum_ttl if authority else 0, secure=secure)
         if chain.cnames and not authority:
@@ -136,7 +140,8 @@ class Question:
         ):
             # A referral: this server knows only who might know, and is no resolver (RFC 2308, 2.2).
             raise ServerTrouble("only refers to other servers; it must be a resolver that does recursion")
-        return Records((), True, chain.minimum_ttl if authority else 0, secure=secure)
+        name = _text(chain.canonical_name) if chain.cnames else ""
+        return Records((), True, chain.minimum_ttl if authority else 0, secure=secure, name=name)
 
 
 def reverse_name(address: str) -> str:
@@ -159,6 +164,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "MX": lambda rdata: (rdata.preference, _text(rdata.exchange)),
     "A": lambda rdata: rdata.address,
     "AAAA": lambda rdata: rdata.address,
+    "CNAME": lambda rdata: _text(rdata.target),
     "PTR": lambda rdata: _text(rdata.target),
     "TLSA": lambda rdata: (rdata.usage, rdata.selector, rdata.mtype, bytes(rdata.cert)),
     "TXT": lambda rdata: b"".join(rdata.strings),

@@ -31,7 +31,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mta.interfaces import IReloadable, IResolver, NoSuchDomain, TemporarilyUnavailable
+from mta.interfaces import IReloadable, IResolver, NoSuchDomain, TemporarilyUnavailable, Validated
 from mta.route.cache import TtlCache
 from mta.route.dns_exchange import Exchange, Server
 from mta.route.dns_message import EdnsUnknown, Question, Records, ServerTrouble, reverse_name
@@ -161,14 +161,18 @@ class Resolver:
         """See :class:`~mta.interfaces.IResolver`."""
         return await self._values(_name(name), "TXT")
 
-    async def validated(self, name: str, kind: str) -> tuple[Sequence[Any], bool]:
+    async def validated(self, name: str, kind: str) -> Validated:
         """See :class:`~mta.interfaces.IResolver`."""
         try:
-            spelt = query_name(name)
+            asked = query_name(name)
         except ValueError as error:
             raise NoSuchDomain(str(error)) from None
-        records = await self._ask(spelt, kind)
-        return records.values, records.secure
+        if special_name(asked) is not None:
+            return Validated((), False, asked)
+        records = await self._ask(asked, kind)
+        # What a file of this machine says instead, DNSSEC does not prove.
+        secure = records.secure and asked not in self._names.hosts
+        return Validated(records.values, secure, records.name or asked)
 
     async def reload(self) -> None:
         """Forget everything, and read the machine's files again."""
@@ -197,12 +201,14 @@ class Resolver:
         records = await self._one(name, kind)
         followed, secure = 0, records.secure
         while records.alias:
+            end = records.alias
             followed += 1
             if followed > MAX_ALIASES:
                 raise TemporarilyUnavailable(f"{name}: more than {MAX_ALIASES} CNAMEs behind one another")
-            records = await self._one(records.alias, kind)
+            records = await self._one(end, kind)
             secure = secure and records.secure
-        return records if records.secure == secure else replace(records, secure=secure)
+            records = replace(records, secure=secure, name=records.name or end)
+        return records
 
     async def _one(self, name: str, kind: str) -> Records:
         """From what is remembered, from a question under way, or from the servers."""

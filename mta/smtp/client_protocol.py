@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mta.model.tls_result import ResultType
 from mta.smtp.client_auth import salted_password
 from mta.smtp.client_event import Derive, Ended, Examine, Over, Ready, SessionEvent, StartTls, Stream, Trouble
 from mta.smtp.client_session import ClientSession
@@ -46,11 +47,13 @@ class TlsFound(NamedTuple):
     :ivar words: version, cipher, and whether the name was verified.
     :ivar verified: whether the certificate fits.
     :ivar problem: why not.
+    :ivar result: the same, as TLS reports call it (RFC 8460, 4.3).
     """
 
     words: str
     verified: bool
     problem: str
+    result: ResultType = "success"
 
 
 class PeerTls(Shape):
@@ -115,6 +118,8 @@ class ClientProtocol(Protocol):
     :ivar owner: whoever has messages for it, from then on.
     :ivar messages: how many were begun.
     :ivar source: where it comes from, in words, if that was chosen.
+    :ivar local: our address of it, once it stands.
+    :ivar found: what the TLS handshake led to, once there was one.
     """
 
     log = Logger()
@@ -136,6 +141,8 @@ class ClientProtocol(Protocol):
         self.opened: Deferred[ClientProtocol] = Deferred(lambda deferred: self.abort())
         self.messages = 0
         self.source = ""
+        self.local = ""
+        self.found: TlsFound | None = None
         self._reactor = reactor
         self._run = run_in_thread
         self._tls = tls
@@ -156,6 +163,7 @@ class ClientProtocol(Protocol):
     def connectionMade(self) -> None:
         """The connection stands."""
         self._up = True
+        self.local = str(getattr(self.transport.getHost(), "host", ""))
         self._plain = isinstance(self.transport, FileDescriptor)
         delay = getattr(self.transport, "setTcpNoDelay", None)
         if delay is not None:
@@ -169,8 +177,8 @@ class ClientProtocol(Protocol):
     def handshakeCompleted(self) -> None:
         """TLS stands."""
         assert self._tls is not None
-        found = self._tls.judge()
-        self._act(self.session.tls_established(*found))
+        found = self.found = self._tls.judge()
+        self._act(self.session.tls_established(found.words, found.verified, found.problem))
         self._flow()
 
     def dataReceived(self, data: bytes) -> None:

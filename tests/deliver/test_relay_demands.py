@@ -13,6 +13,7 @@ from mta.deliver.relay import RelayTransport
 from mta.deliver.relay_tls import RelayTls
 from mta.interfaces import Exchanger, settle
 from mta.model.outcome import Delivered, Postponed
+from mta.model.tls_demand import TlsDemand
 from mta.route.tls_demands import TlsDemands
 from tests.deliver.relay_server import Authority, Servers, delivery
 from tests.deliver.test_relay import RelayCase, reactor
@@ -36,7 +37,7 @@ class DemandTests(RelayCase):
             "me.test",
             deferToThread,
             tls=self.trust,
-            tls_demand=self.demands.demand,
+            tls_demands=self.demands,
         )
         self.addCleanup(lambda: Deferred.fromCoroutine(transport.stop()))
         return transport
@@ -148,8 +149,8 @@ class DemandTests(RelayCase):
     async def test_forgotten(self) -> None:
         """Demands that nobody has any more leave nothing behind."""
         relay = self.demanding({"domain": ["far.test"], "demand": "may"}, idle=0)
-        demand = relay._demand("far.test")
-        assert demand is not None
+        demand = self.demands.demand("far.test")
+        assert isinstance(demand, TlsDemand)
         for number in range(500):
             relay._through((False, None, dataclasses.replace(demand, origin=str(number))))
         self.assertLessEqual(len(relay._pools), 200)

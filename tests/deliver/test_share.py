@@ -192,7 +192,7 @@ class RelayShareTests(RelayCase):
             self.exchangers,  # type: ignore[arg-type]
             "me.test",
             deferToThread,
-            tls_demand=demands.demand,
+            tls_demands=demands,
         )
         self.addCleanup(lambda: Deferred.fromCoroutine(transport.stop()))
         hops = ("far.test", "near.test", "here.test")

@@ -10,14 +10,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.config.settings import TlsPolicy
 from mta.intake.reception import Reception
 from mta.intake.rehearsal import rehearse
+from mta.intake.tls_sentences import tls_sentences
 from mta.interfaces import Exchanger, Route, RouteError, TemporarilyUnavailable
 from mta.judge.pipeline import Pipeline
 from mta.model.authentication import AuthenticationResult
 from mta.model.catalogue import REPLIES
 from mta.model.supposition import Supposition
+from mta.model.tls_demand import TlsDemand
 from mta.model.verdict import PASS, Verdict
+from mta.route.tls_demands import TlsDemands
 
 
 class Router:
@@ -64,6 +68,9 @@ class Judge:
 class RehearsalTests(SynchronousTestCase):
     """Nothing is sent, everything is said."""
 
+    demands: Any = TlsDemands()
+    shaped: TlsDemand | None = None
+
     def rehearse(self, address: str, **options: str) -> dict[str, Any]:
         reception = Reception(
             reactor=Clock(),
@@ -81,7 +88,16 @@ class RehearsalTests(SynchronousTestCase):
         exchangers: Any = Exchangers()
         return self.successResultOf(
             Deferred.fromCoroutine(
-                rehearse(reception, exchangers, trace, Supposition(address, **options), ["A note."])
+                rehearse(
+                    reception,
+                    exchangers,
+                    trace,
+                    Supposition(address, **options),
+                    ["A note."],
+                    tls=lambda route, hosts, tenant: tls_sentences(
+                        route.next_hop, hosts, self.demands, self.shaped
+                    ),
+                )
             )
         )
 
@@ -128,6 +144,27 @@ class RehearsalTests(SynchronousTestCase):
         self.assertTrue(self.rehearse("x@far.test", client_ip="10.1.2.3")["accepted"])
         found = self.rehearse("x@far.test")
         self.assertEqual(["mx.far.test [192.0.2.1]:25"], found["routes"][0]["hosts"])
+
+    def test_tls(self) -> None:
+        """Which TLS is demanded, and where the demand is from."""
+        self.assertIn("is that of relay.tls", self.rehearse("x@far.test")["steps"][-1])
+        self.shaped = TlsDemand("encrypt", "shape for *.test")
+        self.assertIn("to be: encrypt by shape for *.test.", self.rehearse("x@far.test")["steps"][-1])
+        own = {"domain": ["far.test"], "demand": "verify", "mx": ["mx.other.test"]}
+        table: list[tuple[dict[str, Any], str]] = [
+            (
+                {**own, "mx": []},
+                "The TLS to mx.far.test is demanded to be: verify by tls_policy",
+            ),
+            (
+                own,
+                "would not be used, demanded is verify by tls_policy for far.test: the host is",
+            ),
+            ({**own, "demand": "dane", "mx": []}, "demanded is dane by tls_policy for far.test: nobody can"),
+        ]
+        for policy, words in table:
+            self.demands = TlsDemands([TlsPolicy(**policy)])
+            self.assertIn(words, self.rehearse("x@far.test")["steps"][-1])
 
     def test_no_way(self) -> None:
         self.assertIn("takes no mail", self.rehearse("x@null.test")["steps"][-1])

@@ -99,7 +99,7 @@ class ValidatedTests(ResolverCase):
     """The AD bit, of whom it is believed (RFC 7672, 2.1)."""
 
     def validated(self, name: str, kind: str) -> Any:
-        return self.successResultOf(Deferred.fromCoroutine(self.resolver.validated(name, kind)))
+        return self.successResultOf(Deferred.fromCoroutine(self.resolver.validated(name, kind)))[:2]
 
     def test_trusted(self) -> None:
         for address, trusted in (("127.0.0.1", True), ("192.0.2.1", False), ("192.0.2.9", True)):
@@ -157,6 +157,33 @@ class ValidatedTests(ResolverCase):
         self.network.says["127.0.0.1", 53] = say
         self.assertEqual((("192.0.2.7",), False), self.validated("mx.far.test", "A"))
         self.assertEqual((("192.0.2.7",), True), self.validated("a.net.test", "A"))
+
+    def test_end_of_a_chain(self) -> None:
+        """In one answer, or in two."""
+        self.resolver = self.make(("127.0.0.1",))
+        one = ("one.test. 60 IN CNAME a.net.test.", "a.net.test. 60 IN A 192.0.2.7")
+
+        def say(query: bytes) -> bytes:
+            name = question_of(query)[0]
+            if name == "one.test":
+                return answer(query, *one, secure=True)
+            lines = {
+                "two.test": "two.test. 60 IN CNAME a.net.test.",
+                "a.net.test": "a.net.test. 60 IN A 192.0.2.7",
+            }
+            return answer(query, lines[name], secure=True)
+
+        self.network.says["127.0.0.1", 53] = say
+        for name in ("one.test", "two.test", "a.net.test"):
+            found = self.successResultOf(Deferred.fromCoroutine(self.resolver.validated(name, "A")))
+            self.assertEqual((("192.0.2.7",), True, "a.net.test"), found, name)
+
+    def test_names_of_this_machine(self) -> None:
+        """What a file says, or nobody is asked for, DNSSEC does not prove."""
+        self.resolver = self.make(("127.0.0.1",))
+        self.assertEqual(((), False), self.validated("localhost", "A"))
+        self.assertEqual(((), False), self.validated("x.invalid", "MX"))
+        self.assertEqual([], self.network.asked)
 
 
 class AnswerTests(ResolverCase):

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.settings import TlsPolicy
+from mta.model.tls_demand import TlsDemand
 from mta.route.tls_demands import TlsDemands
 
 
@@ -30,7 +31,7 @@ class TlsDemandsTests(SynchronousTestCase):
             ("notbank.test", "may by tls_policy for *"),
         ):
             demand = demands.demand(next_hop)
-            assert demand is not None
+            assert isinstance(demand, TlsDemand)
             self.assertEqual(words, demand.words)
 
     def test_none(self) -> None:
@@ -44,7 +45,7 @@ class TlsDemandsTests(SynchronousTestCase):
 
     def test_hosts(self) -> None:
         demand = TlsDemands([policy(["a.test"], mx=["*.A.test.", "b.test"])]).demand("a.test")
-        assert demand is not None
+        assert isinstance(demand, TlsDemand)
         for host, admitted in (
             ("mx.a.test", True),
             ("MX.A.TEST.", True),

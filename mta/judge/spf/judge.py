@@ -168,7 +168,7 @@ class SpfJudge:
         try:
             if question.kind == "PTR":
                 return DnsAnswer(tuple(await self._resolver.reverse(question.name)))
-            values, _ = await self._resolver.validated(question.name, question.kind)
+            values, *_ = await self._resolver.validated(question.name, question.kind)
             return DnsAnswer(tuple(values))
         except NoSuchDomain:
             return DnsAnswer()
