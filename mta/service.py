@@ -24,6 +24,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from mta.api.control import ControlApi
 from mta.api.health import health_site
 from mta.certificate import CertificateError
+from mta.config.automations import automations_of
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
 from mta.environment import ROLES, Environment, endpoints, report_poster, server_certificate, shapes_of
@@ -261,6 +262,7 @@ class Server:
             run_in_thread=environment.run_in_thread,
             sign=lambda data, now: self.parts.signer.own(data, now),
         )
+        self.manager.automate(automations_of(settings))
         self.reception = Reception(
             reactor=reactor,
             hostname=settings.hostname,
@@ -436,6 +438,7 @@ class Server:
         self._environment.exchangers.call_us(new.backup_mx.names)
         self._environment.classifier = classifier(one.rule() for one in new.bounce)
         self.manager.replace(new.queue, parts.transports, self._environment.classifier)
+        self.manager.automate(automations_of(new))
         self._connections.limits = new.limits
         for role, factory in self.factories.items():
             factory.replace(

@@ -68,6 +68,10 @@ def _site(site: dict[str, Any], now: float) -> tuple[Any, ...]:
     until = site["rests_until"] or site.get("spent_until")
     rests = duration(max(0.0, until - now)) if until else ""
     trouble = site["last_trouble"]
+    rule = site.get("automation")
+    if rule:
+        left = duration(max(0.0, rule["until"] - now))
+        trouble = f"{rule['action']} by rule {rule['rule']} for {left}: {trouble}"
     return (
         name,
         site["transport"],

@@ -22,6 +22,7 @@ from pydantic import (
 
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.junk_settings import Junk as Junk
+from mta.config.shaping_settings import Automation as Automation
 from mta.config.shaping_settings import Egress as Egress
 from mta.config.shaping_settings import EgressPool as EgressPool
 from mta.config.shaping_settings import Shape as Shape
@@ -398,6 +399,7 @@ class Settings(Table):
     backup_mx: BackupMx = BackupMx()
     relay: Relay = Relay()  # type: ignore[call-arg]
     shape: list[Shape] = []
+    automation: list[Automation] = []
     egress: list[Egress] = []
     egress_pool: list[EgressPool] = []
     bounce: list[Bounce] = []

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mta.config.values import Duration, HostPatterns, OneOrMore, Rate, Table, domain
+from mta.model.automation import Automation as AutomationRule
+from mta.model.bounce import Rule
+from mta.model.bounce_classes import BY_NAME
+from mta.model.bounce_data import shipped
 from mta.model.egress import Source
 from mta.model.limits import Timeouts
 from mta.model.tls_demand import TlsLevel
@@ -141,3 +145,83 @@ class EgressPool(Table):
     tenant: list[str] = []
     sender: Annotated[OneOrMore, AfterValidator(lambda value: [one.lower() for one in value])] = []
     transport: list[str] = ["relay"]
+
+
+class Automation(Table):
+    """What follows when a remote says certain things; see :mod:`mta.model.automation`."""
+
+    name: Annotated[str, AfterValidator(_name)] | None = None
+    means: list[str] = []
+    provider: list[str] = []
+    text: list[str] = []
+    code: list[str] = []
+    enhanced: list[str] = []
+    host: list[str] = []
+    command: list[str] = []
+    trigger: Rate = (1, 1.0)
+    action: Literal["suspend", "slow", "nothing"]
+    duration: Duration = 0.0
+    scope: Literal["source", "site"] = "source"
+    connections: int = Field(0, ge=0)
+    messages: list[Rate] = []
+
+    @field_validator("means")
+    @classmethod
+    def _are_classes(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in BY_NAME:
+                raise ValueError(f"there is no class {name!r}; known are {', '.join(BY_NAME)}")
+        return value
+
+    @field_validator("provider")
+    @classmethod
+    def _are_providers(cls, value: list[str]) -> list[str]:
+        known = shipped()[1]
+        for name in value:
+            if name not in known:
+                raise ValueError(f"there is no provider {name!r}; known are {', '.join(sorted(known))}")
+        return value
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Automation:
+        looks = (self.means, self.provider, self.text, self.code, self.enhanced, self.host, self.command)
+        if not any(looks):
+            raise ValueError(
+                "it fits every reply: give means, provider, text, code, enhanced, host or command"
+            )
+        if any(not phrase.strip(" *") for phrase in self.text):
+            raise ValueError("a phrase of text is empty")
+        limits = bool(self.connections or self.messages)
+        if self.action == "slow" and not limits:
+            raise ValueError('"slow" needs connections or messages')
+        if self.action != "slow" and limits:
+            raise ValueError(f'connections and messages are for "slow", not for "{self.action}"')
+        if self.action != "nothing" and not self.duration:
+            raise ValueError('it has to end: give duration, such as "30m"')
+        return self
+
+    def rule(self, number: int) -> AutomationRule:
+        """The rule.
+
+        :param number: its place, for one without a name.
+        """
+        pattern = Rule(
+            "other",
+            text=tuple(self.text),
+            code=tuple(self.code),
+            enhanced=tuple(self.enhanced),
+            provider=tuple(self.provider),
+            host=tuple(self.host),
+            command=tuple(self.command),
+        )
+        return AutomationRule(
+            self.name or f"automation-{number}",
+            self.action,
+            self.duration,
+            tuple(self.means),
+            pattern,
+            self.trigger,
+            self.scope == "site",
+            self.connections,
+            tuple(self.messages),
+        )

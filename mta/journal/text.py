@@ -9,6 +9,7 @@ from typing import Any
 from mta.model.event import (
     Authenticated,
     AuthenticationFailed,
+    Automated,
     Bounced,
     Complained,
     Completed,
@@ -249,6 +250,13 @@ def _operated(event: Operated) -> str:
     return f"{words}: {event.reason}" if event.reason else words
 
 
+def _automated(event: Automated) -> str:
+    source = f" from {event.source}" if event.source else ""
+    until = f" until {local_time(event.until)}" if event.until else ""
+    why = f"{event.host} said: {event.reply}" if event.host else event.reply
+    return f"{event.action} {event.site}{source} by rule {event.rule}: {event.effect}{until}, since {why}"
+
+
 def _completed(event: Completed) -> str:
     return "completed, left the queue"
 
@@ -303,6 +311,7 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Notified: _notified,
     Discarded: _discarded,
     Operated: _operated,
+    Automated: _automated,
     Completed: _completed,
     Server: _server,
     TlsReportReceived: _tls_report_received,

@@ -22,6 +22,7 @@ from mta.model.catalogue import REPLIES
 from mta.model.event import (
     Authenticated,
     AuthenticationFailed,
+    Automated,
     Bounced,
     Complained,
     Completed,
@@ -249,6 +250,7 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
 
 #: Events of which the line says everything.
 _PLAIN = (
+    Automated,
     Notified,
     Discarded,
     Operated,

@@ -297,14 +297,9 @@ class Classifier:
     def _classify(
         self, code: int, enhanced: str, text: str, host: str, command: str, next_hop: str, pasted: bool
     ) -> Classification:
-        hosts = tuple(f".{name}" for name in (_host_name(host), _host_name(next_hop)) if name)
+        said = _said(code, enhanced, text, host, command, next_hop)
         # Where no host said it, we did.
-        provider = self._provider(hosts) if host else "" if pasted else OURSELVES
-        words = plain(text)
-        if not _ENHANCED.match(enhanced):
-            hidden = _HIDDEN.search(words)
-            enhanced = hidden[1] if hidden else ""
-        said = _Said(str(code), enhanced, " ".join(_REPEATED.sub(" ", words).split()), command.upper(), hosts)
+        provider = self._provider(said.hosts) if host else "" if pasted else OURSELVES
         for one in self._rules[None if pasted else provider]:
             found = one.fits(said)
             if found is not None:
@@ -316,6 +311,39 @@ class Classifier:
             if any(host.endswith(ends) for host in hosts):
                 return name
         return ""
+
+
+class Matcher:
+    """Whether a reply is one that a rule looks for, whatever the rule says that it means.
+
+    :raise ValueError: if the rule names a class that there is not.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self._compiled = _Compiled(rule)
+
+    def fits(self, reply: RemoteReply, next_hop: str = "", provider: str = "") -> str | None:
+        """What it found; ``None`` if it does not fit.
+
+        :param next_hop: where the message was to go.
+        :param provider: who said it, if that is one of those known.
+        """
+        wanted = self._compiled.rule.provider
+        if wanted and provider not in wanted:
+            return None
+        text = reply.text[:_LONGEST]
+        return self._compiled.fits(
+            _said(reply.code, reply.enhanced, text, reply.host, reply.command, next_hop)
+        )
+
+
+def _said(code: int, enhanced: str, text: str, host: str, command: str, next_hop: str) -> _Said:
+    hosts = tuple(f".{name}" for name in (_host_name(host), _host_name(next_hop)) if name)
+    words = plain(text)
+    if not _ENHANCED.match(enhanced):
+        hidden = _HIDDEN.search(words)
+        enhanced = hidden[1] if hidden else ""
+    return _Said(str(code), enhanced, " ".join(_REPEATED.sub(" ", words).split()), command.upper(), hosts)
 
 
 def _host_name(host: str) -> str:

@@ -462,6 +462,26 @@ class TlsSession(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Automated(Event):
+    """A reply to this message made a site rest, or take less, for a while.
+
+    ``rule`` is the rule's name; ``action`` is ``suspend`` or ``slow``; ``site`` are the site's hosts, or
+    the next hop; ``source`` is where it left from, if only that is concerned.
+    """
+
+    kind: ClassVar[str] = "automated"
+
+    rule: str
+    action: str
+    site: str
+    source: str = ""
+    until: float = 0.0
+    effect: str = ""
+    host: str = ""
+    reply: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completed(Event):
     """No recipient waits any more; the message left the queue."""
 

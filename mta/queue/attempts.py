@@ -15,6 +15,7 @@ from mta.model.bounce_data import default_classifier
 from mta.model.catalogue import REPLIES
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
 from mta.model.reply import Reply
+from mta.queue.automatism import Automatism
 from mta.queue.destination import Destination, is_unreachable
 from mta.queue.destinations import Destinations
 from mta.queue.rests import Obstacle, Rests
@@ -39,6 +40,7 @@ class Attempts:
     :param ended: told of each job that ended, with one outcome for each addressee, and
         the time.
     :param put_off: told of each job that was not begun, because of an obstacle, and the time.
+    :ivar automatism: lets rules have their effect on sites; to be set.
     :ivar classifier: says what replies mean; to be set.
     :ivar parallel: deliveries under way at once, over all destinations; to be set.
     :ivar first_pause: seconds for which a destination that is down rests at first; likewise.
@@ -57,6 +59,7 @@ class Attempts:
         "_rests",
         "_turn",
         "_watch",
+        "automatism",
         "classifier",
         "first_pause",
         "is_stopped",
@@ -85,6 +88,7 @@ class Attempts:
         self._watch: Any = None
         # Destinations that wait for their rates.
         self._alarms: set[Destination] = set()
+        self.automatism: Automatism | None = None
         self.classifier = default_classifier()
         self.parallel = 1
         self.first_pause = 60.0
@@ -330,6 +334,8 @@ class Attempts:
             last = reply
             said.append((reply, self.classifier.classify(reply, destination.next_hop)))
         rests = destination.heard(outcomes, said, now)
+        if said and self.automatism is not None:
+            self.automatism.heard(job, said, now)
         if rests is not None:
             self._log.warn(
                 "{site} takes nothing from here and is left alone for {minutes:.0f} minutes: {reply}",

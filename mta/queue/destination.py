@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from mta.model.automation import Automation
 from mta.model.bounce import Classification
 from mta.model.egress import Source
 from mta.model.limits import Limits, Rate
@@ -53,6 +54,8 @@ class Destination:
     :ivar site: the same in words.
     :ivar source: what leaves from; ``None``: from wherever the transport's settings say.
     :ivar budget: what a source that warms up may send; ``None`` for any other.
+    :ivar automation: the rule that a reply has triggered; ``None`` if none holds.
+    :ivar automated_until: until when it holds, in seconds since 1970.
     :ivar base: the site as it is for what has no source; ``None`` if it is that itself.
     :ivar known_until: when that is to be asked again, in seconds since 1970.
     :ivar is_resolved: whether it is known which site it is; until then nothing begins.
@@ -79,9 +82,12 @@ class Destination:
         "_pause",
         "_progress",
         "_rates",
+        "_slow",
         "advice",
         "advised_until",
         "alarm",
+        "automated_until",
+        "automation",
         "base",
         "budget",
         "gates",
@@ -119,6 +125,9 @@ class Destination:
         self.source = source
         self.base: Destination | None = None
         self.budget: Budget | None = None
+        self.automation: Automation | None = None
+        self.automated_until = 0.0
+        self._slow = Rates()
         self.hosts: Sequence[str] = ()
         self._connections = 0
         self._rates: tuple[tuple[Rate, ...], tuple[Rate, ...]] = ((), ())
@@ -188,21 +197,47 @@ class Destination:
         self._set_limit()
 
     def _set_limit(self) -> None:
+        slow = self.automation.connections if self.automation is not None else 0
         if not self.is_resolved:
             self.limit = 0
         elif self.is_down:
             self.limit = 1
         else:
-            self.limit = self._pace.limit
+            self.limit = min(self._pace.limit, slow) if slow else self._pace.limit
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is under way."""
         return not self.queue and not self.running
 
+    # --- what rules make of it -----------------------------------------------
+
+    def rest_for(self, rule: Automation, until: float, reply: RemoteReply) -> None:
+        """Nothing goes until then; afterwards it begins with one again."""
+        self.automation, self.automated_until = rule, until
+        self.advised_until = self.resume = max(until, self.resume)
+        self.reply = reply
+        self._pace.restart()
+        self._set_limit()
+
+    def slow_down(self, rule: Automation, until: float, reply: RemoteReply) -> None:
+        """No more than this goes until :meth:`speed_up`."""
+        # The same rule again is no other rate, and forgets nothing of what went.
+        if self.automation is not rule:
+            self._slow = Rates(rule.messages)
+        self.automation, self.automated_until = rule, until
+        self.reply = reply
+        self._set_limit()
+
+    def speed_up(self) -> None:
+        """The time of a rule is over."""
+        self.automation = None
+        self._slow = Rates()
+        self._set_limit()
+
     def is_of_interest(self, now: float) -> bool:
         """Whether an operator would want to see it."""
-        rests = self.resume or self.advised_until > now
+        rests = self.resume or self.advised_until > now or self.automation is not None
         return bool(not self.is_idle or rests or self.spent_until(now))
 
     def spent_until(self, now: float) -> float | None:
@@ -225,6 +260,13 @@ class Destination:
             "advice": None
             if self.advice is None
             else {"class": self.advice.name, "action": self.advice.action, "until": self.advised_until},
+            "automation": None
+            if self.automation is None
+            else {
+                "rule": self.automation.name,
+                "action": self.automation.effect,
+                "until": self.automated_until,
+            },
             "last_trouble": "" if self.reply is None else str(self.reply),
         }
 
@@ -243,14 +285,14 @@ class Destination:
     @property
     def is_metered(self) -> bool:
         """Whether a rate is set."""
-        return self.gates is not None or bool(self.rates) or self.budget is not None
+        return self.gates is not None or bool(self.rates) or bool(self._slow) or self.budget is not None
 
     def wait(self, now: float) -> float:
         """Seconds until a job may begin, as far as rates go; 0 if one may now, and has the turn."""
         if self.budget is not None and (unknown := self.budget.wait(now)):
             return unknown
         if self.gates is None and not self.rates.recipients:
-            return self.rates.wait(now, 0)
+            return max(self.rates.wait(now, 0), self._slow.wait(now, 0))
         return self.queue.choose(lambda job: self.wait_of(job, now))
 
     def wait_of(self, job: Job, now: float) -> float:
@@ -263,7 +305,8 @@ class Destination:
             rates.passed(now, len(job.addressees))
 
     def _of(self, job: Job) -> Sequence[Rates]:
-        return (self.rates,) if self.gates is None else (self.rates, *self.gates(job))
+        own = self.rates, self._slow
+        return own if self.gates is None else (*own, *self.gates(job))
 
     # --- its pace ------------------------------------------------------------
 
@@ -326,11 +369,20 @@ class Destination:
         """Whether several attempts, one after the other, did not reach it."""
         return self._failures >= FAILURES
 
-    def reached(self) -> None:
-        """It is there, or an operator wants to know whether it is."""
+    def reached(self, by_hand: bool = False) -> None:
+        """It is there, or an operator wants to know whether it is.
+
+        :param by_hand: an operator, who ends the rest that a rule gave it as well.
+        """
         self._failures = 0
         self._pause = 0.0
-        self.resume = self.advised_until = 0.0
+        rule = self.automation
+        if by_hand:
+            self.speed_up()
+        if rule is not None and rule.effect == "suspend" and not by_hand:
+            self.resume = self.advised_until = self.automated_until
+        else:
+            self.resume = self.advised_until = 0.0
         self._set_limit()
 
     def missed(self, now: float, reply: RemoteReply, first: float) -> None:

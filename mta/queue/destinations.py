@@ -132,6 +132,11 @@ class Destinations:
         first = self._all.get((name, next_hop))
         return found if first is None else [first, *found]
 
+    def lines_of(self, destination: Destination) -> list[Destination]:
+        """All lines of a site: for what has no source, and from each source."""
+        base = destination.base or destination
+        return [base, *(one for one in self._sourced.values() if one.base is base)]
+
     def ways_of(self, destination: Destination) -> list[Way]:
         """All ways that lead to a site, or from its source there, as far as they are known."""
         if destination.source is not None:

@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from mta.config.settings import Queue
 from mta.interfaces import Answer, IEgress, IQueue, IShaping, ISpool, Route, TemporarilyUnavailable
+from mta.model.automation import Automation
 from mta.model.bounce import Classifier
 from mta.model.bounce_data import default_classifier
 from mta.model.catalogue import REPLIES
@@ -29,6 +30,7 @@ from mta.model.event import Operated
 from mta.model.message import Addressee, Message
 from mta.model.outcome import RemoteReply
 from mta.queue.attempts import Attempts
+from mta.queue.automatism import Automatism
 from mta.queue.budget import Budgets
 from mta.queue.chores import SPREAD
 from mta.queue.destination import Destination
@@ -137,6 +139,9 @@ class Manager:
             put_off=self._rests_for,
         )
         self._budgets.ready = self._attempts.reconsider
+        self._automatism = Automatism(reactor, self._destinations.lines_of, spool.note)
+        self._automatism.ready = self._attempts.reconsider
+        self._attempts.automatism = self._automatism
         self._destinations.resolved = self._resolved
         self._rounds.own_retry = self._destinations.retry
         self._operations = Operations(self, reactor, spool, self._notifier)
@@ -180,6 +185,7 @@ class Manager:
             self._reactor.callLater(min(0.05, grace), moment.callback, None)
             await moment
         self._attempts.abandon()
+        self._automatism.stop()
         await self._budgets.stop()
 
     def replace(
@@ -192,6 +198,10 @@ class Manager:
         self._destinations.replace(self._with_rerouting(transports))
         self._attempts.reconsider()
         self._refill()
+
+    def automate(self, rules: Sequence[Automation]) -> None:
+        """Let replies have these effects on sites from now on."""
+        self._automatism.use(rules)
 
     def _go_by(self, settings: Queue) -> None:
         self._rounds.schedule = Schedule(settings.retry, settings.jitter, self._uniform)
@@ -483,7 +493,7 @@ class Manager:
         else:
             known = [it for one in addressees for it in self._destinations.peek(one.transport, one.next_hop)]
         for destination in known:
-            destination.reached()
+            destination.reached(by_hand=True)
             self._destinations.make_ready(destination)
         self._attempts.turn()
 

@@ -95,6 +95,25 @@ class EgressTests(RelayScenario):
         remote.wait(20)
         self.assertEqual(dict.fromkeys(SEEN, 1), Counter(remote.callers))
 
+    def test_rule(self) -> None:
+        """A reply makes the site rest for the source that heard it; trace and status say by which rule."""
+        remote = self.begin(
+            egress_pool=[{"name": "one", "sources": {"a": 1}, "sender": ["*"]}],
+            automation=[
+                {"name": "enough", "text": ["enough for today"], "action": "suspend", "duration": "1h"},
+            ],
+        )
+        remote.at["RCPT"] = [b"451 4.7.1 enough for today"]
+        self.send("u1@far.test")
+        rule = "suspend mx.far.test from a by rule enough: nothing goes there until"
+        self.server.wait_trace("u1@far.test", rule, "said: 451 4.7.1 enough for today")
+        self.send("u2@far.test")
+        self.server.wait_trace("u2@far.test", "Not tried, since this site took nothing from here just before")
+        self.assertIn("suspend by rule enough", self.server.mta("status"))
+        self.assertEqual([], remote.mails)
+        self.server.mta("queue", "flush")
+        self.assertEqual(2, len(remote.wait(2)))
+
     def test_warm_up(self) -> None:
         """What a new source may not send today waits, over a restart, and nobody is told of a failure."""
         remote = self.begin(
