@@ -61,7 +61,7 @@ if [ "${1:-}" = parts ]; then
 fi
 
 pip_install() {
-    if ! .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt \
+    if ! .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --use-pep517 \
         --config-settings editable_mode=compat "$@"; then
         say "pip could not install what is needed; the reason stands above"
         exit 1

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.model.authentication import AuthenticationResult
 from mta.model.authentication_results import AuthenticationResults, Unreadable, without_forged
 
+BOUNDED = settings(
+    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 SPF = AuthenticationResult(
     "spf",
     "fail",
@@ -111,10 +114,12 @@ class ReadTests(SynchronousTestCase):
         ):  # fmt: skip
             self.assertRaises(Unreadable, AuthenticationResults.parse, value)
 
+    @BOUNDED
     @given(st.builds(AuthenticationResults, st.just("mx.local.test"), st.lists(RESULT).map(tuple)))
     def test_what_is_written_is_read(self, results: AuthenticationResults) -> None:
         self.assertEqual(results, AuthenticationResults.parse(results.value()))
 
+    @BOUNDED
     @given(st.binary(max_size=200))
     def test_anything(self, value: bytes) -> None:
         with contextlib.suppress(Unreadable):
@@ -182,6 +187,7 @@ class ForgedTests(SynchronousTestCase):
         message = b"Subject: y\r\n\r\nbody"
         self.assertIs(message, without_forged(message, "mx.local.test"))
 
+    @BOUNDED
     @given(st.binary(max_size=200))
     def test_anything(self, value: bytes) -> None:
         """Whatever is found is gone after the first time."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,6 +10,9 @@ from mta.judge.spf.evaluation import Finding, Identity
 from tests.judge.spf.test_record import records
 from tests.judge.spf.zone import Zone
 
+BOUNDED = settings(
+    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 RESULTS = ("none", "neutral", "pass", "fail", "softfail", "temperror", "permerror")
 
 
@@ -132,6 +135,7 @@ REVERSE = ["1.2.0.192.in-addr.arpa", f"1.{'0.' * 23}8.b.d.0.1.0.0.2.ip6.arpa"]
 class FuzzTests(SynchronousTestCase):
     """Records of all sorts, over a small DNS."""
 
+    @BOUNDED
     @given(
         st.dictionaries(st.sampled_from(NAMES), st.lists(DATA, max_size=14), max_size=3),
         st.lists(st.sampled_from([*NAMES, "", "x" * 70]).map(lambda name: {"PTR": name}), max_size=14),

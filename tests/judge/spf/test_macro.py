@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.judge.spf.macro import EXPLANATION_LETTERS, MacroError, MacroString
 
+BOUNDED = settings(
+    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 #: RFC 7208, 7.4.
 VALUES = {
     "s": "strong-bad@email.example.com",
@@ -110,6 +113,7 @@ class ExpansionTests(SynchronousTestCase):
 
 
 class FuzzTests(SynchronousTestCase):
+    @BOUNDED
     @given(TEXT, TEXT)
     def test_anything(self, text: str, value: str) -> None:
         """It is a mistake, or it can be expanded, whatever the values are."""

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.judge.spf.record import LONGEST, Record, RecordError, spf_records
 
+BOUNDED = settings(
+    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 #: Pieces of records.
 PIECES = st.sampled_from(
     [
@@ -80,6 +83,7 @@ class RecordTests(SynchronousTestCase):
 
 
 class FuzzTests(SynchronousTestCase):
+    @BOUNDED
     @given(st.one_of(records(), st.binary(max_size=100).map(lambda rest: b"v=spf1 " + rest)))
     def test_anything(self, octets: bytes) -> None:
         """It is a mistake, or a record."""
