@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError
 
 from mta.judge.spf.macro import MacroError, MacroString
@@ -12,6 +13,8 @@ from mta.judge.spf.macro import MacroError, MacroString
 #: Octets of a record that are read: an answer of the DNS over TCP holds no more than these.
 LONGEST = 65_535
 
+#: Octets up to which a record is remembered once it is read.
+_REMEMBERED = 512
 _VERSION = b"v=spf1"
 _TERM = re.compile(r"([+?~-]?)([A-Za-z][A-Za-z0-9_.-]*)(.*)\Z", re.DOTALL)
 # Behind the name of a domain: "/24", "//64", "/24//64".
@@ -73,22 +76,9 @@ class Record:
         :param octets: one of :func:`spf_records`.
         :raise RecordError: if there is any mistake in it.
         """
-        if len(octets) > LONGEST:
-            raise RecordError(f"it is longer than {LONGEST} octets")
-        try:
-            text = octets.decode("ascii")
-        except UnicodeDecodeError:
-            raise RecordError("it is not ASCII") from None
-        mechanisms: list[Mechanism] = []
-        modifiers: dict[str, MacroString] = {}
-        for term in text[len(_VERSION) :].split(" "):
-            if not term:
-                continue
-            try:
-                _read(term, mechanisms, modifiers)
-            except (RecordError, MacroError) as error:
-                raise RecordError(f"{term[:100]!r}: {error}") from None
-        return cls(text, tuple(mechanisms), modifiers.get("redirect"), modifiers.get("exp"))
+        if len(octets) <= _REMEMBERED:
+            return _remembered(octets)
+        return _read_all(octets)
 
 
 def spf_records(records: Iterable[bytes]) -> list[bytes]:
@@ -99,6 +89,29 @@ def spf_records(records: Iterable[bytes]) -> list[bytes]:
         if record[: len(_VERSION)].lower() == _VERSION
         and record[len(_VERSION) : len(_VERSION) + 1] in (b"", b" ")
     ]
+
+
+def _read_all(octets: bytes) -> Record:
+    if len(octets) > LONGEST:
+        raise RecordError(f"it is longer than {LONGEST} octets")
+    try:
+        text = octets.decode("ascii")
+    except UnicodeDecodeError:
+        raise RecordError("it is not ASCII") from None
+    mechanisms: list[Mechanism] = []
+    modifiers: dict[str, MacroString] = {}
+    for term in text[len(_VERSION) :].split(" "):
+        if not term:
+            continue
+        try:
+            _read(term, mechanisms, modifiers)
+        except (RecordError, MacroError) as error:
+            raise RecordError(f"{term[:100]!r}: {error}") from None
+    return Record(text, tuple(mechanisms), modifiers.get("redirect"), modifiers.get("exp"))
+
+
+#: The same records are met again and again: those of the large providers.
+_remembered = lru_cache(maxsize=1000)(_read_all)
 
 
 def _read(term: str, mechanisms: list[Mechanism], modifiers: dict[str, MacroString]) -> None:
