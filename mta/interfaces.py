@@ -30,6 +30,8 @@ from mta.model.people import Alias as Alias
 from mta.model.people import HostedDomain as HostedDomain
 from mta.model.people import Mailbox as Mailbox
 from mta.model.reply import Reply
+from mta.model.resolver import IResolver as IResolver
+from mta.model.resolver import Validated as Validated
 from mta.model.rest import Rest, Way
 from mta.model.sasl import Challenge as Challenge
 from mta.model.sasl import Denied as Denied
@@ -39,7 +41,6 @@ from mta.model.shaping import IShaping as IShaping
 from mta.model.signed import ISigner as ISigner
 from mta.model.signed import Signed as Signed
 from mta.model.tls_demand import HostTls, TlsDemand
-from mta.model.validated import Validated as Validated
 from mta.model.verdict import Stage, Verdict
 
 T = TypeVar("T")
@@ -388,37 +389,6 @@ class ITlsDemands(Interface):
         """What that comes to at one of its hosts.
 
         :raise TemporarilyUnavailable: if nobody can tell; the host must not be used then.
-        """
-
-
-class IResolver(Interface):
-    """Asks the DNS without blocking."""
-
-    def mx(domain: str) -> Awaitable[Sequence[tuple[int, str]]]:
-        """MX records as (preference, host).
-
-        :return: empty if the domain exists without any; ``[(0, "")]`` is null MX.
-        :raise NoSuchDomain: NXDOMAIN.
-        :raise TemporarilyUnavailable: SERVFAIL, timeout.
-        """
-
-    def addresses(host: str) -> Awaitable[Sequence[str]]:
-        """AAAA and A records, in the order in which to try them; errors as for ``mx``."""
-
-    def reverse(address: str) -> Awaitable[Sequence[str]]:
-        """PTR names of an IP address; errors as for ``mx``."""
-
-    def text(name: str) -> Awaitable[Sequence[bytes]]:
-        """TXT records, strings of one record joined; errors as for ``mx``."""
-
-    def validated(name: str, kind: str) -> Awaitable[Validated]:
-        """Records of a type, and whether a trusted server has validated them (DNSSEC).
-
-        :param name: of any characters.
-        :param kind: such as ``MX``; ``TLSA`` as (usage, selector, matching type, data).
-        :return: without values if there are none, or no such name.
-        :raise NoSuchDomain: if no name in the DNS can be spelt so.
-        :raise TemporarilyUnavailable: SERVFAIL, timeout.
         """
 
 
