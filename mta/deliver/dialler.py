@@ -298,7 +298,7 @@ class Dialler:
 
         :raise Unready: if it must not be used.
         """
-        if self._demands is None:
+        if self._demands is None or (demand is not None and not demand.told):
             return HostTls(demand.level, demand.words) if demand is not None else HostTls()
         label = _label(name, address, port)
         try:

@@ -38,7 +38,7 @@ from mta.model.event import Event, TlsSession
 from mta.model.limits import NO_LIMITS, Limits
 from mta.model.message import Addressee
 from mta.model.outcome import Outcome, Postponed
-from mta.model.tls_demand import TlsDemand
+from mta.model.tls_demand import FOR_REPORTS, TlsDemand
 from mta.model.tls_result import TlsResult
 from mta.smtp.client_auth import Credentials
 from mta.smtp.client_protocol import ClientProtocol, Patience
@@ -171,9 +171,10 @@ def _unknown(delivery: Delivery, next_hop: str, trouble: object) -> list[Outcome
 class RelayTransport:
     """Relays to whoever takes mail for a next hop (see :mod:`mta.deliver.dialler`).
 
-    Of an addressee's options it knows two.  ``configured``: the next hop stands in our
+    Of an addressee's options it knows three.  ``configured``: the next hop stands in our
     configuration, so that no trouble with it returns a message.  ``login``: the sender whose
     own name and password is to be used there (see :mod:`mta.deliver.passwords`).
+    ``tls_optional``: it is a TLS report, which goes to others whatever TLS they have.
 
     Credentials go to next hops of the configuration and to nobody else.
 
@@ -242,6 +243,8 @@ class RelayTransport:
     def deliver(self, delivery: Delivery) -> Deferred[Sequence[Outcome]]:
         """See ``ITransport``.  The next hop is the addressees'; without one, the smarthost."""
         next_hop = delivery.addressees[0].next_hop or self._settings.smarthost
+        if all(self._takes_any_tls(addressee, next_hop) for addressee in delivery.addressees):
+            return self._deliver(delivery, next_hop, FOR_REPORTS)
         shaping = self._shaping
         shaped = None
         if shaping is not None and shaping.demands_tls and not self._is_configured(next_hop):
@@ -251,6 +254,12 @@ class RelayTransport:
                 return Deferred.fromCoroutine(self._deliver_knowing(delivery, next_hop))
             shaped = self._shaped_demand(delivery, next_hop, hosts)
         return self._deliver_as(delivery, next_hop, shaped)
+
+    def _takes_any_tls(self, addressee: Addressee, next_hop: str) -> bool:
+        """Whether it goes out whatever TLS there is: to others, and not to where we log in."""
+        options = addressee.options
+        ours = next_hop == self._settings.smarthost or options.get("configured")
+        return bool(options.get("tls_optional")) and not ours
 
     def _is_configured(self, next_hop: str) -> bool:
         """Whether ``[[tls_policy]]`` says which TLS is demanded."""

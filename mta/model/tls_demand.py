@@ -36,6 +36,7 @@ class TlsDemand:
     :ivar problem: why nothing may be sent to any host.
     :ivar result: of what went wrong when the policy was looked for, for TLS reports.
     :ivar trouble: the same in words; ``problem``, where there is one.
+    :ivar told: whether TLS reports tell of sessions under it.
     """
 
     level: TlsLevel
@@ -48,6 +49,7 @@ class TlsDemand:
     problem: str = ""
     result: ResultType = "success"
     trouble: str = ""
+    told: bool = True
 
     @property
     def words(self) -> str:
@@ -63,6 +65,10 @@ class TlsDemand:
         """Whether mail may go to a host of this name, by our own patterns."""
         name = host.lower().rstrip(".")
         return not self.mx or any(fnmatchcase(name, pattern) for pattern in self.mx)
+
+
+#: For a TLS report, which is to arrive though TLS is broken, and is not in the next one (RFC 8460, 3).
+FOR_REPORTS = TlsDemand("may", "RFC 8460 for TLS reports", told=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 from mta.config.settings import Relay, TlsPolicy
 from mta.deliver.relay import RelayTransport
 from mta.deliver.relay_tls import RelayTls
-from mta.interfaces import Exchanger, settle
+from mta.interfaces import Exchanger, TemporarilyUnavailable, settle
 from mta.model.outcome import Delivered, Postponed
 from mta.model.tls_demand import TlsDemand
 from mta.route.tls_demands import TlsDemands
@@ -28,7 +28,7 @@ class DemandTests(RelayCase):
         self.authority = Authority(self.directory)
         self.trust = RelayTls(self.authority.path)
 
-    def demanding(self, *policies: dict[str, Any], **settings: Any) -> RelayTransport:
+    def demanding(self, *policies: dict[str, Any], note: Any = None, **settings: Any) -> RelayTransport:
         self.demands = TlsDemands([TlsPolicy(**policy) for policy in policies])
         transport = RelayTransport(
             Relay(**settings),
@@ -38,6 +38,7 @@ class DemandTests(RelayCase):
             deferToThread,
             tls=self.trust,
             tls_demands=self.demands,
+            note=note,
         )
         self.addCleanup(lambda: Deferred.fromCoroutine(transport.stop()))
         return transport
@@ -164,3 +165,53 @@ class DemandTests(RelayCase):
         outcome = await self.one(relay)
         self.assertIsInstance(outcome, Delivered)
         self.assertIn("verified as mx.far.test, demanded: encrypt", outcome.reply.tls)
+
+    async def report(self, relay: RelayTransport, next_hop: str = "far.test", **options: Any) -> Any:
+        """The outcome of a TLS report."""
+        attempt = delivery(next_hop=next_hop)
+        attempt.addressees[0].options = {"tls_optional": 1, **options}
+        return (await relay.deliver(attempt))[0]
+
+    async def test_report(self) -> None:
+        """A TLS report arrives though TLS is broken, and is not in the next one (RFC 8460, 3)."""
+        told: list[Any] = []
+        policy = {"domain": ["far.test"], "demand": "verify", "mx": ["*.other.test"]}
+        for certificate, broken in (("mx.far.test", True), ("other.test", False), ("", False)):
+            self.table.clear()
+            servers = self.secure(certificate or "x.test", ("STARTTLS",) if certificate else ())
+            servers.break_tls = broken
+            self.serve(servers)
+            relay = self.demanding(policy, note=told.extend)
+            outcome = await self.report(relay)
+            self.assertIsInstance(outcome, Delivered)
+            self.assertIn("demanded: may by RFC 8460 for TLS reports", outcome.reply.tls)
+            self.assertEqual([], told)
+            # Other mail does not share the connection.
+            self.assertIsInstance(await self.one(relay), Postponed)
+            self.assertEqual(["far.test"], [event.domain for event in told])
+            self.assertEqual(1, len(servers.messages))
+            told.clear()
+
+    async def test_report_asks_nobody(self) -> None:
+        """That nobody can tell what is demanded keeps no report back."""
+        self.serve(self.secure())
+        relay = self.demanding()
+
+        def down(*arguments: Any) -> Any:
+            raise TemporarilyUnavailable("SERVFAIL")
+
+        self.patch(self.demands, "demand", down)
+        self.assertIsInstance(await self.one(relay), Postponed)
+        self.assertIsInstance(await self.report(relay), Delivered)
+
+    async def test_report_by_smarthost(self) -> None:
+        """Where we log in, TLS is what the configuration says, for reports too."""
+        servers = self.secure("other.test")
+        port = self.listen(servers)
+        hop = f"mx.far.test:{port}"
+        self.table[hop] = [Exchanger("mx.far.test", ("127.0.0.1",), port)]
+        smarthost = self.demanding(tls="verify", smarthost=hop)
+        self.assertIsInstance(await self.report(smarthost, hop), Postponed)
+        configured = self.demanding({"domain": ["*"], "demand": "verify"})
+        self.assertIsInstance(await self.report(configured, hop, configured=1), Postponed)
+        self.assertEqual([], servers.messages)
