@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 
 import idna
 
@@ -262,13 +261,12 @@ def _is_ours(value: bytes, authserv_id: str) -> bool:
         names = _Scanner(value.decode("utf-8", "replace")).names()
     except Unreadable:
         return True
-    if not names or any("=?" in name for name in names):
+    if not names or any("=?" in name or len(name) > _LONGEST for name in names):
         return True
     ours = _plain(authserv_id)
-    return ours in [_plain(name) for name in (*names, "".join(names))]
+    return ours in [_plain(name) for name in (*names, "".join(names)[: 2 * _LONGEST])]
 
 
-@lru_cache(maxsize=256)
 def _plain(name: str) -> str:
     """A name without what a comparison passes over: case, a final dot, invisible characters, U-labels."""
     text = "".join(character for character in name if character.isprintable() and character != " ")

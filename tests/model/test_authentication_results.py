@@ -156,6 +156,8 @@ class ForgedTests(SynchronousTestCase):
             "\uff4d\uff58.local.test; spf=pass".encode(),
             b"=?utf-8?q?mx.local.test?=; spf=pass",
             b"(no end mx.local.test; spf=pass",
+            b"mx.local.test" + b"\xe2\x80\x8b" * 1000 + b"; spf=pass",
+            b"mx.local (" + b"x" * 1000 + b") .test; spf=pass",
             b'"mx.local.test; spf=pass',
             b"; spf=pass",
             b"",

@@ -110,8 +110,8 @@ def _read_all(octets: bytes) -> Record:
     return Record(text, tuple(mechanisms), modifiers.get("redirect"), modifiers.get("exp"))
 
 
-#: The same records are met again and again: those of the large providers.
-_remembered = lru_cache(maxsize=1000)(_read_all)
+#: The same records are met again and again: those of the large providers.  Strangers fill it: it is small.
+_remembered = lru_cache(maxsize=256)(_read_all)
 
 
 def _read(term: str, mechanisms: list[Mechanism], modifiers: dict[str, MacroString]) -> None:
