@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("postfix", "swaks", "slapd", "dovecot-lmtpd")
+PARTS = ("postfix", "swaks", "slapd", "dovecot-lmtpd", "unbound", "nsd")
 
 
 def script(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from tests.deliver.certificates import Made, make
 from tests.e2e.client import Speaker
 from tests.e2e.dns import Dns
+from tests.e2e.dnssec import SignedDns
 from tests.e2e.policy_host import PolicyHost
 from tests.e2e.postfix import Postfix
 from tests.e2e.remote import Remote
@@ -34,23 +35,27 @@ def write(base: Path, *chain: Made) -> dict[str, str]:
 
 class PublishedScenario(Scenario):
     def begin(self, domains: tuple[str, ...], wrong: str = "", **settings: Any) -> None:
-        """A Postfix for all domains, each with an MX host of its own.
+        """A Postfix for all domains, a DNS that knows them, and the server.
 
-        :param wrong: the domain for whose host its certificate is not.
+        :param wrong: the domain for whose host the certificate is not.
         """
-        self.authority = make("Authority", authority=True)
-        (self.place / "ca.pem").write_bytes(self.authority.pem)
+        self.prepare(domains, wrong)
         self.names = self.part(Dns())
         # The DNS is asked anew for whatever a scenario changes.
         self.names.ttl = 0
         for domain in domains:
             self.names.add_mx(domain)
+        relay = {"port": self.postfix.port, **settings.pop("relay", {})}
+        self.serve(dns={"servers": [self.names.address]}, relay=relay, **settings)
+
+    def prepare(self, domains: tuple[str, ...], wrong: str = "") -> None:
+        """A Postfix for all domains, each with an MX host of its own."""
+        self.authority = make("Authority", authority=True)
+        (self.place / "ca.pem").write_bytes(self.authority.pem)
         hosts = [f"mx.{domain}" for domain in domains if domain != wrong]
         self.certificate = make(*hosts, by=self.authority)
         tls = write(self.place, self.certificate, self.authority)
         self.postfix = self.part(Postfix(self.place / "postfix", domains, settings=tls))
-        relay = {"port": self.postfix.port, **settings.pop("relay", {})}
-        self.serve(dns={"servers": [self.names.address]}, relay=relay, **settings)
 
     def serve(self, **settings: Any) -> None:
         server = Server(
@@ -163,6 +168,28 @@ class PublishedScenario(Scenario):
         self.names.records[f"_{self.postfix.port}._tcp.mx.wrong.test", "TLSA"] = [WRONG]
         loaded = json.loads(self.server.mta("--json", "test", "rita@wrong.test"))
         self.assertIn("dane by", loaded["routes"][0]["tls"][0])
+
+    def test_dnssec(self) -> None:
+        """The same with a resolver that validates, and zones that are signed, or not, or forged."""
+        domains = ("right.signed.test", "wrong.signed.test", "forged.signed.test", "bare.signed.test")
+        self.prepare((*domains, "plain.test"))
+        tlsa = f"_{self.postfix.port}._tcp.mx."
+        signed = []
+        for domain in domains:
+            name = domain.removesuffix(".signed.test")
+            signed += [f"{name} MX 10 mx.{name}", f"mx.{name} A 127.0.0.2"]
+            record = WRONG if name == "wrong" else self.certificate.tlsa
+            signed += [f"{tlsa}{name} TLSA {record}"] if name != "bare" else []
+        plain = ["@ MX 10 mx", "mx A 127.0.0.2", f"{tlsa.removesuffix('.')} TLSA {WRONG}"]
+        forged = (f"{tlsa}forged.signed.test", "TLSA", WRONG)
+        zones = {"signed.test": signed}, {"plain.test": plain}, [forged]
+        names = self.part(SignedDns(self.place / "dns", *zones))
+        self.serve(dns={"servers": [names.address], "timeout": 5}, relay={"port": self.postfix.port})
+        self.arrives("right.signed.test", "verified by TLSA 3 1 1, demanded: dane by")
+        self.arrives("bare.signed.test", "verified as mx.bare.signed.test")
+        self.arrives("plain.test", "verified as mx.plain.test")
+        self.waits("wrong.signed.test", "no TLSA record fits its certificate", "demanded: dane by")
+        self.waits("forged.signed.test", "nobody can say whether its certificate is the right", "SERVFAIL")
 
     # --- MTA-STS (RFC 8461) ----------------------------------------------------------
 
