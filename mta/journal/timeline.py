@@ -132,7 +132,9 @@ def story(
     for event in told:
         lines.extend(_tell(event, when))
     if not any(isinstance(event, Received) for event in told) and not queued:
-        lines.append("  (how it came in is not in the journal any more; see journal.keep and journal.max_size)")
+        lines.append(
+            "  (how it came in is not in the journal any more; see journal.keep and journal.max_size)"
+        )
     if not complete and standings:
         lines.append("now:")
         lines.extend(f"  {standing.line(when)}" for standing in standings)
