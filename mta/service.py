@@ -373,6 +373,7 @@ class Server:
             run_in_thread=environment.run_in_thread,
             hostname=settings.hostname,
             settings=settings.tls_report,
+            sign=lambda data, now: self.parts.signer.own(data, now),
         )
 
     # --- reload --------------------------------------------------------------

@@ -40,6 +40,7 @@ from mta.config.values import parse_duration as parse_duration
 from mta.config.values import parse_mode as parse_mode
 from mta.config.values import parse_rate as parse_rate
 from mta.config.values import parse_size as parse_size
+from mta.model.address import domain_of
 from mta.model.bounce import Rule
 from mta.model.bounce_classes import BY_NAME
 
@@ -346,6 +347,8 @@ class TlsReports(Table):
     def _somebody_answers(self) -> TlsReports:
         if (self.organization or self.sender) and not self.contact:
             raise ValueError("no report is sent without a contact: an address at which a person answers")
+        if self.sender and domain_of(self.sender) != domain_of(self.contact):
+            raise ValueError("sender and contact are of one domain, which the report names (RFC 8460, 5.3)")
         return self
 
 

@@ -12,6 +12,7 @@ from email.utils import formatdate
 from hashlib import blake2b
 from typing import Any
 
+from mta.model.address import domain_of
 from mta.model.tls_report import (
     MOST_POLICIES,
     DateRange,
@@ -45,8 +46,8 @@ class Reporter:
 
     @property
     def submitter(self) -> str:
-        """The domain that reports (5.3)."""
-        return self.sender.rpartition("@")[2].lower()
+        """The domain that reports: that of ``contact``, of which ``sender`` is, too (5.3)."""
+        return domain_of(self.contact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,7 @@ def packed(reporter: Reporter, day: str, domain: str, made: TlsReport) -> Packed
 def mail(reporter: Reporter, domain: str, made: TlsReport, pack: Packed, to: str, now: float) -> bytes:
     """The message, lines ended by CRLF.
 
-    RFC 8460, 5.3 wants it signed by DKIM as ``reporter.submitter``, with no ``l=``: what signs the
-    mail of our own domains signs this, when it goes through the queue.
+    It is to be signed with DKIM for ``reporter.submitter`` (RFC 8460, 3).
 
     :param to: address.
     """

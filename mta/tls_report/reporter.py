@@ -72,6 +72,7 @@ class TlsReporter:
     :param run_in_thread: ``(callable, *args) -> Deferred``.
     :param hostname: our name.
     :param settings: ``[tls_report]``.
+    :param sign: gives fields for the top of a mail, by which others know that it is ours (RFC 8460, 3).
     """
 
     log = Logger()
@@ -91,6 +92,7 @@ class TlsReporter:
         run_in_thread: Callable[..., Awaitable[Any]],
         hostname: str,
         settings: TlsReports,
+        sign: Callable[[bytes, float], Answer[bytes]] = lambda data, now: b"",
     ) -> None:
         self._reactor = reactor
         self._ledger = ledger
@@ -104,6 +106,7 @@ class TlsReporter:
         self._run = run_in_thread
         self._hostname = hostname
         self._settings = settings
+        self._sign = sign
         self._timer: Any = None
         self._under_way: Deferred[None] | None = None
         self._stopped = True
@@ -295,11 +298,13 @@ class TlsReporter:
             )
             for number, way in enumerate(routes)
         ]
+        # One that is not signed counts for nobody: a failure is a reason to try again.
+        signature = await settle(self._sign(data, now))
         message = Message(
             id=task.message,
             envelope=Envelope(reverse_path=who.sender, recipients=[Recipient(to)]),
             client=Client(session="", role="local", protocol=""),
-            trace=b"",
+            trace=signature,
             content=InlineContent(data),
             addressees=addressees,
             created=now,
@@ -311,7 +316,7 @@ class TlsReporter:
             message=task.message,
             sender=who.sender,
             recipients=[to],
-            size=len(data),
+            size=message.size,
             role="local",
             message_id=f"<{made.report_id}>",
             tags={"tls-report": f"for {task.domain} on {task.day}"},
@@ -326,6 +331,7 @@ class TlsReporter:
             target=task.target,
             successes=made.successes,
             failures=made.failures,
+            reason="" if signature else f"not signed: there is no DKIM key for {who.submitter}",
         )
         await self._spool.admit(message, (received, sent))
         self._admitted(message)

@@ -57,6 +57,7 @@ class LoadingTests(SynchronousTestCase):
             ('sender = "a@b.test"', "without a contact"),
             ('contact = "nobody"', "is no address"),
             ('contact = "a@b.test\\r\\nBcc: c@d.test"', "is no address"),
+            ('contact = "a@b.test"\nsender = "a@c.test"', "of one domain"),
             ('contact = "a@b.test"\nspread = "1d"', "half a day"),
             ('addresses = ["here"]', "is no address"),
             ('private = ["inside"]', "is no network"),

@@ -7,7 +7,10 @@ import email
 import email.policy
 import gzip
 import json
+import re
 from typing import Any
+
+import dkim
 
 from tests.deliver.certificates import make
 from tests.e2e.dns import Dns
@@ -97,6 +100,11 @@ class SendingScenario(RelayScenario):
         tasks = json.loads(self.server.mta("--json", "tls-report", "send", "--day", "today", *options))
         return {task["target"]: (task["domain"], task["state"]) for task in tasks}
 
+    def key(self, name: bytes, timeout: float = 5) -> bytes:
+        """As dkimpy asks for one."""
+        [value] = self.names.records[name.decode().rstrip("."), "TXT"]
+        return "".join(re.findall(r'"([^"]*)"', value)).encode()
+
     def counted(self) -> dict[tuple[str, str, str], int]:
         rows = json.loads(self.server.mta("--json", "tls-report", "sessions"))
         return {(row["domain"], row["policy"], row["result"]): row["sessions"] for row in rows}
@@ -107,6 +115,10 @@ class SendingTests(SendingScenario):
         """Counted, told by mail and HTTPS, each once; and the report itself is not counted."""
         self.begin()
         self.a_day()
+        printed = self.server.mta("dkim", "new", "example.org")
+        for name, value in re.findall(r'(?m)^(\S+\._domainkey\.\S+)\. IN TXT (".*")$', printed):
+            self.names.records[name, "TXT"] = [value]
+        self.server.mta("dkim", "rotate", "example.org")
         expected = {
             f"https://reports.test:{self.receiver.port}/v1": ("dane.test", "sent"),
             "mailto:rita@dane.test": ("dane.test", "sent"),
@@ -153,6 +165,8 @@ class SendingTests(SendingScenario):
             b"TLS-Required: No",
         ):
             self.assertIn(field, octets)
+        self.assertTrue(dkim.DKIM(octets).verify(dnsfunc=self.key))
+        self.assertIn(b" d=example.org;", octets)
         self.server.wait_trace("dane.test", "TLS report for dane.test posted", "queued")
 
         # Nothing twice: not asked again, not after a crash, not at another start.

@@ -10,7 +10,7 @@ from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from mta.config.settings import TlsReports
@@ -68,6 +68,7 @@ class ReporterCase(LedgerCase):
         self.asked: list[str] = []
         self.posted: list[tuple[str, bytes]] = []
         self.post_trouble = ""
+        self.signature: bytes | Exception = b""
         self.settings = TlsReports(contact="tls@example.org", organization="Example", spread=7200.0)
         self.reporter = self.make()
 
@@ -102,7 +103,14 @@ class ReporterCase(LedgerCase):
             run_in_thread=at_once,
             hostname="mx.example.org",
             settings=self.settings,
+            sign=self.sign,
         )
+
+    def sign(self, data: bytes, now: float) -> Any:
+        """Answers later, as one who has to calculate."""
+        if isinstance(self.signature, Exception):
+            raise self.signature
+        return succeed(self.signature)
 
     async def text(self, name: str) -> list[bytes]:
         self.asked.append(name)
@@ -189,6 +197,21 @@ class RoundTests(ReporterCase):
         self.assertEqual(86400, message.expires - message.created)
         [received] = [event for event in self.events.events if isinstance(event, Received)]
         self.assertEqual(message.id, received.message)
+
+    def test_signature(self) -> None:
+        """On top of the mail; without a key the journal tells."""
+        self.signature = b"DKIM-Signature: v=1\r\n"
+        self.to_reports()
+        [message] = self.spool.messages
+        self.assertEqual(self.signature, message.trace)
+        [received] = [event for event in self.events.events if isinstance(event, Received)]
+        self.assertEqual(message.size, received.size)
+        self.assertEqual([""], [event.reason for event in self.told if event.action == "queued"])
+
+    def test_no_key(self) -> None:
+        self.to_reports()
+        [reason] = [event.reason for event in self.told if event.action == "queued"]
+        self.assertEqual("not signed: there is no DKIM key for example.org", reason)
 
     def test_once(self) -> None:
         """However often it is looked, in however many lives."""
@@ -277,6 +300,17 @@ class TroubleTests(ReporterCase):
         self.clock.pump([600.0] * 24)
         self.assertEqual(1, len(self.spool.messages))
         self.assertEqual({"mailto:r@far.test": "sent"}, self.states())
+
+    def test_no_signature(self) -> None:
+        """A report that could not be signed waits: nobody would believe it."""
+        self.signature = ZeroDivisionError("no thread")
+        self.wait_for_day("mailto:r@far.test")
+        self.run_on(6)
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)[:1]))
+        self.assertEqual([], self.spool.messages)
+        self.signature = b"DKIM-Signature: v=1\r\n"
+        self.clock.pump([600.0] * 24)
+        self.assertEqual(1, len(self.spool.messages))
 
     def test_between(self) -> None:
         """When nobody knows whether it was queued, the journal does."""
