@@ -24,7 +24,7 @@ look_for() {
 
 # The tests start private instances; Debian's own services must not start, now or at the next boot.
 policy=/usr/sbin/policy-rc.d
-services=(postfix slapd dovecot unbound nsd)
+services=(postfix slapd dovecot unbound nsd rspamd opendkim clamav-daemon clamav-freshclam clamav-milter)
 
 install() {
     say "installing $*"
@@ -50,7 +50,8 @@ install() {
 
 if [ "${1:-}" = parts ]; then
     look_for postfix swaks slapd ldap-utils dovecot-imapd dovecot-lmtpd unbound nsd iproute2 util-linux mount \
-        libnet-ssleay-perl libauthen-sasl-perl libio-socket-inet6-perl libnet-dns-perl || exit 0
+        libnet-ssleay-perl libauthen-sasl-perl libio-socket-inet6-perl libnet-dns-perl \
+        rspamd opendkim clamav-daemon clamav-milter || exit 0
     if may_be_root; then
         install "${missing[@]}"
     else
