@@ -18,7 +18,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from mta.config.settings import Queue, Shape
+from mta.config.settings import Egress as Source
+from mta.config.settings import EgressPool, Queue, Shape
 from mta.interfaces import Delivery, ISites, ISpool, ITransport, Result
 from mta.model.envelope import Client, Envelope
 from mta.model.event import DeliveredTo, Event, FailedTo
@@ -28,6 +29,7 @@ from mta.model.message import Addressee, InlineContent, Message
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
 from mta.model.rest import Rest, Way
 from mta.queue.manager import Manager
+from mta.route.egress import Egress
 from mta.route.shaping import Shaping
 
 NOW = 1.8e9
@@ -167,8 +169,9 @@ class Site:
         self.refuses = random.choice([0.0, 0.02])
         self.greylists = False
         self.down: list[tuple[float, float]] = []
-        self.busy = 0
-        self.passed: deque[float] = deque()
+        # For each source that mail comes from, as a provider counts.
+        self.busy: Counter[str] = Counter()
+        self.passed: dict[str, deque[float]] = {}
         self.excess = 0
         self.seen: set[str] = set()
         if sick:
@@ -182,24 +185,29 @@ class Site:
             else:
                 self.down = [(NOW + hour * HOUR, NOW + (hour + 0.5) * HOUR) for hour in range(6)]
 
-    def arrives(self, now: float) -> None:
+    def arrives(self, now: float, source: str) -> None:
         """Somebody connects with a message: is that more than is allowed?"""
         count, seconds = self.rate
-        self.passed.append(now)
-        while now - self.passed[0] >= seconds - 1e-5:
-            self.passed.popleft()
-        if self.busy > self.most or len(self.passed) > count:
+        passed = self.passed.setdefault(source, deque())
+        passed.append(now)
+        while now - passed[0] >= seconds - 1e-5:
+            passed.popleft()
+        if self.busy[source] > self.most or len(passed) > count:
             self.excess += 1
 
 
 @implementer(ITransport, ISites)
 class Providers:
-    """The transport to all sites."""
+    """The transport to all sites.
+
+    :ivar days: messages of each day, since 1970, from each source.
+    """
 
     def __init__(self, clock: HeapClock, random: Random, sites: Sequence[Site]) -> None:
         self._clock = clock
         self._random = random
         self._sites = {domain: site for site in sites for domain in site.domains}
+        self.days: Counter[tuple[int, str]] = Counter()
 
     def concurrency(self, next_hop: str) -> int:
         """As a relay with ten connections."""
@@ -213,22 +221,24 @@ class Providers:
         """Takes as long as the site takes."""
         now = self._clock.seconds()
         site = self._sites[delivery.addressees[0].next_hop]
-        site.busy += 1
+        source = delivery.source.name if delivery.source is not None else ""
+        site.busy[source] += 1
         done: Deferred[Sequence[Outcome]] = Deferred()
         if any(start <= now < end for start, end in site.down):
             reply = RemoteReply(451, "4.4.1", "timeout", "", "connect")
             outcomes: list[Outcome] = [Postponed(reply)] * len(delivery.addressees)
             delay = 30.0
         else:
-            site.arrives(now)
+            site.arrives(now, source)
+            self.days[int(now // 86400), source] += 1
             outcomes = [self._outcome(site, one) for one in delivery.addressees]
             delay = site.delay * self._random.uniform(0.5, 1.5)
-        self._clock.callLater(delay, self._end, site, done, outcomes)
+        self._clock.callLater(delay, self._end, site, source, done, outcomes)
         return done
 
     @staticmethod
-    def _end(site: Site, done: Deferred[Sequence[Outcome]], outcomes: list[Outcome]) -> None:
-        site.busy -= 1
+    def _end(site: Site, source: str, done: Deferred[Sequence[Outcome]], outcomes: list[Outcome]) -> None:
+        site.busy[source] -= 1
         done.callback(outcomes)
 
     def _outcome(self, site: Site, addressee: Addressee) -> Outcome:
@@ -247,11 +257,13 @@ class Simulation:
     :param seed: of everything random.
     :param recipients: how many.
     :param sick: whether the sick sites take part; without, only the healthy ones get mail.
+    :param sources: tables of ``[[egress]]``, among which all mail is spread.
+    :ivar providers: the transport.
     :ivar delays: seconds that messages to persons took.
     :ivar ends: when the last recipient of each site ended, by its number.
     """
 
-    def __init__(self, seed: int, recipients: int, sick: bool = True) -> None:
+    def __init__(self, seed: int, recipients: int, sick: bool = True, sources: Sequence[Source] = ()) -> None:
         random = Random(seed)
         self.clock = HeapClock()
         self.clock.advance(NOW)
@@ -264,14 +276,19 @@ class Simulation:
         settings = Queue(retry=[300, 900, 3600], expire=86400.0, warn_after=0.0, jitter=0.1)  # type: ignore[call-arg]
         shapes = [_shape(site) for site in self.sites]
         self._luck = Random(seed + 1)
+        self.providers = Providers(self.clock, self._luck, self.sites)
+        shaping = Shaping(shapes)
+        weights = {one.name: 1.0 for one in sources}
+        pools = [EgressPool(name="all", sources=weights, sender=["*"])] if sources else []
         self.manager = Manager(
             self.clock,
             self.spool,
-            {"relay": Providers(self.clock, self._luck, self.sites)},
+            {"relay": self.providers},
             settings,
             hostname="mx.home.test",
             route=lambda address: None,
-            shaping=Shaping(shapes),
+            shaping=shaping,
+            egress=Egress(shaping, sources, pools),
             run_in_thread=lambda function, *arguments: succeed(function(*arguments)),
             uniform=self._luck.random,
         )

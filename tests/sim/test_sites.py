@@ -6,17 +6,28 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.config.settings import Egress
+from mta.config.shaping_settings import WarmUp
 from tests.sim.sites import NOW, Simulation
 
 RECIPIENTS = int(os.environ.get("MTA_SIM", "4000"))
 
 
 class SitesSimulation(SynchronousTestCase):
-    def simulate(self, seed: int, recipients: int = RECIPIENTS, sick: bool = True) -> Simulation:
-        simulation = Simulation(seed, recipients, sick)
+    def simulate(
+        self,
+        seed: int,
+        recipients: int = RECIPIENTS,
+        sick: bool = True,
+        sources: Sequence[Egress] = (),
+    ) -> Simulation:
+        simulation = Simulation(seed, recipients, sick, sources)
         simulation.run()
         self.assertEqual({}, simulation.spool.messages, f"seed {seed}: somebody waits for ever")
         self.assertEqual(simulation.expected, sum(simulation.ended.values()), f"seed {seed}")
@@ -51,3 +62,22 @@ class SitesSimulation(SynchronousTestCase):
         took = simulation.ends[site.number] - NOW
         print(f"\nbeside a campaign of {took:.0f} s: median {delays[30]:.2f} s, at most {delays[-1]:.2f} s")
         self.assertLess(delays[-1], 3.0)
+
+    def test_sources(self) -> None:
+        """No source above what a site allows each, and no new one above its plan of the day."""
+        today = datetime.fromtimestamp(NOW, UTC).date()
+        plan = WarmUp(start=today, total=[150, 400, 800], factor=2.0)
+        sources = [Egress(name=name, ipv4=f"192.0.2.{number}") for number, name in enumerate("abc", 1)]
+        sources.append(Egress(name="new", ipv4="192.0.2.4", warm_up=plan))
+        simulation = self.simulate(6, sources=sources)
+        days = simulation.providers.days
+        first = int(NOW // 86400)
+        sent = Counter[str]()
+        for (_, name), count in days.items():
+            sent[name] += count
+        self.assertEqual({"a", "b", "c", "new"}, set(sent))
+        for day, most in ((first, 150), (first + 1, 400)):
+            self.assertLessEqual(days[day, "new"], most)
+        self.assertGreater(days[first, "new"], 100)
+        self.assertLess(max(sent[name] for name in "abc"), 1.3 * min(sent[name] for name in "abc"))
+        self.assertEqual(simulation.trace(), self.simulate(6, sources=sources).trace())
