@@ -25,6 +25,7 @@ from mta.listener import Listener
 from mta.model.supposition import Supposition
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
+from mta.route.reverse_names import look_at
 
 
 def check(path: Path | None, state: str | None = None) -> list[Problem]:
@@ -205,6 +206,30 @@ async def text_records(loaded: Loaded, names: Sequence[str]) -> dict[str, list[b
             found[name] = []
         except TemporarilyUnavailable as trouble:
             found[name] = str(trouble)
+    return found
+
+
+async def diagnose(loaded: Loaded) -> list[dict[str, str]]:
+    """Whether the DNS names the addresses that mail is to leave from.
+
+    :return: ``where``, ``state``, ``what`` and ``remedy`` of each.
+    """
+    from twisted.internet import reactor
+
+    settings = loaded.settings
+    resolver = Environment(reactor, loaded).resolver
+    usual = settings.relay.helo or settings.hostname
+    places = [
+        (f"[[egress]] {one.name}", address, one.helo or usual)
+        for one in settings.egress
+        for address in one.source().addresses
+    ]
+    if settings.relay.source_address:
+        places.append(("relay.source_address", settings.relay.source_address, usual))
+    found = []
+    for where, address, helo in places:
+        finding = await look_at(resolver, address, helo)
+        found.append({"where": where, "state": finding.state, "what": finding.what, "remedy": finding.remedy})
     return found
 
 

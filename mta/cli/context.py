@@ -35,6 +35,7 @@ class Seams:
     :ivar queue_reader: opens one shard's directory for reading.
     :ivar check: everything that is wrong with a configuration.
     :ivar examine: what would become of a message, without a server.
+    :ivar diagnose: what others see of this server.
     :ivar read_report: what a message that came back says (``mta.feedback.report.Reading``).
     :ivar add_user: (file, address, password).
     :ivar set_password: likewise.
@@ -51,6 +52,7 @@ class Seams:
     queue_reader: Callable[[Path], Any]
     check: Callable[..., list[Problem]]
     examine: Callable[..., dict[str, Any]]
+    diagnose: Callable[[Loaded], list[dict[str, str]]]
     read_report: Callable[[bytes], Any]
     add_user: Callable[[Path, str, str], None]
     set_password: Callable[[Path, str, str], None]

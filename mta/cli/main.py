@@ -24,6 +24,7 @@ from mta.model.supposition import Supposition
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "write a configuration, and print the DNS records to publish"),
     "check": ("check", "find everything that is wrong with the configuration"),
+    "doctor": ("doctor", "look at what others see of this server in the DNS"),
     "user": ("user", "add, list and remove accounts, and set passwords"),
     "dkim": ("dkim", "make the keys that sign, publish and rotate them"),
     "queue": ("queue", "look at the queue, and hold, release, retry or remove messages"),
@@ -193,6 +194,7 @@ def seams() -> Seams:
         queue_reader=_queue_reader,
         check=_check,
         examine=_examine,
+        diagnose=_diagnose,
         read_report=_read_report,
         add_user=_add_user,
         set_password=_set_password,
@@ -224,6 +226,13 @@ def _examine(loaded: Any, supposed: Supposition) -> dict[str, Any]:
 
     answer: dict[str, Any] = _finished(lambda: examine(loaded, supposed))
     return answer
+
+
+def _diagnose(loaded: Any) -> list[dict[str, str]]:
+    from mta.examination import diagnose
+
+    found: list[dict[str, str]] = _finished(lambda: diagnose(loaded))
+    return found
 
 
 def _text_records(loaded: Any, names: list[str]) -> dict[str, Any]:

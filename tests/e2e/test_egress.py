@@ -9,6 +9,7 @@ from typing import Any
 from tests.e2e.dns import Dns
 from tests.e2e.relaying import RelayScenario
 from tests.e2e.remote import Remote
+from tests.e2e.server import Server
 
 SOURCES = [
     {"name": "a", "ipv4": "127.0.0.11", "helo": "mail-a.example.org"},
@@ -131,6 +132,24 @@ class EgressTests(RelayScenario):
         )
         self.assertEqual(3, len(remote.mails))
         self.assertIn("mx.far.test from a", self.server.mta("status"))
+
+    def test_doctor(self) -> None:
+        """What the DNS says of each source, and what to do."""
+        names = self.part(Dns())
+        names.records["44.33.22.11.in-addr.arpa", "PTR"] = ["mail-a.example.org."]
+        names.records["mail-a.example.org", "A"] = ["11.22.33.44"]
+        server = Server(
+            self.place / "server",
+            dns={"servers": [names.address]},
+            egress=[
+                {"name": "a", "ipv4": "11.22.33.44", "helo": "mail-a.example.org"},
+                {"name": "b", "ipv4": "11.22.33.45"},
+            ],
+        )
+        told = server.mta("doctor", check=False)
+        self.assertIn("[[egress]] a: 11.22.33.44 is called mail-a.example.org, which leads back to it", told)
+        self.assertIn("[[egress]] b: 11.22.33.45 has no name in the DNS", told)
+        self.assertIn("set its PTR record to mx.example.org", told)
 
     def test_check(self) -> None:
         """An address that is not here is told before mail depends on it."""
