@@ -1,4 +1,4 @@
-"""Prints the DNS records to publish for our domains, and their MTA-STS policies.
+"""Prints the DNS records to publish for our domains and our key, and their MTA-STS policies.
 
 Nothing is asked of the DNS or changed there.  Reports on TLS come to the addresses of
 [tls_report]; a domain whose server has none there gets no record for them.
@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from hashlib import sha256
+from pathlib import Path
 
 from mta.cli.context import CommandError, Context, forbidden
 from mta.cli.starter import DnsRecord, Plan, records, report_record, sts_policy, sts_records, sts_url
 from mta.cli.zone_file import quoted_text
+from mta.config.loading import Loaded
+from mta.model.tlsa import Tlsa
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Print them."""
-    settings = context.load().settings
+    loaded = context.load()
+    settings = loaded.settings
     served = [name.lower() for name in settings.domains]
     chosen = [name.lower() for name in arguments.domain] or served
     for name in chosen:
@@ -45,6 +50,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         if settings.tls_report.addresses:
             found.append(report_record(name, settings.tls_report.addresses))
     found += _keys(chosen, context)
+    found += _tlsa(loaded, context)
     if context.out.as_json:
         context.out.json(
             {
@@ -63,6 +69,36 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if not settings.tls_report.addresses:
         context.out.line("\nTo hear how TLS goes with this server, set addresses in [tls_report].")
     return os.EX_OK
+
+
+def _tlsa(loaded: Loaded, context: Context) -> list[DnsRecord]:
+    """The record of our certificate's key, which others may then insist on (DANE, RFC 7672)."""
+    settings = loaded.settings
+    if not settings.tls.certificate:
+        return []
+    path = Path(loaded.resolve(settings.tls.certificate))
+    try:
+        record = key_record(path.read_bytes())
+    except (OSError, ValueError) as trouble:
+        why = getattr(trouble, "strerror", None) or "it is no certificate in PEM"
+        context.out.warn(f"no TLSA record: tls.certificate {path}: {why}")
+        return []
+    why = "DANE: our key; only where DNSSEC signs the zone, and for a new key before it is used"
+    return [DnsRecord(f"_25._tcp.{settings.hostname}.", "TLSA", record, why)]
+
+
+def key_record(pem: bytes) -> str:
+    """The TLSA data of usage 3 for the key of a certificate (RFC 7672, 3.1.1).
+
+    :raise ValueError: if it is no certificate.
+    """
+    # No other command needs these.
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    key = x509.load_pem_x509_certificate(pem).public_key()
+    octets = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return Tlsa(3, 1, 1, sha256(octets).digest()).text
 
 
 def _keys(chosen: list[str], context: Context) -> list[DnsRecord]:

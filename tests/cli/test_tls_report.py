@@ -12,6 +12,7 @@ from mta.model.tls_report import TlsReport
 from mta.model.tls_report_record import destinations
 from mta.tls_report.ledger import Ledger
 from tests.cli.command import CommandCase
+from tests.deliver.certificates import make
 from tests.journal.shard import ids
 from tests.tls_report.published import EXAMPLE
 from tests.tls_report.test_ledger import session
@@ -137,6 +138,20 @@ class DnsTests(CommandCase):
         self.assertIn("https://mta-sts.b.test/.well-known/mta-sts.txt", out)
         self.assertIn("    mode: testing\n", out)
         self.assertNotIn("example.org/", out)
+
+    def test_key(self) -> None:
+        """The record that our certificate fits, for a sender that compares."""
+        made = make("mx.example.org")
+        (self.state / "cert.pem").write_bytes(made.pem)
+        tls = 'addresses = []\n[tls]\ncertificate = "cert.pem"\nkey = "key.pem"'
+        self.write(tls)
+        answer = self.mta("dns", "--config", str(self.file), "--json").json
+        [record] = [one for one in answer["records"] if one["type"] == "TLSA"]
+        self.assertEqual(("_25._tcp.mx.example.org.", made.tlsa), (record["name"], record["value"]))
+        (self.state / "cert.pem").write_bytes(b"rubbish")
+        self.assertIn("it is no certificate in PEM", self.mta("dns", "--config", str(self.file)).err)
+        (self.state / "cert.pem").unlink()
+        self.assertIn("No such file", self.mta("dns", "--config", str(self.file)).err)
 
     def test_no_addresses(self) -> None:
         self.write("")
