@@ -93,6 +93,7 @@ def _show(arguments: argparse.Namespace, context: Context) -> int:
         return os.EX_OK
     context.out.line(f"report {printable(event.report)} of {printable(event.organization or 'somebody')}")
     context.out.line(f"  came     {local_time(event.at)}, as message {event.message}")
+    context.out.line(f"  signed   {printable(', '.join(event.signed)) or 'nobody knows by whom'}")
     context.out.line(f"  contact  {printable(event.contact or '-')}")
     context.out.line(f"  about    {_utc(event.begins)} to {_utc(event.ends)} (UTC)")
     for one in event.policies:

@@ -1,17 +1,23 @@
 """Finds and reads the TLS report in a message (RFC 8460, 5.3); pure.
 
-It comes from anybody.  RFC 8460, 5.3 wants a DKIM signature on it; whoever verifies those on
-arrival decides that before a message is here.
+It comes from anybody.  One without a DKIM signature of the domain that reports is to be ignored
+(RFC 8460, 3); whether there is one, a judge has found out when the message came, if there is one
+that looks.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
 from mta.feedback.mime import content, parts
+from mta.model.address import domain_of
+from mta.model.authentication_results import NAME, AuthenticationResults, Unreadable
 from mta.model.event import TlsReportReceived
+from mta.model.header import field_value
 from mta.model.tls_report import BadTlsReport, TlsReport
 
 #: Octets of a message with a report that are read.
@@ -69,10 +75,52 @@ def unpacked(data: bytes) -> bytes:
     return found
 
 
-def received(report: TlsReport, message: str, now: float) -> TlsReportReceived:
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What is known of the signatures of a report.
+
+    :ivar domains: those that have signed it.
+    :ivar counts: whether the domain that reports is one of them; ``None``: nobody has looked, or could tell.
+    """
+
+    domains: tuple[str, ...] = ()
+    counts: bool | None = None
+
+
+def signed(trace: bytes, header: bytes, report: TlsReport) -> Signed:
+    """Who has signed a report, by what a judge has found out.
+
+    :param trace: the fields that we put on top of the message.
+    :param header: its header section, as it came.
+    """
+    value = field_value(trace, NAME)
+    if value is None:
+        return Signed()
+    try:
+        results = [one for one in AuthenticationResults.parse(value).results if one.method == "dkim"]
+    except Unreadable:
+        return Signed()
+    domains = tuple(dict.fromkeys(one.get("header.d").lower() for one in results if one.result == "pass"))
+    reporter = (field_value(header, b"tls-report-submitter") or b"").decode("ascii", "replace").lower()
+    reporter = reporter or domain_of(report.contact_info)
+    if any(_are_one(domain, reporter) for domain in domains):
+        return Signed(domains, True)
+    unknown = not results or any(one.result == "temperror" for one in results)
+    return Signed(domains, None if unknown else False)
+
+
+def _are_one(domain: str, other: str) -> bool:
+    """Whether two domains are the same, or one is below the other."""
+    return bool(domain and other) and (
+        f".{domain}".endswith(f".{other}") or f".{other}".endswith(f".{domain}")
+    )
+
+
+def received(report: TlsReport, message: str, now: float, signers: Sequence[str] = ()) -> TlsReportReceived:
     """The event of a report.
 
     :param message: queue id of what brought it.
+    :param signers: domains that have signed it.
     """
     policies: list[dict[str, Any]] = []
     left, cut = _KEPT, 0
@@ -104,4 +152,5 @@ def received(report: TlsReport, message: str, now: float) -> TlsReportReceived:
         failures=report.failures,
         policies=policies,
         cut=cut,
+        signed=[name[:255] for name in signers[:10]],
     )

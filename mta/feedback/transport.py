@@ -13,7 +13,7 @@ from mta.config.settings import Table
 from mta.feedback.matching import Original, complainant, find_original, recipient_of
 from mta.feedback.reading import LONGEST, longest, read
 from mta.feedback.report import Reading, RecipientReport
-from mta.feedback.tls_report import received
+from mta.feedback.tls_report import received, signed
 from mta.feedback.token import Token
 from mta.interfaces import (
     Delivery,
@@ -85,7 +85,7 @@ class FeedbackTransport:
         if not reading.format:
             return _unread(addressee, octets)
         if reading.format == "rfc8460":
-            return await self._tls(delivery, reading)
+            return await self._tls(delivery, octets, reading)
         token = None
         if options.get("about"):
             token = Token("bounce", str(options["about"]), str(options.get("who", "")))
@@ -104,12 +104,17 @@ class FeedbackTransport:
         about = f"of message {original.message}" if original else "of no message in the journal"
         return Delivered(RemoteReply(250, "2.0.0", f"Recorded as a {_what(reading)} {about}"))
 
-    async def _tls(self, delivery: Delivery, reading: Reading) -> Outcome:
+    async def _tls(self, delivery: Delivery, octets: bytes, reading: Reading) -> Outcome:
         """A TLS report, which is about no message."""
         if reading.tls is None:
             reply = REPLIES.reply("tls-report-unread", problem=reading.problem)
             return Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
-        event = received(reading.tls, delivery.message.id, self._seconds())
+        signers = signed(delivery.message.trace, header_section(octets), reading.tls)
+        if signers.counts is False:
+            # Nobody is told: whoever wrote it need not be who it says.
+            said = "A TLS report without a valid signature of who reports; it does not count (RFC 8460, 3)"
+            return Delivered(RemoteReply(250, "2.0.0", said))
+        event = received(reading.tls, delivery.message.id, self._seconds(), signers.domains)
         if delivery.repeat:
             try:
                 known = await self._journal.message(event.message)

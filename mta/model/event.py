@@ -361,6 +361,7 @@ class TlsReportReceived(Event):
     """Another server told of the TLS of its sessions with us (RFC 8460); ``message`` brought it.
 
     ``policies`` are those of the report, as its JSON has them; ``cut`` is how many were left out.
+    ``signed`` has the domains that have signed it.
     """
 
     kind: ClassVar[str] = "tls-report-received"
@@ -376,6 +377,7 @@ class TlsReportReceived(Event):
     failures: int = 0
     policies: list[dict[str, Any]] = field(default_factory=list)
     cut: int = 0
+    signed: list[str] = field(default_factory=list)
 
     def keys(self) -> tuple[str, ...]:
         """The domains, the organization, and the report's id."""

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.feedback.mime import parse
 from mta.feedback.reading import read
-from mta.feedback.tls_report import LONGEST_JSON, received, tls_report, unpacked
+from mta.feedback.tls_report import LONGEST_JSON, received, signed, tls_report, unpacked
 from mta.feedback.transport import FeedbackTransport
 from mta.interfaces import Delivery
 from mta.model.envelope import Client, Envelope
@@ -148,18 +148,60 @@ class EventTests(SynchronousTestCase):
         self.assertEqual(530_000 + 2600, event.successes)
 
 
+class SignatureTests(SynchronousTestCase):
+    def test_table(self) -> None:
+        """What a judge has found out, who says that he reports, and whether it counts."""
+        table: list[tuple[str, str, bool | None]] = [
+            ("", "company-x.example", None),
+            ("none", "company-x.example", None),
+            ("spf=pass smtp.mailfrom=a@company-x.example", "company-x.example", None),
+            ("dkim=pass header.d=company-x.example", "Company-X.example", True),
+            ("dkim=pass header.d=mail.company-x.example", "company-x.example", True),
+            ("dkim=pass header.d=company-x.example", "mail.company-x.example", True),
+            ("dkim=fail header.d=a.test; dkim=pass header.d=company-x.example", "", True),
+            ("dkim=none", "company-x.example", False),
+            ("dkim=fail header.d=company-x.example", "company-x.example", False),
+            ("dkim=pass header.d=evil.test", "company-x.example", False),
+            ("dkim=pass header.d=y-x.example", "company-x.example", False),
+            ("dkim=pass header.d=evilcompany-x.example", "company-x.example", False),
+            ("dkim=temperror header.d=company-x.example", "company-x.example", None),
+        ]
+        report = TlsReport.read(EXAMPLE)
+        for results, submitter, expected in table:
+            trace = f"Authentication-Results: mx.example.org; {results}\r\n" if results else "Received: x\r\n"
+            header = f"TLS-Report-Submitter: {submitter}\r\n" if submitter else "Subject: x\r\n"
+            found = signed(trace.encode(), header.encode(), report)
+            self.assertEqual(expected, found.counts, (results, submitter))
+        self.assertEqual(
+            ("y.test",),
+            signed(b"Authentication-Results: a; dkim=pass header.d=y.test\r\n", b"", report).domains,
+        )
+
+    def test_forged(self) -> None:
+        """What stands in the message itself is somebody's claim."""
+        header = b"Authentication-Results: mx.example.org; dkim=pass header.d=company-x.example\r\n"
+        self.assertIsNone(signed(b"Received: x\r\n", header, TlsReport.read(EXAMPLE)).counts)
+
+
 class TransportTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.journal = MemoryJournal([])
 
-    def deliver(self, content: bytes, repeat: bool = False) -> Outcome:
+    def deliver(self, content: bytes, repeat: bool = False, trace: bytes = b"") -> Outcome:
         async def at_once(function: object, *arguments: object) -> object:
             return function(*arguments)  # type: ignore[operator]
 
         transport = FeedbackTransport(self.journal, at_once, lambda: NOW)  # type: ignore[arg-type]
         addressee = Addressee(0, "tls@example.org", "tls@example.org", "feedback", "")
         message = Message(
-            REPORT, Envelope("a@b.test"), Client("s"), b"", InlineContent(content), [addressee], NOW, NOW + 1
+            REPORT,
+            Envelope("a@b.test"),
+            Client("s"),
+            trace,
+            InlineContent(content),
+            [addressee],
+            NOW,
+            NOW + 1,
         )
         attempt = transport.deliver(Delivery(message, [addressee], "a@b.test", repeat))
         [outcome] = self.successResultOf(Deferred.fromCoroutine(attempt))
@@ -172,6 +214,19 @@ class TransportTests(SynchronousTestCase):
         [event] = self.journal.events
         assert isinstance(event, TlsReportReceived)
         self.assertEqual((REPORT, 303), (event.message, event.failures))
+
+    def test_signed(self) -> None:
+        """By somebody else it does not count, and nobody is told but the journal."""
+        fields = "Authentication-Results: mx.example.org; dkim=pass header.d={}\r\n"
+        content = mail(gzip.compress(EXAMPLE))
+        outcome = self.deliver(content, trace=fields.format("evil.test").encode())
+        assert isinstance(outcome, Delivered)
+        self.assertIn("it does not count", outcome.reply.text)
+        self.assertEqual([], list[Event](self.journal.events))
+        self.deliver(content, trace=fields.format("company-x.example").encode())
+        [event] = self.journal.events
+        assert isinstance(event, TlsReportReceived)
+        self.assertEqual(["company-x.example"], event.signed)
 
     def test_repeated(self) -> None:
         """After a crash it is recorded if it was not."""
