@@ -99,7 +99,7 @@ class Finding:
     :ivar reason: why, in words.
     :ivar mechanism: the one that decided, as it stands in the record.
     :ivar explanation: what the domain has to say to the client (6.2); only for ``fail``.
-    :ivar chain: the records that were followed, in order.
+    :ivar chain: the records that were followed, in order; for ``pass`` only those that led there.
     :ivar lookups: mechanisms and modifiers that asked the DNS.
     """
 
@@ -147,6 +147,8 @@ class _Evaluation:
     identity: Identity
     client: IPv4Address | IPv6Address = field(init=False)
     chain: list[Step] = field(default_factory=list)
+    #: Without the records that were included and did not pass.
+    way: list[Step] = field(default_factory=list)
     lookups: int = 0
     void: int = 0
     validated: list[str] | None = None
@@ -175,7 +177,8 @@ class _Evaluation:
         return self._finding(decision.result, self._words(decision), decision.mechanism, explanation)
 
     def _finding(self, result: Result, reason: str, mechanism: str = "", explanation: str = "") -> Finding:
-        return Finding(result, reason, mechanism, explanation, tuple(self.chain), self.lookups)
+        chain = self.way if result == "pass" else self.chain
+        return Finding(result, reason, mechanism, explanation, tuple(chain), self.lookups)
 
     def _words(self, decision: _Decision) -> str:
         if not decision.mechanism:
@@ -200,7 +203,9 @@ class _Evaluation:
             return _Decision("none", domain=domain)
         if len(records) > 1:
             raise _Error("permerror", f"{domain} publishes {len(records)} SPF records, and may have one")
-        self.chain.append(Step(domain, _shown(records[0].decode("ascii", "replace"))))
+        step = Step(domain, _shown(records[0].decode("ascii", "replace")))
+        self.chain.append(step)
+        self.way.append(step)
         try:
             record = Record.parse(records[0])
         except RecordError as error:
@@ -287,10 +292,13 @@ class _Evaluation:
 
     def _include(self, target: str, domain: str) -> Asking:
         """Whether the record of another domain passes (5.2)."""
+        before = len(self.way)
         decision = (yield from self._domain(target)) if is_name(target) else _Decision("none")
         if decision.result == "none":
             what = f"the record of {domain} includes that of {_shown(target)}, which has none"
             raise _Error("permerror", what)
+        if decision.result != "pass":
+            del self.way[before:]
         return decision.result == "pass"
 
     @property

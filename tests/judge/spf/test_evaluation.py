@@ -39,7 +39,16 @@ class EvidenceTests(SynchronousTestCase):
         self.assertEqual("v=spf1 ?mx -all", finding.chain[-1].record)
         self.assertEqual(3, finding.lookups)
         self.assertIn("is left open: ?mx", found(zone, "192.0.2.9").reason)
-        self.assertEqual("pass", found(zone, "198.51.100.7").result)
+        passed = found(zone, "198.51.100.7")
+        self.assertEqual(
+            ("pass", ["a.test", "b.test"]), (passed.result, [step.domain for step in passed.chain])
+        )
+        # What was included in vain does not tell why it passes.
+        zone["c.test"] = [{"TXT": "v=spf1 include:b.test +all"}]
+        passed = found(zone)
+        self.assertEqual(
+            ("pass", ["a.test", "c.test"]), (passed.result, [step.domain for step in passed.chain])
+        )
 
     def test_reasons(self) -> None:
         """Every result has one that a person can use."""
