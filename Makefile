@@ -55,7 +55,8 @@ fuzz: test-parts
 	@.venv/bin/python -m tests.fuzz.run --seconds $${MTA_FUZZ_SECONDS:-600}
 
 oracle: $(STAMP)
-	@MTA_ORACLE=$${MTA_ORACLE:-5000} $(TRIAL) tests.dkim.test_oracle tests.judge.spf.test_oracle
+	@MTA_ORACLE=$${MTA_ORACLE:-5000} $(TRIAL) tests.dkim.test_oracle tests.dkim.test_arc \
+		tests.judge.spf.test_oracle
 
 soak: test-parts
 	@MTA_SOAK=$${MTA_SOAK:-600} $(TRIAL) tests.e2e.test_soak

@@ -21,6 +21,7 @@ from mta.config.settings import Domain, PluginTable
 from mta.deliver.call_forward import CallForward
 from mta.deliver.relay import RelayTransport
 from mta.dkim.key_store import KeyStore, KeyTrouble, SigningKeys
+from mta.dkim.sealer import Sealer
 from mta.dkim.signer import Signer, manner_of
 from mta.dkim.signing_thread import SigningThread
 from mta.feedback.bounce_addresses import BounceAddresses
@@ -236,13 +237,7 @@ def assemble(
         router=router,
         departures=Departures(maps.senders.map),
         maps=maps,
-        signer=Signer(
-            signing_keys,
-            manner_of(settings.dkim),
-            may_send_as=directories.may_send_as,
-            calculate=SigningThread(context.reactor).run,
-            run_in_thread=context.run_in_thread,
-        ),
+        signer=_signer(loaded, signing_keys, context, directories.may_send_as, there),
         transports=ways,
         sinks=[plugin.instance for plugin in sinks],
     )
@@ -259,15 +254,48 @@ def _feedback_keys(loaded: Loaded, secret: bytes, problems: list[Problem]) -> li
 
 
 def _signing_keys(loaded: Loaded, problems: list[Problem]) -> SigningKeys:
-    """The keys that sign; what is wrong with them goes to ``problems``."""
-    if not loaded.settings.dkim.sign:
+    """The keys that sign and seal; what is wrong with them goes to ``problems``."""
+    settings = loaded.settings
+    if not (settings.dkim.sign or settings.arc.seal):
         return SigningKeys()
     try:
         return SigningKeys.read(KeyStore(loaded.state))
     except KeyTrouble as error:
-        remedy = "with sign = false nothing is signed"
+        remedy = "with sign = false, and seal = false in [arc], no key is needed"
         problems.append(loaded.problem(("dkim", "sign"), str(error), remedy))
         return SigningKeys()
+
+
+def _signer(
+    loaded: Loaded,
+    keys: SigningKeys,
+    context: PluginContext,
+    may_send_as: Callable[[str, str], Answer[bool]],
+    transports: Mapping[str, Known],
+) -> Signer:
+    """What signs what our people send, and seals what goes on."""
+    settings = loaded.settings
+    manner = manner_of(settings.dkim)
+    calculate = SigningThread(context.reactor).run
+    sealing = keys.sealing(settings.arc.domain or settings.hostname) if settings.arc.seal else None
+    sealer = None
+    if sealing is not None:
+        sealer = Sealer(
+            sealing,
+            manner,
+            authserv_id=settings.trust.authserv_id or settings.hostname,
+            relays=frozenset(name for name, one in transports.items() if one.kind == "relay"),
+            calculate=calculate,
+            run_in_thread=context.run_in_thread,
+        )
+    return Signer(
+        keys if settings.dkim.sign else SigningKeys(),
+        manner,
+        may_send_as=may_send_as,
+        calculate=calculate,
+        run_in_thread=context.run_in_thread,
+        sealer=sealer,
+    )
 
 
 def _placed(loaded: Loaded) -> Callable[[tuple[str | int, ...]], str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, field_validator, model_validator
 
-from mta.config.values import Duration, Table
+from mta.config.values import Duration, Table, domain
 
 #: What a reader sees, and what says how to read it (RFC 6376, 5.4.1; RFC 8058).
 _HEADERS = [
@@ -82,3 +82,15 @@ class Dkim(Table):
         if 0 < value < 86400:
             raise ValueError("mail may be on its way for days: it is 0, or at least a day")
         return value
+
+
+class Arc(Table):
+    """Seals of ours on what we pass on; the key is one of ``mta dkim``."""
+
+    seal: bool = True
+    domain: str = ""
+
+    @field_validator("domain")
+    @classmethod
+    def _is_domain(cls, value: str) -> str:
+        return domain(value) if value else ""

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.junk_settings import Junk as Junk
 from mta.config.shaping_settings import Automation as Automation
@@ -411,6 +412,7 @@ class Settings(Table):
     feedback: Feedback = Feedback()
     tls_report: TlsReports = TlsReports()
     dkim: Dkim = Dkim()
+    arc: Arc = Arc()
     queue: Queue = Queue()  # type: ignore[call-arg]
     journal: Journal = Journal()
     log: Log = Log()

@@ -330,6 +330,10 @@ class SigningKeys:
         """
         return cls([(key.tenant, store.private(key)) for key in store.stored() if key.state == "active"])
 
+    def sealing(self, domain: str) -> SigningKey | None:
+        """The key that seals in the name of a domain: RSA, as few servers know another in ARC."""
+        return next((key for key in self.find(domain) if key.algorithm == "rsa-sha256"), None)
+
     def find(self, domain: str, tenant: str = "") -> tuple[SigningKey, ...]:
         """The keys that sign for a domain: its own, or those of the nearest domain above it.
 

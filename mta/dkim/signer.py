@@ -22,6 +22,7 @@ from mta.config.settings import Dkim
 from mta.dkim.body_hash import BodyHashes, ContentReader
 from mta.dkim.header_fields import split_fields
 from mta.dkim.key_store import SigningKeys
+from mta.dkim.sealer import Sealer
 from mta.dkim.signing import Manner, SigningKey, signature_fields
 from mta.interfaces import Answer, Facts, ISigner, settle
 from mta.model.address import domain_of
@@ -52,6 +53,7 @@ class Signer:
     :param may_send_as: (account, address): whether an address belongs to an account.
     :param calculate: runs a callable where it holds nobody up (see :mod:`~mta.dkim.signing_thread`).
     :param run_in_thread: see :class:`~mta.interfaces.PluginContext`; for what reads files.
+    :param sealer: seals what others send and we pass on; ``None``: nobody does.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class Signer:
         may_send_as: Callable[[str, str], Answer[bool]],
         calculate: Callable[[Callable[[], bytes]], Awaitable[bytes]],
         run_in_thread: Callable[..., Awaitable[Any]],
+        sealer: Sealer | None = None,
     ) -> None:
         self._keys = keys
         self._manner = manner
         self._may_send_as = may_send_as
         self._calculate = calculate
         self._run_in_thread = run_in_thread
+        self._sealer = sealer
 
     def watch(self, trusted: bool) -> ContentReader | None:
         """See :class:`~mta.interfaces.ISigner`."""
@@ -81,12 +85,13 @@ class Signer:
         above: bytes,
         content: Content,
         tenant: str,
-        trusted: bool,
         watched: ContentReader | None,
         now: float,
     ) -> Answer[Signed]:
         """See :class:`~mta.interfaces.ISigner`."""
-        if not trusted or not self._keys:
+        if not facts.trusted:
+            return UNSIGNED if self._sealer is None else self._sealer.seal(facts, above + facts.header, now)
+        if not self._keys:
             return UNSIGNED
         return self._sign(facts, above + facts.header, content, tenant, watched, now)
 

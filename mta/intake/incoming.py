@@ -287,11 +287,8 @@ class Incoming:
         reception, client, envelope = self._reception, self._client, self._envelope
         assert reception.signer is not None
         tenant = reception.labels.stated(client, envelope, self._labels or {}).tenant
-        trusted = reception.may_send_anywhere(client)
         try:
-            return await settle(
-                reception.signer.sign(facts, above, content, tenant, trusted, self._watch, now)
-            )
+            return await settle(reception.signer.sign(facts, above, content, tenant, self._watch, now))
         except TemporarilyUnavailable as trouble:
             reply = REPLIES.reply("directory-unavailable", address=envelope.reverse_path, ref=client.session)
             return Reply(

@@ -17,9 +17,9 @@ from zope.interface import implementer
 
 from mta.config.settings import Duration, Table
 from mta.dkim.header_fields import Canonicalization
+from mta.dkim.message_body import body_digests
 from mta.dkim.verification import MOST_SIGNATURES, SignatureResult, Verification
 from mta.interfaces import Answer, Facts, IJudge, IKind, IResolver, PluginContext, settle
-from mta.judge.body import body_digests
 from mta.judge.dkim_keys import KeyLookup
 from mta.model.authentication import AuthenticationResult
 from mta.model.catalogue import REPLIES

@@ -40,15 +40,14 @@ class ISigner(Interface):
         """
 
     def sign(
-        facts: Facts, above: bytes, content: Content, tenant: str, trusted: bool, watched: Any, now: float
+        facts: Facts, above: bytes, content: Content, tenant: str, watched: Any, now: float
     ) -> Signed | Awaitable[Signed]:
-        """Sign a message that is accepted.
+        """Sign a message that is accepted, or seal one that is passed on.
 
         :param facts: as the last judge has seen it.
         :param above: fields that stand above the header section of ``facts``.
         :param content: the message; its body is that of ``watched``.
         :param tenant: whose it is.
-        :param trusted: whether its client may send to anywhere.
         :param watched: what :meth:`watch` gave, if it has seen this content, else ``None``.
         :param now: seconds since 1970.
         :raise TemporarilyUnavailable: if it cannot be told whose address it is.

@@ -79,8 +79,9 @@ class SignerTests(SynchronousTestCase):
     ) -> tuple[Signed, bytes]:
         header = f"From: {author}\r\nSubject: x\r\n".encode()
         content = content or InlineContent(header + b"\r\n" + BODY)
-        facts = Facts(Client("s1", "submission", account=account), Envelope(sender), None, header, content)
-        answer = self.signer.sign(facts, above, content, tenant, trusted, watched, NOW)
+        client = Client("s1", "submission", account=account)
+        facts = Facts(client, Envelope(sender), None, header, content, trusted=trusted)
+        answer = self.signer.sign(facts, above, content, tenant, watched, NOW)
         if isinstance(answer, Signed):
             return answer, above + header
         return self.successResultOf(ensureDeferred(answer)), above + header  # type: ignore[arg-type]
@@ -118,8 +119,8 @@ class SignerTests(SynchronousTestCase):
 
     def test_nobody_can_tell(self) -> None:
         facts = Facts(Client("s1", "submission", account="ann@example.org"), Envelope("ann@example.org"))
-        facts.header = b"From: down@example.com\r\n"
-        answer = self.signer.sign(facts, b"", InlineContent(b""), "", True, None, NOW)
+        facts.header, facts.trusted = b"From: down@example.com\r\n", True
+        answer = self.signer.sign(facts, b"", InlineContent(b""), "", None, NOW)
         self.failureResultOf(ensureDeferred(answer), TemporarilyUnavailable)  # type: ignore[arg-type]
 
     def test_tenant(self) -> None:

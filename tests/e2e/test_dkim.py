@@ -150,6 +150,28 @@ class SigningTests(Scenario):
         self.assertIn("pass: sender.test, s, rsa-sha256, 2048 bits", told)
         self.assertIn("the body was changed", told)
 
+    def test_forwarded(self) -> None:
+        """What an alias leads away is sealed, again and again, and dkimpy finds the chain good."""
+        (self.server.base / "aliases").write_text("away: rita@remote.test\n")
+        self.server.change(
+            domains={"example.org": {"aliases": "aliases"}}, judge=[{"kind": "dkim"}, {"kind": "arc"}]
+        )
+        self.server.write()
+        self.publish(self.server.mta("dkim", "new", "example.org"))
+        self.server.mta("dkim", "rotate", "example.org")
+        content = TEXT.replace(b"anna@example.org", b"ann@sender.test") % b"forwarded"
+        for hop in (1, 2, 3):
+            with smtplib.SMTP("127.0.0.1", self.server.ports["mx"]) as client:
+                client.sendmail("ann@sender.test", ["away@example.org"], content)
+            content = self.arrived(hop)
+            status, sets, why = dkim.arc_verify(content, dnsfunc=self._record)
+            self.assertEqual((b"pass", hop), (status, len(sets)), why)
+            self.assertNotIn(b"DKIM-Signature", content)
+        self.assertIn(b"arc=pass", content)
+        self.assertIn(b"ARC-Authentication-Results: i=3; mx.example.org;", content)
+        told = self.server.mta("trace", "away@example.org")
+        self.assertIn("arc sealers: 2: example.org", told)
+
     def test_damaged_key(self) -> None:
         """A key that cannot be used is told of, with its file, and a reload keeps those in use."""
         made = self.publish(self.server.mta("dkim", "new", "example.org"))

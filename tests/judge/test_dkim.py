@@ -10,8 +10,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.settings import PluginTable
+from mta.dkim.message_body import RESULT, body_digests
 from mta.interfaces import Facts, IJudge, IKind, NoSuchDomain, TemporarilyUnavailable
-from mta.judge.body import RESULT, body_digests
 from mta.judge.dkim import DKIM, DkimJudge, DkimSettings
 from mta.model.change import ReplaceBody
 from mta.model.envelope import Client, Envelope
