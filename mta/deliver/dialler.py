@@ -426,7 +426,9 @@ class Dialler:
         if self._tell is not None and host.domain:
             tls = client.session.tls
             addresses = (client.local, address)
-            self._told(of_session(host, name, addresses, client.found, trouble, tls), tls)
+            self._told(
+                of_session(host, name, addresses, client.found, trouble, tls, client.session.peer), tls
+            )
 
 
 class _OneClient(ClientFactory):

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from zope.interface import implementer
@@ -211,7 +212,9 @@ class TlsDemands:
         return _without_records(demand, domain, host)
 
 
+@lru_cache(5000)
 def _hop(next_hop: str) -> NextHop | None:
+    """A next hop taken apart, its name as the DNS spells it; ``None`` if it is none."""
     try:
         hop = parse_next_hop(next_hop)
     except ValueError:

@@ -42,6 +42,7 @@ class ClientOpening:
     :param credentials: for AUTH before the first message.
     :param demanded: which TLS was demanded and by whom, in words for outcomes.
     :param clear: why TLS is not even tried, in words for outcomes.
+    :ivar peer: what the server calls itself in its answer to EHLO; ``""`` if it does not say.
     :ivar offer: what the server offered in its last answer to EHLO.
     :ivar tls: in words, TLS of the connection, or why there is none, and what was demanded;
         ``""`` in clear text of which there is nothing to say.
@@ -63,6 +64,7 @@ class ClientOpening:
         clear: str = "",
     ) -> None:
         self.host = host
+        self.peer = ""
         self.offer = Offer()
         self.encrypted = False
         self._demanded = demanded
@@ -212,6 +214,7 @@ class ClientOpening:
     def _on_hello(self, reply: ServerReply, index: int) -> None:
         if reply.code == 250:
             self.offer = Offer(reply.lines)
+            self.peer = b"".join(reply.lines[0].split()[:1])[:255].decode("ascii", "replace")
             self._greeted()
         elif reply.code >= 500 and not self._lmtp and not self.encrypted:
             self._send(f"HELO {self._helo}\r\n".encode(), self._on_helo, "HELO")

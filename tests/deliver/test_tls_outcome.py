@@ -105,8 +105,16 @@ class OutcomeTests(RelayCase):
         [event] = self.events
         found = event.found()
         self.assertEqual(
-            ("no-policy-found", "far.test", "mx.far.test", "127.0.0.1", "127.0.0.1", "success"),
-            (found.policy, found.domain, found.host, found.sending, found.receiving, found.result),
+            ("no-policy-found", "far.test", "mx.far.test", "127.0.0.1", "127.0.0.1", "success", "far.test"),
+            (
+                found.policy,
+                found.domain,
+                found.host,
+                found.sending,
+                found.receiving,
+                found.result,
+                found.helo,
+            ),
         )
         self.assertIn("TLSv1.3", event.tls)
         self.clear()
