@@ -106,11 +106,13 @@ class Destinations:
         choice = egress.choose(name, next_hop, found.hosts, message.id, sender, tenant)
         if choice is None or not choice.sources:
             return found
-        lines = [self._from(found, next_hop, source) for source in choice.sources]
         now = self._reactor.seconds()
-        for line in lines:
+        lines = []
+        for source in choice.sources:
+            line = self._from(found, next_hop, source)
             if line.budget is None or not line.budget.is_spent(now):
                 return line
+            lines.append(line)
         # All of them warm up, and have sent what they may: it waits for the first that may again.
         return min(lines, key=lambda line: 0.0 if line.budget is None else line.budget.until(now))
 
@@ -304,7 +306,8 @@ class Destinations:
         return found
 
     def _forget_idle(self) -> None:
-        idle = [destination for destination in self if destination.is_idle]
+        # What a rule holds back or slows down would be forgotten with it.
+        idle = [one for one in self if one.is_idle and one.automation is None]
         # The oldest go; the younger half keeps what is known about it.
         gone = set(idle[: max(len(idle) - _IDLE // 2, 0)])
         self._all = {key: found for key, found in self._all.items() if found not in gone}

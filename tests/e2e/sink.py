@@ -18,18 +18,18 @@ class Sink:
     :raise SkipTest: if it is not installed.
     """
 
-    def __init__(self, base: Path, *options: str, port: int = 0) -> None:
+    def __init__(self, base: Path, *options: str, port: int = 0, host: str = "127.0.0.1") -> None:
         base.mkdir(parents=True, exist_ok=True)
         os.chmod(base, 0o777)
-        self.base, self.port = base, port or free_port()
+        self.base, self.port, self.host = base, port or free_port(), host
         user = ("-u", "nobody") if os.geteuid() == 0 else ()
         command = [program("smtp-sink"), *user, "-d", str(base / "m."), *options]
-        self._process = Process([*command, f"127.0.0.1:{self.port}", "500"])
+        self._process = Process([*command, f"{host}:{self.port}", "500"])
         wait_for(self._greets, "smtp-sink does not greet")
 
     def _greets(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            with socket.create_connection((self.host, self.port), 5) as connection:
                 return connection.recv(100).startswith(b"220")
         except OSError:
             return False

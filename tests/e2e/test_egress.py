@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from tests.e2e.dns import Dns
 from tests.e2e.relaying import RelayScenario
 from tests.e2e.remote import Remote
+from tests.e2e.scenario import free_port
 from tests.e2e.server import Server
+from tests.e2e.sink import Sink
 
 SOURCES = [
     {"name": "a", "ipv4": "127.0.0.11", "helo": "mail-a.example.org"},
@@ -17,6 +20,12 @@ SOURCES = [
     {"name": "c", "ipv4": "127.0.0.13"},
 ]
 SEEN = {("127.0.0.11", "mail-a.example.org"), ("127.0.0.12", "mail-b.example.org")}
+
+
+def _field(mail: bytes, name: str) -> str:
+    """A field that smtp-sink puts before a message."""
+    found = re.search(rf"(?m)^{name}: (\S+)".encode(), mail)
+    return found[1].decode() if found else ""
 
 
 class EgressTests(RelayScenario):
@@ -42,9 +51,9 @@ class EgressTests(RelayScenario):
     def test_address_and_name(self) -> None:
         """Each message comes from a source of the pool, under the source's name, and the trace tells."""
         remote = self.begin()
-        for number in range(12):
+        for number in range(24):
             self.send(f"u{number}@far.test")
-        mails = remote.wait(12)
+        mails = remote.wait(24)
         self.assertEqual(SEEN, set(remote.callers))
         self.assertEqual({"127.0.0.11", "127.0.0.12"}, {mail.peer for mail in mails})
         peer = next(mail.peer for mail in mails if "u3@" in mail.recipients[0])
@@ -52,6 +61,30 @@ class EgressTests(RelayScenario):
         self.server.wait_trace("u3@far.test", "delivered", f"from {name} (mail-{name}.example.org [{peer}])")
         told = self.server.mta("test", "u3@far.test", "--from", "anna@example.org")
         self.assertIn("from the pool bulk, by sender anna@example.org: a (mail-a.example.org", told)
+
+    def test_sinks(self) -> None:
+        """Two of Postfix's sinks see the addresses and the names of the sources, by the weights."""
+        names = self.part(Dns())
+        port = free_port()
+        sinks = []
+        for number, domain in enumerate(("far.test", "near.test"), 2):
+            names.add_mx(domain, f"mx.{domain}", f"127.0.0.{number}")
+            sink = Sink(self.place / f"sink{number}", port=port, host=f"127.0.0.{number}")
+            sinks.append(self.part(sink))
+        self.start(
+            dns={"servers": [names.address]},
+            relay={"port": port},
+            egress=SOURCES,
+            egress_pool=[{"name": "bulk", "sources": {"a": 2, "b": 1}, "sender": ["anna@example.org"]}],
+        )
+        for number in range(80):
+            self.send(f"u{number}@{'far' if number % 2 else 'near'}.test")
+        counts: Counter[tuple[str, str]] = Counter()
+        for sink in sinks:
+            found = [(_field(mail, "X-Client-Addr"), _field(mail, "X-Helo-Args")) for mail in sink.wait(40)]
+            self.assertEqual(SEEN, set(found))
+            counts.update(found)
+        self.assertGreater(counts["127.0.0.11", "mail-a.example.org"], 35)
 
     def test_the_same_at_each_attempt(self) -> None:
         """Over a restart, too: a server that greylists sees the same address again."""
