@@ -102,6 +102,41 @@ class FilterScenario(Scenario):
         return [path.read_bytes() for where in (root, root / ".Junk") for path in mails(where)]
 
 
+class ContentTests(FilterScenario):
+    def test_rules(self) -> None:
+        """Rules of our own: an attachment refused, another held, a subject marked and filed away."""
+        rules = [
+            {
+                "name": "programs",
+                "attachment": ["*.com"],
+                "action": "reject",
+                "reason": "We take no programs",
+            },
+            {"name": "large", "attachment_larger": "200K", "action": "hold"},
+            {
+                "name": "lottery",
+                "header": {"Subject": "you won"},
+                "action": "tag",
+                "fields": {"X-Spam": "Yes"},
+            },
+        ]
+        server = self.part(Server(self.place / "server", judge=[{"kind": "content", "rule": rules}])).start()
+        refused = self.send(server, mail(_ATTACHED % b"MZ"))
+        self.assertTrue(refused.startswith("550 5.7.1 We take no programs"), refused)
+        self.told(server, refused, "content.programs", "'x.com'")
+        large = _ATTACHED.replace(b"x.com", b"x.dat") % b"\r\n".join([b"x" * 70] * 4000)
+        identifier = self.taken(server, mail(large, b"Large"))
+        [held] = self.held(server)
+        self.assertEqual((identifier, "Large"), (held["id"], held["subject"]))
+        self.assertIn("content.large", held["reason"])
+        self.taken(server, mail(b"Money", b"=?utf-8?q?You_won?="))
+        junk = server.maildir(ANNA) / ".Junk"
+        [path] = wait_for(lambda: mails(junk), "nothing is in the junk folder")
+        self.assertIn(b"\nX-Spam: Yes\n", path.read_bytes())
+        server.mta("quarantine", "release", identifier)
+        self.arrived(server, b"Large")
+
+
 class RspamdTests(FilterScenario):
     def test_verdicts(self) -> None:
         """It refuses, marks for the junk folder, and changes the subject; the rest goes through."""

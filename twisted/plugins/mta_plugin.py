@@ -12,6 +12,7 @@ from mta.feedback.transport import FEEDBACK as feedback_transport
 from mta.identity.file import FILE as file_identity
 from mta.identity.ldap import LDAP as ldap_identity
 from mta.judge.arc import ARC as arc_judge
+from mta.judge.content.judge import CONTENT as content_judge
 from mta.judge.dkim import DKIM as dkim_judge
 from mta.judge.dmarc import DMARC as dmarc_judge
 from mta.judge.milter.judge import MILTER as milter_judge
@@ -26,6 +27,7 @@ service = ServiceMaker(
 
 __all__ = [
     "arc_judge",
+    "content_judge",
     "dkim_judge",
     "dmarc_judge",
     "error_transport",
