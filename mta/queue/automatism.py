@@ -86,6 +86,12 @@ class Automatism:
             )
             self._note([event])
 
+    def made(self, line: Destination, site: Destination) -> None:
+        """A site has a line more, for which holds what holds for all of it."""
+        rule = site.automation
+        if rule is not None and rule.whole_site and site.reply is not None:
+            self._begin(line, rule, site.automated_until, site.reply)
+
     def _begin(self, line: Destination, rule: Automation, until: float, reply: RemoteReply) -> None:
         if rule.effect == "suspend":
             line.rest_for(rule, until, reply)

@@ -57,6 +57,7 @@ class Destinations:
     :param transports: by name.
     :param shaping: knows what they are given at the most; ``None``: what transports allow.
     :param egress: knows from where messages leave; ``None``: it is the transports' own affair.
+    :ivar made: told of each new line of a site, and of the site.
     :ivar budgets: what sources may send that warm up; ``None``: as much as there is.
     :ivar resolved: told of a destination of which it has become known which site it is.
     """
@@ -78,6 +79,7 @@ class Destinations:
         self._sites: dict[tuple[str, tuple[str, ...]], Destination] = {}
         self._shaping = shaping or Unshaped()
         self._egress = egress
+        self.made: Callable[[Destination, Destination], None] = lambda line, site: None
         self.budgets: Budgets | None = None
         # Of sites that have a line for each source: by next hop, and by site.
         self._by_hop: dict[tuple[str, str, str], Destination] = {}
@@ -195,6 +197,7 @@ class Destinations:
             found = self._sourced[key] = Destination(base.name, base.next_hop, base.transport, source)
             found.resolve(base.hosts)
             found.gates = base.gates
+            self.made(found, base)
         found.base = base
         found.budget = self._budget(found)
         self._by_hop[base.name, next_hop, source.name] = found

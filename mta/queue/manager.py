@@ -141,6 +141,7 @@ class Manager:
         self._budgets.ready = self._attempts.reconsider
         self._automatism = Automatism(reactor, self._destinations.lines_of, spool.note)
         self._automatism.ready = self._attempts.reconsider
+        self._destinations.made = self._automatism.made
         self._attempts.automatism = self._automatism
         self._destinations.resolved = self._resolved
         self._rounds.own_retry = self._destinations.retry
