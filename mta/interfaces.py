@@ -386,10 +386,7 @@ class ITlsDemands(Interface):
         """
 
     def of_host(demand: TlsDemand | None, next_hop: str, host: str, port: int) -> Answer[HostTls]:
-        """What that comes to at one of its hosts.
-
-        :raise TemporarilyUnavailable: if nobody can tell; the host must not be used then.
-        """
+        """What that comes to at one of its hosts; also, if nobody can tell."""
 
 
 class NoSuchDomain(Exception):

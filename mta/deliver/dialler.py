@@ -300,21 +300,15 @@ class Dialler:
         """
         if self._demands is None or (demand is not None and not demand.told):
             return HostTls(demand.level, demand.words) if demand is not None else HostTls()
-        label = _label(name, address, port)
-        try:
-            found = await settle(self._demands.of_host(demand, next_hop, name, port))
-        except TemporarilyUnavailable as trouble:
-            tls = "not connected, demanded: dane by DNSSEC"
-            unknown = HostTls("dane", domain=next_hop, policy="tlsa")
-            self._told(refused_unseen(unknown, name, "dnssec-invalid", str(trouble)), tls)
-            reply = own_reply("tlsa-unknown", "DNS", tls, host=label, problem=trouble)
-            raise Unready(Trouble(reply, "tls")) from trouble
+        found = await settle(self._demands.of_host(demand, next_hop, name, port))
         if found.problem:
             # It is not even connected to.
             tls = f"not connected, demanded: {found.words}"
             result = "validation-failure" if found.result == "success" else found.result
             self._told(refused_unseen(found, name, result, found.problem), tls)
-            reply = own_reply("remote-tls", "connect", tls, host=label, problem=found.problem)
+            words = "tlsa-unknown" if found.unknown else "remote-tls"
+            label = _label(name, address, port)
+            reply = own_reply(words, "connect", tls, host=label, problem=found.problem)
             raise Unready(Trouble(reply, "tls"))
         return found
 

@@ -25,10 +25,9 @@ async def tls_sentences(
         return [f"Nothing would be sent to {next_hop} now, demanded is {demand.words}: {demand.problem}."]
     steps = []
     for host in hosts:
-        try:
-            tls = await settle(demands.of_host(demand, next_hop, host.name, host.port))
-        except TemporarilyUnavailable as trouble:
-            steps.append(f"{host.name} would not be used now, TLSA records cannot be told: {trouble}.")
+        tls = await settle(demands.of_host(demand, next_hop, host.name, host.port))
+        if tls.unknown:
+            steps.append(f"{host.name} would not be used now, TLSA records cannot be told: {tls.problem}.")
             continue
         if tls.problem:
             steps.append(f"{host.name} would not be used, demanded is {tls.words}: {tls.problem}.")

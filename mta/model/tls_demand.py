@@ -81,6 +81,7 @@ class HostTls:
     :ivar names: for ``dane``: of which a certificate of a named authority must have one; the first
         is the one at which the records stand, and that the server is asked for (RFC 7672, 8.1).
     :ivar problem: why the host must not be used.
+    :ivar unknown: whether the problem is that nobody can tell what is demanded.
     :ivar result: of that problem, or of a flaw over which nothing is refused, for TLS reports.
     :ivar reason: the flaw in words.
     :ivar domain: the policy domain of TLS reports; ``""``: nobody reports about this next hop.
@@ -94,6 +95,7 @@ class HostTls:
     records: tuple[Tlsa, ...] = ()
     names: tuple[str, ...] = ()
     problem: str = ""
+    unknown: bool = False
     result: ResultType = "success"
     reason: str = ""
     domain: str = ""

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from zope.interface import implementer
 
 from mta.config.settings import TlsPolicy
-from mta.interfaces import Answer, ITlsDemands, settle
+from mta.interfaces import Answer, ITlsDemands, TemporarilyUnavailable, settle
 from mta.model.tls_demand import HostTls, TlsDemand, TlsLevel
 from mta.model.tls_result import PolicyType, ResultType
 from mta.route.cache import TtlCache
@@ -179,18 +179,22 @@ class TlsDemands:
         self, dane: DaneRecords, demand: TlsDemand, domain: str, host: str, port: int
     ) -> HostTls:
         own = demand.level == "dane"
+        invalid = HostTls(
+            "dane",
+            demand.words if own else f"dane by DNSSEC for {domain}",
+            result="dnssec-invalid",
+            domain=domain,
+            policy="tlsa",
+        )
         if demand.hosts and host.lower().rstrip(".") not in demand.hosts:
             # Whoever can forge an MX record has a host that fits its own TLSA records.
             problem = f"it is no MX host of {domain} by what DNSSEC has validated"
-            return HostTls(
-                "dane",
-                demand.words if own else f"dane by the MX records of {domain}",
-                problem=problem,
-                result="dnssec-invalid",
-                domain=domain,
-                policy="tlsa",
-            )
-        found = await dane.of_host(host, port)
+            return replace(invalid, problem=problem)
+        try:
+            found = await dane.of_host(host, port)
+        except TemporarilyUnavailable as trouble:
+            # An attacker could have swallowed the answer (RFC 7672, 2.1.2).
+            return replace(invalid, problem=str(trouble), unknown=True)
         if found.usable:
             return HostTls(
                 "dane",

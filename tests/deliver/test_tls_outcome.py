@@ -226,7 +226,16 @@ class OutcomeTests(RelayCase):
     async def test_nobody_can_tell(self) -> None:
         """No connection is made to a host of which TLSA records cannot be told (RFC 7672, 2.1.2)."""
         servers = self.secure()
-        outcome = await self.attempt(TemporarilyUnavailable("SERVFAIL"))
+        unknown = HostTls(
+            "dane",
+            "dane by it",
+            problem="SERVFAIL",
+            unknown=True,
+            result="dnssec-invalid",
+            domain="far.test",
+            policy="tlsa",
+        )
+        outcome = await self.attempt(unknown)
         self.assertIsInstance(outcome, Postponed)
         self.assertIn("nobody can say whether its certificate is the right one: SERVFAIL", outcome.reply.text)
         self.assertEqual(("dnssec-invalid", "SERVFAIL"), self.told())
@@ -243,7 +252,7 @@ class OutcomeTests(RelayCase):
         class Demands(FakeDemands):
             async def of_host(self, demand: Any, next_hop: str, host: str, port: int) -> Any:
                 if host == "mx.far.test":
-                    raise TemporarilyUnavailable("SERVFAIL")
+                    return HostTls("dane", problem="SERVFAIL", unknown=True)
                 return HostTls()
 
         relay = self.demanding(None, None)

@@ -103,9 +103,10 @@ class PublishedTests(SynchronousTestCase):
 
     def test_silence(self) -> None:
         demands = self.make({(BASE, "TLSA"): None})
-        demand = self.demand(demands)
-        answer = demands.of_host(demand, "far.test", "mx.far.test", 25)
-        self.failureResultOf(Deferred.fromCoroutine(settle(answer)), TemporarilyUnavailable)
+        found = self.host(demands)
+        self.assertEqual((True, "tlsa", "dnssec-invalid"), (found.unknown, found.policy, found.result))
+        self.assertIn(f"{BASE} TLSA: SERVFAIL", found.problem)
+        self.assertEqual("dane by DNSSEC for far.test", found.words)
         demands = self.make({("far.test", "MX"): None})
         self.failureResultOf(
             Deferred.fromCoroutine(settle(demands.demand("far.test"))), TemporarilyUnavailable
