@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.subject import BOXES, DOMAIN
+from mta.dkim.key_store import KeyStore, make_key
+from mta.dkim.signing import PrivateKey
 from tests.e2e.server import Server
+
+#: The domain in From of what smtp-source sends.
+SENDERS = "client.test"
 
 
 class Ours(Server):
@@ -14,12 +19,15 @@ class Ours(Server):
     :param base: an empty directory.
     :param sink: port of the sink on loopback.
     :param workers: processes.
+    :param signing: whether it signs what it relays with two keys (DKIM).
     :param profile: where cProfile's figures of the reactor's thread go when it stops.
     """
 
     idle = 1000
 
-    def __init__(self, base: Path, sink: int, workers: int = 1, profile: Path | None = None) -> None:
+    def __init__(
+        self, base: Path, sink: int, workers: int = 1, profile: Path | None = None, signing: bool = False
+    ) -> None:
         options = ("--savestats", f"--profile={profile}", "--profiler=cprofile") if profile else ()
         users = {f"u{number}@{DOMAIN}": "secret" for number in range(BOXES)}
         super().__init__(
@@ -34,6 +42,11 @@ class Ours(Server):
             queue={"retry": ["1m", "5m", "15m"], "jitter": 0.1, "minimum_free": "64M"},
         )
         self.name = "mta" if workers == 1 else f"mta, {workers} workers"
+        if signing:
+            self.name += ", signing"
+            store = KeyStore(self.state)
+            keys: list[tuple[str, PrivateKey]] = [("r", make_key("rsa", 2048)), ("e", make_key("ed25519"))]
+            store.add(SENDERS, keys, "", 0.0, "active")
 
     @property
     def port(self) -> int:

@@ -1,6 +1,6 @@
 """Puts every workload on each server in turn, several rounds; prints ratios.
 
-python -m bench.run [--rounds 3] [--only WORD] [--profile] [--workers N] [--alone]
+python -m bench.run [--rounds 3] [--only WORD] [--profile] [--workers N] [--sign] [--alone]
 """
 
 from __future__ import annotations
@@ -100,13 +100,15 @@ class Bench:
         found: list[Callable[[Path, int], Subject]] = []
         for count in dict.fromkeys((1, self.options.workers)):
             found.append(lambda base, sink, count=count: self._ours(base, sink, count))
+            if self.options.sign:
+                found.append(lambda base, sink, count=count: self._ours(base, sink, count, True))
         if not self.options.alone:
             found.append(Tuned)
         return found
 
-    def _ours(self, base: Path, sink: int, workers: int) -> Subject:
+    def _ours(self, base: Path, sink: int, workers: int, signing: bool = False) -> Subject:
         profile = self.place / f"profile-{self._number}" if self.options.profile else None
-        ours = Ours(base, sink, workers, profile)
+        ours = Ours(base, sink, workers, profile, signing)
         ours.start()
         return ours
 
@@ -236,6 +238,9 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="0.1 for a tenth of the messages")
     parser.add_argument("--only", action="append", help="workloads with this word; may be repeated")
     parser.add_argument("--workers", type=int, default=1, help="measure with so many workers too")
+    parser.add_argument(
+        "--sign", action="store_true", help="measure with DKIM signatures too (RSA and Ed25519)"
+    )
     parser.add_argument("--alone", action="store_true", help="without Postfix")
     parser.add_argument("--profile", action="store_true", help="run our server under cProfile")
     options = parser.parse_args()
