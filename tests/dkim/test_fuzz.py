@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.dkim.arc import believed
 from mta.dkim.header_fields import split_fields
 from mta.dkim.key_record import BadKey, parse_key
 from mta.dkim.tags import TagError, parse_tags
+from tests.dkim.test_arc import finding_of, ours
 from tests.dkim.test_verification import BODY, HEADER, KEYS, RECORDS, signed, verified
 
 BOUNDED = settings(
@@ -38,6 +40,13 @@ PIECES = st.lists(
 ).map(b"".join)
 GOOD = signed(keys=KEYS[:1])[: -len(HEADER)]
 EDITS = st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 8), PIECES), min_size=1, max_size=4)
+
+ARC_NAMES = st.sampled_from([b"ARC-Seal", b"ARC-Message-Signature", b"ARC-Authentication-Results", b"X"])
+SEALED = ours(HEADER + b"\r\n" + BODY, "one.test")
+
+
+def _text(octets: bytes) -> bytes:
+    return b"".join(octets.lower().split())
 
 
 class FuzzTests(SynchronousTestCase):
@@ -76,6 +85,24 @@ class FuzzTests(SynchronousTestCase):
             said = [_meaning(field.value) for field in split_fields(header) if field.name == "dkim-signature"]
             self.assertIn(_meaning(split_fields(GOOD)[0].value), said)
 
+    @BOUNDED
+    @given(st.lists(st.tuples(ARC_NAMES, PIECES), max_size=8), EDITS)
+    def test_chains(self, fields: Any, edits: Any) -> None:
+        """No ARC fields but those that were sealed make a good chain."""
+        sealed = SEALED
+        for place, count, piece in edits:
+            place %= len(sealed)
+            sealed = sealed[:place] + piece + sealed[place + count :]
+        header = b"".join(name + b": " + piece + b"\r\n" for name, piece in fields)
+        for message in (header + HEADER + b"\r\n" + BODY, header + sealed):
+            finding = finding_of(message)
+            self.assertTrue(finding.reason.isprintable(), finding)
+            believed(finding, lambda domain: True)
+            if finding.status == "pass":
+                # What a seal covers is what was sealed, but for white space.
+                sets = [_text(field.raw) for one in finding.sets for field in one.fields]
+                self.assertEqual([_text(f.raw) for one in finding_of(SEALED).sets for f in one.fields], sets)
+
     def test_costs_little(self) -> None:
         """What is long, deep or many takes no time that grows faster than it."""
         hostile = {
@@ -86,11 +113,16 @@ class FuzzTests(SynchronousTestCase):
             "many": b"DKIM-Signature: v=1; a=x\r\n" * 9_000,
             "fields": b"From: a\r\n" * 25_000 + GOOD,
             "b": b"DKIM-Signature: v=1;" + b";b" * 120_000,
+            "seals": b"".join(
+                b"ARC-Seal: i=%d; cv=pass; a=rsa-sha256; d=a; s=b; b=AAAA\r\n" % i for i in range(1, 51)
+            ),
+            "results": b"ARC-Authentication-Results: i=1; a" + b"(" * 120_000,
             "equals": b"DKIM-Signature: " + b"b=" * 120_000,
         }
         for name, header in hostile.items():
             begun = time.process_time()
             verified(header + b"\r\n" + GOOD + HEADER, BODY, RECORDS)
+            finding_of(header + b"\r\n" + SEALED)
             self.assertLess(time.process_time() - begun, 2.0, name)
 
 
