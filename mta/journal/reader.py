@@ -186,7 +186,7 @@ class JournalReader:
         self._ask(ask)
         return list(heapq.merge(*runs, key=_order)), tuple(ends)
 
-    def following(self, shard: int, kind: str, after: int, span: int = 200_000) -> tuple[list[Record], int]:
+    def following(self, shard: int, kind: str, after: int, span: int = 50_000) -> tuple[list[Record], int]:
         """Events of one kind of one shard that were written after a number, the oldest first.
 
         :param shard: position of its file in the paths.
