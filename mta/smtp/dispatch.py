@@ -1,7 +1,10 @@
 """From octets to commands: takes lines and content out of the input, and hands them on.
 
-Only CR LF ends a command (RFC 5321, 2.3.8).  A line that ends otherwise, or is
-too long, is answered once and forgotten; what follows it is read as usual.
+Only CR LF ends a command (RFC 5321, 2.3.8).  A line that is too long is answered
+once and forgotten; what follows it is read as usual.  What stands before or behind
+a bare LF is part of a line that is none: each part is answered, so that nobody waits,
+and none is a command, or whoever can put a bare LF into what another server says to us
+could have that server say anything.
 """
 
 from __future__ import annotations
@@ -47,13 +50,14 @@ def consume(session: ServerSession, data: bytes) -> None:
         line = data[position : end + 1]
         position = end + 1
         session.more = position < size
+        torn, session.torn = session.torn, line[-2:] != b"\r\n"
         if session.skipped or len(line) > _longest(session):
             session.skipped = 0
             session.exchange = None
             session.reply(REPLIES.reply("line-too-long", limit=session.terms.limits.line))
             continue
         text = line[:-2]
-        if line[-2:] != b"\r\n" or b"\r" in text:
+        if torn or session.torn or b"\r" in text:
             _bad_ending(session, line)
         elif session.exchange is not None:
             auth_line(session, text)
@@ -125,7 +129,7 @@ def _command(session: ServerSession, line: bytes) -> None:
     elif session.draining and verb != b"QUIT" and not (session.state == CHUNKING and verb == b"BDAT"):
         session.close("shutting-down")
     elif 0 in argument and verb != b"BDAT":
-        session.reply(REPLIES.reply("bad-syntax", command=verb.decode(), problem="a NUL octet"))
+        session.refuse("command", REPLIES.reply("bad-syntax", command=verb.decode(), problem="a NUL octet"))
     elif session.state & ALLOWED[verb][0] or verb == b"BDAT":
         handler(session, argument.strip())
     else:

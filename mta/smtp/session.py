@@ -96,6 +96,7 @@ class ServerSession:
         "started",
         "state",
         "terms",
+        "torn",
         "unknown",
         "wants_tls",
         "wire",
@@ -115,6 +116,8 @@ class ServerSession:
         self.buffer = b""
         #: Octets of a line that is too long, as far as they have come.
         self.skipped = 0
+        #: Whether the line before ended with a bare LF, so that the next is a part of it.
+        self.torn = False
         #: Whether octets follow the command under way in what has arrived.
         self.more = False
         self.esmtp = False

@@ -445,6 +445,23 @@ class SmallCommandTests(SynchronousTestCase):
             self.assertEqual("500 5.5.2 A command line ends", d.send(data)[:29])
             self.assertEqual("bad-line-ending", d.events[0].name)
 
+    def test_torn_line(self) -> None:
+        """What stands behind a bare LF is no command; whoever sends one line after the other is answered."""
+        d = Dialogue().hello()
+        for data in (b"NOOP\nMAIL FROM:<a@b>\r\n", b"x\nRCPT TO:<ann@local.test>\nMAIL FROM:<a@b>\r\n"):
+            self.assertEqual({"500"}, set(codes(d.send(data))), data)
+        self.assertEqual([], [about for question, about in d.reception.asked if question == "sender"])
+        self.assertEqual(["500"], codes(d.send(b"NOOP\n")))
+        self.assertEqual(["500"], codes(d.send(b"MAIL FROM:<a@b>\r\n")))
+        self.assertEqual(["250"], codes(d.say("MAIL FROM:<a@b>")))
+
+    def test_nul(self) -> None:
+        """It is refused, and the journal has it."""
+        d = Dialogue().hello()
+        d.say("MAIL FROM:<a@b>")
+        self.assertIn("501 5.5.4 RCPT: a NUL octet", d.say("RCPT TO:<a\0@local.test>"))
+        self.assertEqual("bad-syntax", d.events[0].name)
+
     def test_empty_group(self) -> None:
         """A bare QUIT before EHLO is fine."""
         d = Dialogue()
