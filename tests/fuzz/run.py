@@ -1,15 +1,23 @@
-"""Fuzzes with coverage: ``python -m tests.fuzz.run [--seconds N] [TARGET ...]``; ``make fuzz`` does.
+"""Fuzzes for a time: ``python -m tests.fuzz.run [--seconds N] [TARGET ...]``; ``make fuzz`` does.
 
 Each target (:mod:`tests.fuzz.targets`) runs in a process of its own, with a bound on time for one
-input and on memory; an input that breaks it is written to ``_fuzz/`` and named.
+input, on memory, and on its growth (:mod:`tests.fuzz.watch`).  Where atheris is installed, coverage
+leads it, and an input that breaks it is written to ``_fuzz/``; elsewhere hypothesis makes up edits of
+the seeds, and prints the one that breaks it.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
+import resource
 import subprocess
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
+
+from tests.fuzz.watch import MemoryWatch, resident
 
 PLACE = Path("_fuzz")
 #: Seconds for one input, and MiB for all of them.
@@ -25,11 +33,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.inside:
         return inside(arguments.targets[0], arguments.seconds)
-    try:
-        import atheris  # noqa: F401
-    except ImportError:
-        print("atheris is not installed; `tools/set-up.sh fuzz` installs it")
-        return 1
+    if find_spec("atheris") is None:
+        print("atheris is not installed (`tools/set-up.sh fuzz` tries): hypothesis without coverage instead")
     from tests.fuzz.targets import TARGETS
 
     broken = []
@@ -53,12 +58,15 @@ def main() -> int:
 
 
 def inside(name: str, seconds: int) -> int:
-    """One target, until the time is over or it breaks; does not return."""
+    """One target, until the time is over or it breaks."""
+    if find_spec("atheris") is None:
+        return without_coverage(name, seconds)
     import atheris
 
     with atheris.instrument_imports(include=["mta"]):
         from tests.fuzz.targets import TARGETS
     target = TARGETS[name]
+    run = MemoryWatch(target.run, seconds, time.monotonic, resident)
     corpus = PLACE / name
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds):
@@ -72,8 +80,37 @@ def inside(name: str, seconds: int) -> int:
         "-print_final_stats=1",
         f"-artifact_prefix={PLACE / name}-",
     ]
-    atheris.Setup([sys.argv[0], *options, str(corpus)], target.run)
+    atheris.Setup([sys.argv[0], *options, str(corpus)], run)
     atheris.Fuzz()
+    return 0
+
+
+def without_coverage(name: str, seconds: int) -> int:
+    """The same with edits of the seeds, as hypothesis makes them up.
+
+    Who takes too long for one input, or too much memory, is ended with a traceback.
+    """
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis import strategies as st
+
+    from tests.fuzz.targets import TARGETS
+    from tests.fuzz.test_targets import EDITS, edited
+
+    target = TARGETS[name]
+    run = MemoryWatch(target.run, seconds, time.monotonic, resident)
+    bound = (_MEMORY + 1024) << 20
+    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+
+    @settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(target.seeds), EDITS)
+    def any_edit(seed: bytes, edits: list[tuple[int, int, bytes]]) -> None:
+        faulthandler.dump_traceback_later(_HANG, exit=True)
+        run(edited(seed, edits))
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        any_edit()
+    faulthandler.cancel_dump_traceback_later()
     return 0
 
 
