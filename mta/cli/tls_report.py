@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     send = commands.add_parser("send", help="send the reports of a day now", allow_abbrev=False)
     send.add_argument("--day", default="yesterday", help="which (yesterday)")
     send.add_argument("--domain", default="", help="only for this domain")
+    for act in commands.choices.values():
+        act.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        act.add_argument("--config", "-c", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        act.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

@@ -58,6 +58,10 @@ class ReceivedTests(CommandCase):
             3, len(self.mta("--json", "tls-report", "show", NAME).json["policies"][0]["failure-details"])
         )
 
+    def test_options_behind(self) -> None:
+        """Those of every command may stand behind what it does."""
+        self.assertEqual(2, len(self.mta("tls-report", "list", "--json").json))
+
     def test_unknown(self) -> None:
         result = self.mta("tls-report", "show", "nothing", status=os.EX_NOINPUT)
         self.assertIn("`mta tls-report list` shows them", result.err)
