@@ -21,12 +21,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mta.config.settings import Queue
-from mta.interfaces import Answer, IEgress, IQueue, IShaping, ISpool, Route, TemporarilyUnavailable
+from mta.interfaces import Answer, IEgress, IQueue, IShaping, ISpool, Route
 from mta.model.automation import Automation
 from mta.model.bounce import Classifier
 from mta.model.bounce_data import default_classifier
 from mta.model.catalogue import REPLIES
-from mta.model.event import Operated
 from mta.model.message import Addressee, Message
 from mta.model.outcome import RemoteReply
 from mta.queue.attempts import Attempts
@@ -42,7 +41,7 @@ from mta.queue.rests import Obstacle, Rests
 from mta.queue.retry import Schedule
 from mta.queue.rounds import Rounds, Wait
 from mta.queue.sites import sites_of
-from mta.queue.suspensions import Suspension, Suspensions
+from mta.queue.suspensions import Suspensions
 from mta.queue.tally import Tally
 from mta.queue.window import RECIPIENTS, Entry, Job, Window, cost_of, ways
 
@@ -128,8 +127,8 @@ class Manager:
             unrecorded=self._doubt,
             admitted=self.admitted,
         )
-        self._suspensions = suspensions or Suspensions(None, reactor.seconds)
-        self._rests = Rests(reactor, spool, self._suspensions, self._destinations.ways_of, self._wake)
+        suspensions = suspensions or Suspensions(None, reactor.seconds)
+        self._rests = Rests(reactor, spool, suspensions, self._destinations.ways_of, self._wake)
         self._attempts = Attempts(
             reactor,
             self._destinations,
@@ -550,26 +549,11 @@ class Manager:
 
     async def suspend(self, pattern: str, by: str, reason: str = "", until: float = 0.0) -> int:
         """Let nothing go to destinations, in all workers, until this time or :meth:`resume`."""
-        now, pattern = self._reactor.seconds(), pattern.lower()
-        try:
-            self._suspensions.suspend(Suspension(pattern, by, reason, now, until))
-        except OSError as error:
-            raise TemporarilyUnavailable(f"the suspension cannot be kept: {error}") from error
-        event = Operated(at=now, action="suspend", by=by, reason=reason, target=pattern, until=until)
-        self._spool.note([event])
-        return 1
+        return self._rests.suspend(pattern.lower(), by, reason, until)
 
     async def resume(self, pattern: str, by: str, reason: str = "") -> int:
         """End a suspension; answers how many there were."""
-        now, pattern = self._reactor.seconds(), pattern.lower()
-        try:
-            count = self._suspensions.resume(pattern)
-        except OSError as error:
-            raise TemporarilyUnavailable(f"the suspension cannot be ended: {error}") from error
-        if count:
-            self._spool.note([Operated(at=now, action="resume", by=by, reason=reason, target=pattern)])
-            self._rests.resumed()
-        return count
+        return self._rests.resume(pattern.lower(), by, reason)
 
     async def sites(self, ways: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Sequence[str]]:
         """Names of the hosts behind next hops, by transport and next hop."""
@@ -591,7 +575,7 @@ class Manager:
             },
             "in_flight": len(self._attempts.running),
             "in_flight_limit": self._attempts.parallel,
-            "suspensions": self._suspensions.status(),
+            "suspensions": self._rests.suspensions.status(),
             "recording": self._rounds.records,
             "next_claim": timer.getTime() if timer is not None and timer.active() else None,
             "destinations": [one.status(now) for one in busy[:_NAMED]],

@@ -14,12 +14,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from mta.interfaces import ISpool
+from mta.interfaces import ISpool, TemporarilyUnavailable
 from mta.model.catalogue import REPLIES
+from mta.model.event import Operated
 from mta.model.outcome import RemoteReply
 from mta.model.rest import Rest, Way
 from mta.queue.destination import Destination
-from mta.queue.suspensions import Suspensions
+from mta.queue.suspensions import Suspension, Suspensions
 
 #: Seconds that a site's other messages stay behind the one that tries it.
 LEAD = 60.0
@@ -165,6 +166,32 @@ class Rests:
             return
         del self._sites[destination]
         self._call_back(self._ways_of(destination), known)
+
+    def suspend(self, pattern: str, by: str, reason: str, until: float) -> int:
+        """A person lets nothing go to destinations, until this time or :meth:`resume`.
+
+        :raise TemporarilyUnavailable: if it cannot be kept.
+        """
+        now = self._reactor.seconds()
+        try:
+            self.suspensions.suspend(Suspension(pattern, by, reason, now, until))
+        except OSError as error:
+            raise TemporarilyUnavailable(f"the suspension cannot be kept: {error}") from error
+        event = Operated(at=now, action="suspend", by=by, reason=reason, target=pattern, until=until)
+        self._spool.note([event])
+        return 1
+
+    def resume(self, pattern: str, by: str, reason: str) -> int:
+        """A person ends that; answers how many there were; errors as for :meth:`suspend`."""
+        now = self._reactor.seconds()
+        try:
+            count = self.suspensions.resume(pattern)
+        except OSError as error:
+            raise TemporarilyUnavailable(f"the suspension cannot be ended: {error}") from error
+        if count:
+            self._spool.note([Operated(at=now, action="resume", by=by, reason=reason, target=pattern)])
+            self.resumed()
+        return count
 
     def resumed(self) -> None:
         """Suspensions may have ended."""

@@ -155,7 +155,7 @@ class SuspendedTests(SynchronousTestCase):
         """Another worker's operator ended it."""
         self.suspend()
         self.bench.run(100)
-        self.bench.manager._suspensions.resume("far.test")
+        self.bench.manager._rests.suspensions.resume("far.test")
         self.bench.run(12)
         self.assertEqual({}, self.spool.messages)
 
@@ -179,6 +179,6 @@ class SuspendedTests(SynchronousTestCase):
         """A suspension said anew holds for those that wait already."""
         self.suspend(until=NOW + 60)
         self.bench.run(10)
-        self.bench.manager._suspensions.suspend(Suspension("far.test", "op", "longer", NOW, NOW + 5000))
+        self.bench.manager._rests.suspensions.suspend(Suspension("far.test", "op", "longer", NOW, NOW + 5000))
         self.bench.run(1000)
         self.assertEqual([], self.relay.deliveries)

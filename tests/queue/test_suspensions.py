@@ -110,7 +110,7 @@ class SuspendTests(SynchronousTestCase):
         def fail(suspension: Suspension) -> None:
             raise OSError("the disk is full")
 
-        self.patch(self.manager._suspensions, "suspend", fail)
+        self.patch(self.manager._rests.suspensions, "suspend", fail)
         failed = Deferred.fromCoroutine(self.manager.suspend("far.test", "op"))
         self.failureResultOf(failed, TemporarilyUnavailable)
         self.assertEqual([], self.bench.spool.of(Operated))
