@@ -24,7 +24,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.deliver": (*COMMON, "mta.smtp"),
     "mta.mailbox": (*COMMON, "mta.smtp"),
     "mta.feedback": COMMON,
-    "mta.judge": (*COMMON, "mta.dkim", "mta.dmarc"),
+    "mta.judge": (*COMMON, "mta.asking", "mta.dkim", "mta.dmarc"),
     "mta.tls_report": (*COMMON, "mta.journal"),
     "mta.api": (*COMMON, "mta.config", "mta.journal"),
     "mta.cli": (*COMMON, "mta.config", "mta.journal"),

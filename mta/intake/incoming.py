@@ -369,6 +369,7 @@ class Incoming:
             claimed=stated.claimed,
             campaign=stated.campaign,
             tags=verdict.evidence,
+            authentication=[one.told() for one in verdict.authentication],
         )
 
     def _addressees(self, due: float, state: str, tenant: str) -> list[Addressee]:

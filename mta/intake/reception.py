@@ -8,6 +8,7 @@ hands on to the journal.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Protocol
 
@@ -388,7 +389,7 @@ class Reception:
         if reply is None:
             name = "policy-defer" if verdict.action == "defer" else "policy-reject"
             reply = REPLIES.reply(name, reason=verdict.reason or "Refused by policy", ref=client.session)
-        return _because(reply, verdict.rule, verdict.evidence)
+        return replace(_because(reply, verdict.rule, verdict.evidence), authentication=verdict.authentication)
 
 
 def _remember(about: Client | Envelope, stage: Stage, verdict: Verdict) -> None:

@@ -1,36 +1,38 @@
 """``kind = "dmarc"``: what SPF and DKIM have found is held against the author's domain (RFC 9989).
 
-It stands behind those two in the order of judges.  Judged is mail that comes from others, as
-with :mod:`mta.judge.spf.judge`.  The record that holds, what it asks for and what was done
-stand in the journal, from which reports to the domain are made.
+It stands behind those two in the order of judges, and behind ``arc``: a message that fails here
+only because a forwarder has changed it is not refused, if a sealer that is trusted says that the
+author's domain stood behind it before.  Judged is mail that comes from others, as with
+:mod:`mta.judge.spf.judge`.  The record that holds, what it asks for and what was done stand in the
+journal, from which reports to the domain are made (:mod:`mta.dmarc_report`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
+from mta.asking import Overdue, asked
 from mta.config.settings import Duration, Network, Table
+from mta.dkim.arc import RESULT, ArcJudged
 from mta.dmarc.author import Authors, authors_of
-from mta.dmarc.discovery import Answer as DnsAnswer
-from mta.dmarc.discovery import Asking, Question, Tree
+from mta.dmarc.discovery import Tree
 from mta.dmarc.evaluation import Finding, Identifier, evaluate
-from mta.dmarc.record import POLICIES
+from mta.dmarc.questions import answer_from
+from mta.dmarc.record import POLICIES, Policy
 from mta.interfaces import (
     Answer,
     Facts,
     IJudge,
     IKind,
     IResolver,
-    NoSuchDomain,
     PluginContext,
-    TemporarilyUnavailable,
 )
 from mta.judge.clients import is_listed
 from mta.model.authentication import AuthenticationResult
@@ -43,6 +45,15 @@ Handling = Literal["reject", "hold", "junk", "mark"]
 
 #: Fields that say that a message came through a mailing list (RFC 2919, RFC 2369).
 _LIST = re.compile(rb"^(?:list-id|list-post|list-unsubscribe)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+
+
+#: What that is in the words of a report (RFC 9990, 2.1.1.7).
+_APPLIED: dict[Handling, Policy] = {
+    "reject": "reject",
+    "hold": "quarantine",
+    "junk": "quarantine",
+    "mark": "none",
+}
 
 
 class DmarcSettings(Table):
@@ -95,12 +106,14 @@ class DmarcJudge:
             evidence = {"result": "permerror", "why": authors.trouble, "authors": list(authors.domains)}
             return Verdict("reject", "dmarc.several", authors.trouble, evidence, reply)
         identifiers = identifiers_of(facts.authentication)
-        found = await self._evaluate(authors.domains, identifiers)
+        tree = Tree()
+        found = [await self._evaluate(author, identifiers, tree) for author in authors.domains]
         finding = _strictest(found)
         if finding is None:
             result = AuthenticationResult("dmarc", "permerror", (), authors.trouble)
             return Verdict(evidence={"result": "permerror", "why": authors.trouble}, authentication=(result,))
-        verdict = self._verdict(finding, facts)
+        forwarders = await self._forwarders(finding, facts, tree)
+        verdict = self._verdict(finding, facts, forwarders)
         if verdict.action == "pass" and len(found) > 1:
             verdict = self._several(authors, found, verdict, ref)
         return verdict
@@ -114,13 +127,31 @@ class DmarcJudge:
         reply = REPLIES.reply("dmarc-author", why=why, ref=ref)
         return Verdict("reject", "dmarc.several", why, verdict.evidence, reply)
 
-    def _verdict(self, finding: Finding, facts: Facts) -> Verdict:
-        """What becomes of it."""
+    async def _forwarders(self, finding: Finding, facts: Facts, tree: Tree) -> tuple[str, ...]:
+        """Trusted sealers who have passed on what the author's domain stood behind when they got it."""
+        arc = facts.results.get(RESULT)
+        if finding.result != "fail" or not isinstance(arc, ArcJudged) or arc.believed is None:
+            return ()
+        results = arc.believed.results
+        for one in results:
+            author = one.get("header.from").removesuffix(".").lower()
+            if one.method == "dmarc" and one.result == "pass" and author in ("", finding.author):
+                return arc.believed.sealers
+        before = await self._evaluate(finding.author, identifiers_of(results), tree)
+        return arc.believed.sealers if before.result == "pass" else ()
+
+    def _verdict(self, finding: Finding, facts: Facts, forwarders: tuple[str, ...] = ()) -> Verdict:
+        """What becomes of it.
+
+        :param forwarders: that changed it, and may.
+        """
         ref = facts.client.session
         handling, rule = self._handling(finding, facts.header)
+        if forwarders:
+            handling, rule = "mark", "dmarc.arc"
         told: dict[str, Any] = {
-            "evidence": _evidence(finding, handling, rule),
-            "authentication": (_result(finding),),
+            "evidence": _evidence(finding, handling, rule, forwarders),
+            "authentication": (_result(finding, handling, rule, forwarders),),
         }
         values = {"domain": finding.author, "ref": ref}
         if finding.result == "temperror" and self._settings.temperror == "defer":
@@ -147,51 +178,17 @@ class DmarcJudge:
 
     # --- asking ------------------------------------------------------------------
 
-    async def _evaluate(self, domains: Iterable[str], identifiers: Sequence[Identifier]) -> list[Finding]:
-        tree = Tree()
-        return [await self._bounded(author, evaluate(author, identifiers, tree)) for author in domains]
-
-    async def _bounded(self, author: str, asking: Asking[Finding]) -> Finding:
+    async def _evaluate(self, author: str, identifiers: Sequence[Identifier], tree: Tree) -> Finding:
         """Run an evaluation, for so long at the most."""
-        work = Deferred.fromCoroutine(self._run(asking))
-        overdue = False
-
-        def expire() -> None:
-            nonlocal overdue
-            overdue = True
-            work.cancel()
-
-        timer = self._reactor.callLater(self._settings.timeout, expire)
         try:
-            return await work
-        except CancelledError:
-            if not overdue:
-                raise
-            words = f"the DNS did not answer all questions in {self._settings.timeout:g} seconds"
-            return Finding("temperror", words, author)
-        finally:
-            if timer.active():
-                timer.cancel()
-
-    async def _run(self, asking: Asking[Finding]) -> Finding:
-        try:
-            question = next(asking)
-            while True:
-                question = asking.send(await self._answer(question))
-        except StopIteration as end:
-            finding: Finding = end.value
-            return finding
-
-    async def _answer(self, question: Question) -> DnsAnswer:
-        try:
-            if question.kind == "TXT":
-                return DnsAnswer(tuple(await self._resolver.text(question.name)))
-            await self._resolver.addresses(question.name)
-            return DnsAnswer()
-        except NoSuchDomain:
-            return DnsAnswer(exists=False)
-        except TemporarilyUnavailable as trouble:
-            return DnsAnswer(trouble=str(trouble) or "nobody answers")
+            return await asked(
+                self._reactor,
+                evaluate(author, identifiers, tree),
+                partial(answer_from, self._resolver),
+                self._settings.timeout,
+            )
+        except Overdue as overdue:
+            return Finding("temperror", str(overdue), author)
 
 
 def identifiers_of(results: Iterable[AuthenticationResult]) -> list[Identifier]:
@@ -221,17 +218,51 @@ def _strictest(found: Sequence[Finding]) -> Finding | None:
     )
 
 
-def _result(finding: Finding) -> AuthenticationResult:
+def _result(
+    finding: Finding, handling: Handling, rule: str, forwarders: Sequence[str]
+) -> AuthenticationResult:
     """RFC 9989, 9.1 and 9.2."""
     properties = [("header.from", finding.author)]
     if finding.record is not None:
         properties.append(("policy.dmarc", finding.policy))
     reason = "" if finding.result in ("pass", "none") else finding.reason
-    return AuthenticationResult("dmarc", finding.result, tuple(properties), reason)
+    if forwarders:
+        reason += f"; it was good when {forwarders[-1]} had it, which is trusted"
+    detail = _detail(finding, handling, rule, forwarders)
+    return AuthenticationResult("dmarc", finding.result, tuple(properties), reason, detail)
 
 
-def _evidence(finding: Finding, handling: Handling, rule: str) -> dict[str, Any]:
-    """For the journal: what was found, what it rests on, and what is needed for a report."""
+def _detail(finding: Finding, handling: Handling, rule: str, forwarders: Sequence[str]) -> dict[str, Any]:
+    """What a report to the domain needs (RFC 9990, 2.1.1); nothing where there is nobody to report to."""
+    record = finding.record
+    if record is None or not record.is_applicable:
+        return {}
+    applied: str = _APPLIED[handling]
+    reasons: list[tuple[str, str]] = []
+    if finding.result == "pass":
+        asked_for = record.asks(finding.domain != finding.author, exists=True)
+        applied = "none" if asked_for == "none" else "pass"
+    elif finding.result == "temperror":
+        reasons.append(("other", finding.reason))
+    elif forwarders:
+        reasons.append(("trusted_forwarder", f"arc=pass, sealed by {', '.join(forwarders)}"))
+    else:
+        if finding.disposition != finding.policy:
+            reasons.append(("policy_test_mode", ""))
+        if applied != finding.disposition:
+            reasons.append(("mailing_list", "") if rule == "dmarc.lists" else ("local_policy", rule))
+    return {
+        "domain": finding.domain,
+        "record": record.text,
+        "disposition": applied,
+        "dkim": finding.is_aligned("dkim"),
+        "spf": finding.is_aligned("spf"),
+        "reasons": [list(reason) for reason in reasons],
+    }
+
+
+def _evidence(finding: Finding, handling: Handling, rule: str, forwarders: Sequence[str]) -> dict[str, Any]:
+    """For the journal: what was found, and what it rests on."""
     told: dict[str, Any] = {
         "result": f"{finding.result}: {finding.reason}",
         "author": finding.author,
@@ -246,6 +277,8 @@ def _evidence(finding: Finding, handling: Handling, rule: str) -> dict[str, Any]
         }
     if finding.record is not None and finding.record.faults:
         told["faults"] = list(finding.record.faults)
+    if forwarders:
+        told["forwarded"] = f"it was good when {forwarders[-1]} had it; trusted: {', '.join(forwarders)}"
     if rule:
         told["handling"] = f"{handling} ({rule})"
     return told

@@ -77,7 +77,9 @@ class Pipeline:
         for name, judge in self._judges:
             verdict = await self._one(name, judge, stage, facts)
             if verdict.action in ("defer", "reject"):
-                return verdict
+                # What others have found out counts, whoever refuses the message.
+                found = (*facts.authentication, *verdict.authentication)
+                return replace(verdict, authentication=found) if found else verdict
             if verdict is PASS:
                 continue
             facts.authentication += verdict.authentication
@@ -88,7 +90,9 @@ class Pipeline:
                 verdict = replace(verdict, evidence={name: evidence}, changes=())
             if verdict.action == "discard":
                 if stage == "message" and all(one.action != "hold" for one in said):
-                    return replace(verdict, evidence=together([*said, verdict]).evidence)
+                    every = together([*said, verdict])
+                    found = tuple(facts.authentication)
+                    return replace(verdict, evidence=every.evidence, authentication=found)
                 verdict = replace(verdict, action="pass")
             said.append(verdict)
         return together(said)

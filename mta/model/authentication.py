@@ -8,7 +8,9 @@ Authentication-Results field of an accepted message.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +23,25 @@ class AuthenticationResult:
     :ivar properties: what it was found out about, in order: ``("smtp.mailfrom",
         "user@example.org")``, ``("header.d", "example.org")``.  Values as they are, not quoted.
     :ivar reason: why, in words; ``""`` if the result says it all.
+    :ivar detail: what only the journal keeps of it, JSON values.
     """
 
     method: str
     result: str
     properties: tuple[tuple[str, str], ...] = ()
     reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
+
+    def told(self) -> dict[str, Any]:
+        """For the journal: JSON values, empty ones left out."""
+        facts = {
+            "method": self.method,
+            "result": self.result,
+            "properties": dict(self.properties),
+            "reason": self.reason,
+            "detail": dict(self.detail),
+        }
+        return {name: value for name, value in facts.items() if value}
 
     def get(self, name: str) -> str:
         """The first property of this name; ``""`` without."""

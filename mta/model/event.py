@@ -86,6 +86,8 @@ class Received(Event):
     ``scheduled`` is when it is to be sent on, if not at once.  ``asked`` is the priority that was
     asked for, where the account may not have it; ``claimed`` the tenant that the header named,
     where the account is not believed; ``junk`` the header field by which a filter calls it spam.
+    ``authentication`` is what was found out about who sent it, as
+    :meth:`~mta.model.authentication.AuthenticationResult.told` tells it.
     """
 
     kind: ClassVar[str] = "received"
@@ -110,6 +112,7 @@ class Received(Event):
     claimed: str = ""
     campaign: str = ""
     tags: dict[str, Any] = field(default_factory=dict)
+    authentication: list[dict[str, Any]] = field(default_factory=list)
 
     def keys(self) -> tuple[str, ...]:
         """Addresses, Message-ID, client and session."""
@@ -118,7 +121,10 @@ class Received(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected(Event):
-    """A client was refused, at some stage, with the reply that it was given."""
+    """A client was refused, at some stage, with the reply that it was given.
+
+    ``authentication`` is that of :class:`Received`, as far as it was known by then.
+    """
 
     kind: ClassVar[str] = "rejected"
     indexed: ClassVar[bool] = True
@@ -129,6 +135,7 @@ class Rejected(Event):
     name: str = ""
     rule: str = ""
     evidence: dict[str, Any] = field(default_factory=dict)
+    authentication: list[dict[str, Any]] = field(default_factory=list)
     role: str = ""
     client: str = ""
     helo: str = ""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mta.model.authentication import AuthenticationResult
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -17,6 +19,7 @@ class Reply:
     :ivar name: the catalogue's name of it; ``""`` if it is not from there.
     :ivar rule: for the journal: which rule decided.
     :ivar evidence: for the journal: the facts that the decision rests on.
+    :ivar authentication: for the journal: what is known of who sent what is refused.
     """
 
     code: int
@@ -25,6 +28,7 @@ class Reply:
     name: str = ""
     rule: str = field(default="", compare=False)
     evidence: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
+    authentication: tuple[AuthenticationResult, ...] = field(default=(), compare=False)
 
     @property
     def text(self) -> str:

@@ -314,6 +314,7 @@ class ServerSession:
                 name=reply.name,
                 rule=reply.rule or reply.name,
                 evidence=dict(reply.evidence),
+                authentication=[one.told() for one in reply.authentication],
                 role=client.role,
                 client=client.address,
                 helo=client.helo,

@@ -236,6 +236,39 @@ class ReceptionTests(ReceptionCase):
         self.assertEqual((451, "return-path"), (reply.code, reply.rule))
         self.assertEqual([], self.seen)
 
+    def test_authentication(self) -> None:
+        """What was found out stands in the journal as data, whoever takes or refuses the message."""
+        found = AuthenticationResult(
+            "dkim", "pass", (("header.d", "b.test"), ("header.s", "k")), detail={"bits": 2048}
+        )
+        spf = AuthenticationResult("spf", "fail", (("smtp.mailfrom", "a@b.test"),), "not listed")
+        told = [
+            {
+                "method": "dkim",
+                "result": "pass",
+                "properties": {"header.d": "b.test", "header.s": "k"},
+                "detail": {"bits": 2048},
+            },
+            {
+                "method": "spf",
+                "result": "fail",
+                "properties": {"smtp.mailfrom": "a@b.test"},
+                "reason": "not listed",
+            },
+        ]
+        both = [
+            SaysOf("message", Verdict(authentication=(found,))),
+            SaysOf("message", Verdict(authentication=(spf,))),
+        ]
+        self.send(self.reception(*both), "ann@local.test")
+        ((_, (event,)),) = self.spool.admitted
+        assert isinstance(event, Received)
+        self.assertEqual(told, event.authentication)
+        third = SaysOf("message", Verdict("reject", "content", "no such files"))
+        (reply,) = self.send(self.reception(*both, third), "ann@local.test")
+        self.assertEqual(550, reply.code)
+        self.assertEqual(told, [one.told() for one in reply.authentication])
+
     def test_local_mail_is_kept_before_its_250(self) -> None:
         (reply,) = self.send(self.reception(), "ann@local.test")
         self.assertEqual(reply.code, 250)

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.settings import PluginTable
+from mta.dkim.arc import RESULT, ArcFinding, ArcJudged, Believed
 from mta.interfaces import Facts, IJudge, IKind, NoSuchDomain, TemporarilyUnavailable
 from mta.judge.dmarc import DMARC, DmarcJudge, DmarcSettings
 from mta.model.authentication import AuthenticationResult
@@ -136,6 +137,76 @@ class DmarcJudgeTests(SynchronousTestCase):
     def test_not_there(self) -> None:
         verdict = self.verdict("ann@no.bank.test")
         self.assertEqual("reject", verdict.action)
+
+    def test_told_to_the_domain(self) -> None:
+        """What was done, and why it is not what the domain asks for (RFC 9990, 2.1.1.7)."""
+        more = "List-Id: <friends.list.example>\r\n"
+        for author, results, facts, disposition, reasons in (
+            ("a@bank.test", (SPF,), {}, "pass", []),
+            ("a@bank.test", (), {}, "reject", []),
+            ("a@bank.test", (), {"more": more}, "quarantine", [["mailing_list", ""]]),
+            ("a@bank.test", (), {"settings": {"reject": "mark"}}, "none", [["local_policy", "dmarc.reject"]]),
+            (
+                "a@bank.test",
+                (),
+                {"settings": {"reject": "hold"}},
+                "quarantine",
+                [["local_policy", "dmarc.reject"]],
+            ),
+            ("a@trial.test", (), {}, "quarantine", [["policy_test_mode", ""]]),
+            ("a@idle.test", (), {}, "none", []),
+            (
+                "a@idle.test",
+                (AuthenticationResult("dkim", "pass", (("header.d", "idle.test"),)),),
+                {},
+                "none",
+                [],
+            ),
+        ):
+            (found,) = self.verdict(author, *results, **facts).authentication
+            detail = found.told()["detail"]
+            self.assertEqual(
+                (disposition, reasons), (detail["disposition"], detail["reasons"]), (author, facts)
+            )
+        (found,) = self.verdict("a@bank.test", SPF).authentication
+        self.assertEqual(
+            ("bank.test", False, True), tuple(found.detail[name] for name in ("domain", "dkim", "spf"))
+        )
+        self.assertEqual(RECORDS["bank.test"].decode(), found.detail["record"])
+        for author in ("a@nothing.test", "a@odd.test", "a@down.test"):
+            (found,) = self.verdict(author).authentication
+            self.assertEqual({}, found.detail)
+
+    def arc(self, *results: AuthenticationResult, sealers: tuple[str, ...] = ("list.example",)) -> Any:
+        believed = Believed(sealers, results) if sealers else None
+        return {RESULT: ArcJudged(ArcFinding("pass"), believed)}
+
+    def test_forwarded(self) -> None:
+        """What a trusted sealer had found good is not refused because it was changed since."""
+        good = AuthenticationResult("dmarc", "pass", (("header.from", "Bank.test"),))
+        for results in ((good,), (SPF,), (DKIM,)):
+            verdict = self.verdict("ann@bank.test", BROKEN, results=self.arc(*results))
+            self.assertEqual(("pass", ()), (verdict.action, verdict.fields))
+            self.assertEqual("mark (dmarc.arc)", verdict.evidence["handling"])
+            (found,) = verdict.authentication
+            self.assertEqual("fail", found.result)
+            self.assertIn("list.example", found.reason)
+            reason = ["trusted_forwarder", "arc=pass, sealed by list.example"]
+            self.assertEqual(("none", [reason]), (found.detail["disposition"], found.detail["reasons"]))
+
+    def test_not_forwarded(self) -> None:
+        """Neither by somebody who is not trusted, nor of another author, nor what was bad before."""
+        good = AuthenticationResult("dmarc", "pass", (("header.from", "bank.test"),))
+        other = AuthenticationResult("dmarc", "pass", (("header.from", "shop.test"),))
+        bad = AuthenticationResult("dmarc", "fail", (("header.from", "bank.test"),))
+        for results in (
+            self.arc(good, sealers=()),
+            self.arc(other),
+            self.arc(bad, OTHER, BROKEN),
+            self.arc(),
+            {},
+        ):
+            self.assertEqual("reject", self.verdict("ann@bank.test", results=results).action)
 
     def test_no_author(self) -> None:
         for author in ("undisclosed:;", "Ann", "ann@[192.0.2.1]"):

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import idna
 from pydantic import Field
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
+from mta.asking import Overdue, asked
 from mta.config.settings import Duration, Network, Table
 from mta.interfaces import (
     Answer,
@@ -134,35 +134,10 @@ class SpfJudge:
 
     async def _check(self, identity: Identity) -> Finding:
         """Run an evaluation, for so long at the most (4.6.4)."""
-        work = Deferred.fromCoroutine(self._run(identity))
-        overdue = False
-
-        def expire() -> None:
-            nonlocal overdue
-            overdue = True
-            work.cancel()
-
-        timer = self._reactor.callLater(self._settings.timeout, expire)
         try:
-            return await work
-        except CancelledError:
-            if not overdue:
-                raise
-            words = f"the DNS did not answer all questions in {self._settings.timeout:g} seconds"
-            return Finding("temperror", words)
-        finally:
-            if timer.active():
-                timer.cancel()
-
-    async def _run(self, identity: Identity) -> Finding:
-        asking = check_host(identity)
-        try:
-            question = next(asking)
-            while True:
-                question = asking.send(await self._answer(question))
-        except StopIteration as end:
-            finding: Finding = end.value
-            return finding
+            return await asked(self._reactor, check_host(identity), self._answer, self._settings.timeout)
+        except Overdue as overdue:
+            return Finding("temperror", str(overdue))
 
     async def _answer(self, question: Question) -> DnsAnswer:
         try:
