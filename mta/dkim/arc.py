@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from mta.dkim.header_fields import Canonicalization, HeaderField, signed_text, split_fields
+from mta.dkim.header_fields import Canonicalization, HeaderField, HeaderFields, signed_text, split_fields
 from mta.dkim.signature import Signature, Unusable, parse_common, tags_of
 from mta.dkim.verification import (
     BodyDigests,
@@ -141,9 +141,9 @@ class Chain:
     """
 
     def __init__(self, header: bytes, now: float, limit: int = USUAL_SETS) -> None:
-        self._all = split_fields(header)
+        self._all = HeaderFields(split_fields(header))
         self._now = now
-        own = [one for one in self._all if one.name in (SEAL, SIGNATURE, RESULTS)]
+        own = [one for one in self._all.all if one.name in (SEAL, SIGNATURE, RESULTS)]
         self.count = len(own)
         self._sets: list[ArcSet] = []
         self._broken: ArcFinding | None = None
@@ -201,8 +201,7 @@ class Chain:
         covers_from(signature, self._all)
         key = key_of(signature, keys[signature.key_name])
         covers_body(signature, bodies[signature.body_way])
-        others = [one for one in self._all if one is not signature.field]
-        covers_header(signature, others, key)
+        covers_header(signature, self._all, key)
 
     def _seal(self, item: ArcSet, keys: Mapping[str, KeyAnswer]) -> None:
         seal = item.seal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mta.dkim.arc import MOST_SETS, ArcFinding, sealed_fields
-from mta.dkim.header_fields import HeaderField, select, split_fields
+from mta.dkim.header_fields import HeaderField, HeaderFields, split_fields
 from mta.dkim.signing import Manner, SigningKey, signed_field
 from mta.model.authentication_results import AuthenticationResults
 
@@ -54,7 +54,7 @@ def arc_set(
     )
     how = Manner("relaxed", "relaxed", frozenset(manner.headers) | _BESIDES, tuple(manner.oversign))
     names = how.names(fields)
-    covered = [field.canonical("relaxed") for field in select(fields, names)]
+    covered = [field.canonical("relaxed") for field in HeaderFields(fields).select(names)]
     signature = signed_field(
         "ARC-Message-Signature",
         [*who, ("c", "relaxed/relaxed"), *where],

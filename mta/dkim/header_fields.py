@@ -59,22 +59,45 @@ def split_fields(header: bytes) -> list[HeaderField]:
     return found
 
 
-def select(fields: Sequence[HeaderField], names: Iterable[str]) -> list[HeaderField]:
-    """The fields that a list of names means: of each name from the bottom up (5.4.2).
+class HeaderFields:
+    """The fields of a header section, to be chosen from several times.
 
-    A name for which no field is left means none: it says that there is no further one.
-
-    :param names: in lower case.
+    :param fields: from the top.
     """
-    by_name: dict[str, list[HeaderField]] = {}
-    for field in fields:
-        by_name.setdefault(field.name, []).append(field)
-    selected = []
-    for name in names:
-        left = by_name.get(name)
-        if left:
-            selected.append(left.pop())
-    return selected
+
+    __slots__ = ("_by_name", "all")
+
+    def __init__(self, fields: Sequence[HeaderField]) -> None:
+        self.all = fields
+        self._by_name: dict[str, list[HeaderField]] = {}
+        for field in fields:
+            self._by_name.setdefault(field.name, []).append(field)
+
+    def count(self, name: str) -> int:
+        """How many there are of a name, in lower case."""
+        return len(self._by_name.get(name, ()))
+
+    def select(self, names: Iterable[str], without: HeaderField | None = None) -> list[HeaderField]:
+        """The fields that a list of names means: of each name from the bottom up (5.4.2).
+
+        A name for which no field is left means none: it says that there is no further one.
+
+        :param names: in lower case.
+        :param without: a field that none of them means: the signature's own.
+        """
+        left: dict[str, int] = {}
+        selected = []
+        for name in names:
+            fields = self._by_name.get(name)
+            if fields is None:
+                continue
+            at = left.get(name, len(fields)) - 1
+            if at >= 0 and fields[at] is without:
+                at -= 1
+            if at >= 0:
+                selected.append(fields[at])
+            left[name] = max(at, 0)
+        return selected
 
 
 def signed_text(fields: Iterable[HeaderField], way: Canonicalization, signature: HeaderField) -> bytes:

@@ -27,6 +27,8 @@ PublicKey: TypeAlias = RSAPublicKey | Ed25519PublicKey
 #: Bits of an RSA key (RFC 8301, 3.2: a verifier must refuse less than 1024, and know up to 4096).
 LEAST_BITS = 1024
 MOST_BITS = 8192
+#: Octets of a record; what is remembered of strangers must be small.
+_LONGEST = 8192
 #: Bits of a public exponent; that of nearly every key has 17.
 _MOST_EXPONENT_BITS = 33
 _PADDING = PKCS1v15()
@@ -106,6 +108,8 @@ def parse_key(record: bytes) -> KeyRecord:
 
     :raise BadKey: if it cannot be used.
     """
+    if len(record) > _LONGEST:
+        raise BadKey("the record is too long")
     try:
         tags = parse_tags(record)
     except TagError as error:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
-from mta.dkim.header_fields import Canonicalization, HeaderField, select
+from mta.dkim.header_fields import Canonicalization, HeaderField, HeaderFields
 
 PrivateKey: TypeAlias = RSAPrivateKey | Ed25519PrivateKey
 
@@ -82,7 +82,7 @@ def signature_fields(
     :param now: seconds since 1970.
     """
     names = manner.names(fields)
-    signed = [field.canonical(manner.header_way) for field in select(fields, names)]
+    signed = [field.canonical(manner.header_way) for field in HeaderFields(fields).select(names)]
     ways = f"{manner.header_way}/{manner.body_way}"
     time = [("t", str(int(now)))]
     if manner.expire:

@@ -24,10 +24,10 @@ Each signature has a result of its own (RFC 8601, 2.7.1):
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mta.dkim.header_fields import Canonicalization, HeaderField, select, signed_text, split_fields
+from mta.dkim.header_fields import Canonicalization, HeaderField, HeaderFields, signed_text, split_fields
 from mta.dkim.key_record import LEAST_BITS, BadKey, KeyRecord, read_key
 from mta.dkim.signature import Outcome, Signature, Unusable, parse_signature, tags_of
 
@@ -89,19 +89,21 @@ class Verification:
     """
 
     def __init__(self, header: bytes, now: float, limit: int = MOST_SIGNATURES) -> None:
-        self._fields = split_fields(header)
+        self._fields = HeaderFields(split_fields(header))
         self._now = now
-        own = [field for field in self._fields if field.name == "dkim-signature"]
+        own = [field for field in self._fields.all if field.name == "dkim-signature"]
         self._found: list[Signature | SignatureResult] = [self._parsed(field) for field in own[:limit]]
-        for field in own[limit:]:
-            self._found.append(_refused(field, "policy", "there are too many signatures"))
+        if len(own) > limit:
+            # One result for all of them: nobody makes ours longer than it need be.
+            reason = f"{len(own) - limit} signatures were not looked at, as there are more than {limit}"
+            self._found.append(SignatureResult("policy", reason))
         self.count = len(own)
         usable = [one for one in self._found if isinstance(one, Signature)]
         self.questions = tuple(dict.fromkeys(one.key_name for one in usable))
         self.ways: frozenset[Canonicalization] = frozenset(one.body_way for one in usable)
 
     def results(self, keys: Mapping[str, KeyAnswer], bodies: BodyDigests) -> list[SignatureResult]:
-        """A result for each signature, from the top.
+        """A result for each signature, from the top, and one for those that nobody has looked at.
 
         :param keys: an answer to each question.
         :param bodies: the hash of the body for each of ``ways``.
@@ -132,9 +134,7 @@ class Verification:
             if record.is_strict and signature.identity[at + 1 :].lower() != signature.domain:
                 raise Unusable("permerror", "the key is for no domain below its own (t=s)")
             covers_body(signature, body)
-            # Its own field is not one of those that it names.
-            others = [field for field in self._fields if field is not signature.field]
-            covers_header(signature, others, record)
+            covers_header(signature, self._fields, record)
         except Unusable as error:
             result, reason = error.result, str(error)
         return SignatureResult(
@@ -150,7 +150,7 @@ class Verification:
         )
 
 
-def covers_from(signature: Signature, fields: Sequence[HeaderField]) -> None:
+def covers_from(signature: Signature, fields: HeaderFields) -> None:
     """See to it that each From field is signed.
 
     :raise Unusable: if one is not.
@@ -158,7 +158,7 @@ def covers_from(signature: Signature, fields: Sequence[HeaderField]) -> None:
     signed = signature.names.count("from")
     if not signed:
         raise Unusable("permerror", "the From field is not signed")
-    if sum(field.name == "from" for field in fields) > signed:
+    if fields.count("from") > signed:
         raise Unusable("policy", "there is a From field that is not signed")
 
 
@@ -206,13 +206,13 @@ def covers_body(signature: Signature, body: tuple[bytes, int]) -> None:
         raise Unusable("fail", "the body was changed: its hash is not that of bh=")
 
 
-def covers_header(signature: Signature, fields: Sequence[HeaderField], key: KeyRecord) -> None:
-    """See to it that the key has made the signature, of these fields.
+def covers_header(signature: Signature, fields: HeaderFields, key: KeyRecord) -> None:
+    """See to it that the key has made the signature, of the fields that it names.
 
-    :param fields: from the top; without the signature's own.
     :raise Unusable: if it has not.
     """
-    chosen = select(fields, signature.names)
+    # Its own field is not one of those.
+    chosen = fields.select(signature.names, signature.field)
     if not key.verify(signature.octets, signed_text(chosen, signature.header_way, signature.field)):
         raise Unusable("fail", "the header was changed, or another key has signed it")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.dkim.header_fields import HeaderField, select, split_fields
+from mta.dkim.header_fields import HeaderField, HeaderFields, split_fields
 from mta.dkim.signing import Manner, signature_fields
 from tests.dkim.test_verification import HEADER, KEYS, NOW, outcomes, signed, verified
 
@@ -26,8 +26,15 @@ class HeaderFieldTests(SynchronousTestCase):
 
     def test_bottom_up(self) -> None:
         fields = split_fields(b"a:1\r\nb:2\r\nA:3\r\n")
-        chosen = select(fields, ("a", "c", "a", "a", "b"))
+        chosen = HeaderFields(fields).select(("a", "c", "a", "a", "b"))
         self.assertEqual([b"A:3", b"a:1", b"b:2"], [field.raw for field in chosen])
+
+    def test_own_field(self) -> None:
+        """A signature is not among those that it names."""
+        fields = split_fields(b"X: 1\r\nX: 2\r\nX: 3\r\n")
+        for own, expected in ((0, "3 2"), (1, "3 1"), (2, "2 1")):
+            chosen = HeaderFields(fields).select(["x"] * 5, fields[own])
+            self.assertEqual(expected, " ".join(field.value.decode().strip() for field in chosen))
 
     def test_unsigned(self) -> None:
         """The value of b= goes, and nothing else."""
