@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
+from mta.dkim.key_store import KeyStore, KeyTrouble
 from mta.environment import Environment, endpoints, report_poster, server_certificate
 from mta.identity.secret import read_secret
 from mta.intake.reception import Reception
@@ -210,7 +211,7 @@ async def text_records(loaded: Loaded, names: Sequence[str]) -> dict[str, list[b
 
 
 async def diagnose(loaded: Loaded) -> list[dict[str, str]]:
-    """Whether the DNS names the addresses that mail is to leave from.
+    """Whether the DNS names the addresses that mail is to leave from, and the keys that sign it.
 
     :return: ``where``, ``state``, ``what`` and ``remedy`` of each.
     """
@@ -230,6 +231,33 @@ async def diagnose(loaded: Loaded) -> list[dict[str, str]]:
     for where, address, helo in places:
         finding = await look_at(resolver, address, helo)
         found.append({"where": where, "state": finding.state, "what": finding.what, "remedy": finding.remedy})
+    return found + await _keys_in_dns(loaded)
+
+
+async def _keys_in_dns(loaded: Loaded) -> list[dict[str, str]]:
+    """Whether the records of the keys that sign are in the DNS."""
+    try:
+        keys = [key for key in KeyStore(loaded.state).stored() if key.state == "active"]
+    except KeyTrouble as trouble:
+        return [{"where": "dkim", "state": "unknown", "what": str(trouble), "remedy": ""}]
+    records = await text_records(loaded, [key.name for key in keys])
+    found = []
+    for key in keys:
+        said = records[key.name]
+        state, remedy = "good", ""
+        if isinstance(said, str):
+            state, what, remedy = (
+                "unknown",
+                f"the DNS does not answer about {key.name}: {said}",
+                "try again later",
+            )
+        elif key.in_dns(said) == "yes":
+            what = f"{key.name} is in the DNS"
+        else:
+            state = "bad"
+            what = f"{key.name}, which signs, in the DNS: {key.in_dns(said)}"
+            remedy = f"publish what `mta dkim publish {key.domain}` prints, or sign with other keys"
+        found.append({"where": f"dkim {key.domain}", "state": state, "what": what, "remedy": remedy})
     return found
 
 

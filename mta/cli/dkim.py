@@ -246,21 +246,8 @@ def _in_dns(key: Any, found: Any) -> str:
         return "not asked"
     if isinstance(found, str):
         return f"not known: {found}"
-    if not found:
-        return "no"
-    tags = [_tags(record) for record in found]
-    if any(
-        item.get("p") == key.public and item.get("k", "rsa") == key.algorithm[: -len("-sha256")]
-        for item in tags
-    ):
-        return "yes" if len(found) == 1 else "yes, but beside another record, which must go"
-    return "another record is there"
-
-
-def _tags(record: bytes) -> dict[str, str]:
-    parts = record.decode("utf-8", "replace").split(";")
-    pairs = (part.partition("=") for part in parts)
-    return {name.strip(): "".join(value.split()) for name, _, value in pairs}
+    words: str = key.in_dns(found)
+    return words
 
 
 def _may_go(key: Any, context: Context) -> float:

@@ -1,4 +1,5 @@
-"""Looks at what others see of this server: the names in the DNS of the addresses that mail leaves from.
+"""Looks at what others see of this server in the DNS: the names of the addresses that mail leaves from,
+and the keys that sign it.
 
 What the configuration says is for ``mta check``; this asks the DNS.
 """
@@ -30,7 +31,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
                 out.line(f"         {one['remedy']}")
         if not findings:
             out.line(
-                "no address to look at: the system chooses from where mail leaves, and [[egress]] names none"
+                "nothing to look at: the system chooses from where mail leaves, [[egress]] names no address, "
+                "and no key signs"
             )
         else:
             out.line(f"{plural(len(bad), 'thing')} to do" if bad else "nothing to do")

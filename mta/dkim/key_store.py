@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from mta.dkim.key_record import LEAST_BITS
 from mta.dkim.signing import PrivateKey, SigningKey
+from mta.dkim.tags import TagError, parse_tags, without_folds
 
 State: TypeAlias = Literal["waiting", "active", "retired"]
 
@@ -79,6 +80,25 @@ class StoredKey:
         """Its record (RFC 6376, 3.6.1; RFC 8463, 4)."""
         kind = self.algorithm.partition("-")[0]
         return f"v=DKIM1; k={kind}; p={self.public}"
+
+    def in_dns(self, records: Sequence[bytes]) -> str:
+        """``yes`` if these are its record, else what is wrong with them, in words.
+
+        :param records: the TXT records of its name.
+        """
+        if not records:
+            return "no"
+        if not any(self._is_mine(record) for record in records):
+            return "another record is there"
+        return "yes" if len(records) == 1 else "yes, but beside another record, which must go"
+
+    def _is_mine(self, record: bytes) -> bool:
+        try:
+            tags = parse_tags(record)
+        except TagError:
+            return False
+        kind = self.algorithm.partition("-")[0]
+        return without_folds(tags.get("p", "")) == self.public and tags.get("k", "rsa").lower() == kind
 
     @property
     def file(self) -> str:

@@ -67,6 +67,20 @@ class KeyStoreTests(SynchronousTestCase):
             self.assertEqual((kind, bits), (record.type, record.bits))
             self.assertTrue(key.name.endswith("._domainkey.example.org"))
 
+    def test_in_dns(self) -> None:
+        self.add()
+        rsa, ed25519 = self.store.stored()
+        for records, words in (
+            ([], "no"),
+            ([rsa.record], "yes"),
+            ([f"p={rsa.public[:9]} {rsa.public[9:]}; v=1"], "yes"),
+            ([ed25519.record], "another record is there"),
+            (["\udc80"], "another record is there"),
+            ([rsa.record, "v=DKIM1; p="], "yes, but beside another record, which must go"),
+        ):
+            octets = [record.encode("utf-8", "surrogateescape") for record in records]
+            self.assertEqual(words, rsa.in_dns(octets), records)
+
     def test_domains_and_tenants(self) -> None:
         self.add("example.org", "1")
         self.add("example.org", "2", "shop")

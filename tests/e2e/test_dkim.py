@@ -84,6 +84,7 @@ class SigningTests(Scenario):
         self.assertEqual(2, len(made))
         self.assertIn("mta dkim rotate example.org", self.server.mta("dkim", "publish"))
         self.server.mta("dkim", "rotate", "example.org")
+        self.assertIn(f"{made[0]}._domainkey.example.org is in the DNS", self.server.mta("doctor"))
         for count in range(3, 9):
             signed = self.submit(TEXT % b"signed")
             self.assertEqual(made, self.selectors(self.arrived(count)))
@@ -98,6 +99,10 @@ class SigningTests(Scenario):
         for count in range(10, 14):
             self.submit(TEXT % b"rotated")
             self.assertEqual(other, self.selectors(self.arrived(count)))
+        del self.names.records[f"{other[0]}._domainkey.example.org", "TXT"]
+        self.assertIn(
+            "publish what `mta dkim publish example.org` prints", self.server.mta("doctor", check=False)
+        )
 
     def test_bounces(self) -> None:
         """What the server writes itself is signed by the domain above its name."""
