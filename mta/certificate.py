@@ -14,10 +14,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLContextFactory
-from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 from zope.interface import implementer
 
 _MINIMUM = {"1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3}
+#: What TLS 1.2 may use, and all that 1.3 has: forward secrecy and authenticated encryption only
+#: (RFC 9325, 4.2; RFC 8997).
+_CIPHERS = AcceptableCiphers.fromOpenSSLCipherString(
+    "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:"
+    "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"
+)
+
+#: What of a file tells that it was written anew.
+_Mark = tuple[tuple[int, int, int], ...]
 
 
 class CertificateError(ValueError):
@@ -35,28 +44,78 @@ class ServerContext:
     """
 
     def __init__(self, certificate: Path, key: Path, minimum: str = "1.2") -> None:
-        self._certificate = certificate
+        self.certificate = certificate
         self._key = key
         self._minimum = minimum
         self._context: SSL.Context
+        self._mark: _Mark = ()
         #: When the certificate expires, in seconds since 1970.
         self.expires = 0.0
+        #: The host names in it.
+        self.names: list[str] = []
         self.reload()
+
+    def use(self, certificate: Path, key: Path, minimum: str) -> None:
+        """Read other files from now on; on an error everything stays as it was.
+
+        :raise CertificateError: if they cannot be loaded.
+        """
+        mark = _mark(certificate, key)
+        options, parsed = _options(certificate, key, minimum)
+        context = options.getContext()
+        # Nobody can go back to older, weaker terms within a session (CVE-2009-3555), nor have us
+        # shake hands over and over.
+        context.set_options(SSL.OP_NO_RENEGOTIATION)
+        # No session is ever resumed: no key of tickets could be stolen that opens what was recorded.
+        context.set_options(SSL.OP_NO_TICKET)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        self.certificate, self._key, self._minimum, self._mark = certificate, key, minimum, mark
+        self._context = context
+        self.expires = parsed.not_valid_after_utc.timestamp()
+        self.names = _names(parsed)
 
     def reload(self) -> None:
         """Read both files again; on an error what was loaded stays in use.
 
         :raise CertificateError: if they cannot be loaded.
         """
-        options, self.expires = _options(self._certificate, self._key, self._minimum)
-        self._context = options.getContext()
+        self.use(self.certificate, self._key, self._minimum)
+
+    def on_disk(self) -> _Mark:
+        """What tells one state of both files from another."""
+        return _mark(self.certificate, self._key)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the files are as they were when they were loaded."""
+        return self._mark == self.on_disk()
 
     def getContext(self) -> SSL.Context:
         """The context for one session."""
         return self._context
 
 
-def _options(certificate: Path, key: Path, minimum: str) -> tuple[CertificateOptions, float]:
+def _mark(*paths: Path) -> _Mark:
+    found = []
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            found.append((0, 0, 0))
+        else:
+            found.append((status.st_mtime_ns, status.st_size, status.st_ino))
+    return tuple(found)
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return found.value.get_values_for_type(x509.DNSName)
+
+
+def _options(certificate: Path, key: Path, minimum: str) -> tuple[CertificateOptions, x509.Certificate]:
     chain = _read(certificate, "tls.certificate")
     secret = _read(key, "tls.key")
     try:
@@ -77,8 +136,9 @@ def _options(certificate: Path, key: Path, minimum: str) -> tuple[CertificateOpt
         certificate=own,
         extraCertChain=rest,
         raiseMinimumTo=_MINIMUM[minimum],
+        acceptableCiphers=_CIPHERS,
     )
-    return options, parsed[0].not_valid_after_utc.timestamp()
+    return options, parsed[0]
 
 
 def _read(path: Path, setting: str) -> bytes:

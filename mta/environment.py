@@ -113,9 +113,10 @@ def endpoints(loaded: Loaded) -> list[tuple[str, str]]:
     return [(role, item) for role in (*ROLES, "http") for item in getattr(listen, role)]
 
 
-def server_certificate(loaded: Loaded, now: float) -> ServerContext:
+def server_certificate(loaded: Loaded, now: float, before: ServerContext | None = None) -> ServerContext:
     """Our certificate, self-signed if there is none.
 
+    :param before: the one in use; it reads the files that are configured now.
     :raise ConfigurationError: if it cannot be used.
     """
     tls = loaded.settings.tls
@@ -124,7 +125,10 @@ def server_certificate(loaded: Loaded, now: float) -> ServerContext:
             certificate, key = loaded.resolve(tls.certificate), loaded.resolve(tls.key)
         else:
             certificate, key = self_signed(loaded.state / "tls", loaded.settings.hostname, now)
-        return ServerContext(certificate, key, tls.minimum)
+        if before is None:
+            return ServerContext(certificate, key, tls.minimum)
+        before.use(certificate, key, tls.minimum)
+        return before
     except CertificateError as error:
         raise ConfigurationError([_tls_problem(loaded, str(error))]) from None
     except OSError as error:

@@ -23,7 +23,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mta.api.control import ControlApi
 from mta.api.health import health_site
-from mta.certificate import CertificateError
+from mta.certificate_watch import CertificateWatch
 from mta.config.automations import automations_of
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
@@ -245,6 +245,7 @@ class Server:
             journal_size=_share(settings.journal.max_size, settings.workers),
         )
         environment.journal.note = self.spool.note
+        self._certificates = CertificateWatch(reactor, self._tls, self.spool.note, shard == 0)
         self._unsubscribe = [self.spool.subscribe(LogSink(loaded.settings.log.level))]
         self._unsubscribe_plugins = [self.spool.subscribe(sink) for sink in parts.sinks]
         self.manager = Manager(
@@ -310,7 +311,12 @@ class Server:
             listeners=self._listeners(inherit),
             sockets=sockets,
             sessions=list(self.factories.values()),
-            plugins=lambda: [*self.parts.plugins, environment.sts, *filter(None, (self.tls_reporter,))],
+            plugins=lambda: [
+                *self.parts.plugins,
+                environment.sts,
+                self._certificates,
+                *filter(None, (self.tls_reporter,)),
+            ],
             threads=environment.threads,
             renew=self.renew,
             ready=self._ready,
@@ -400,9 +406,10 @@ class Server:
         poster = report_poster(loaded, self._environment)
         notes = await after.reread()
         try:
-            self._tls.reload()
-        except CertificateError as error:
+            server_certificate(loaded, self._reactor.seconds(), self._tls)
+        except ConfigurationError as error:
             notes.append(f"the certificate stays as it was: {error}")
+        self._certificates.reloaded()
         for plugin in after.added(before):
             await plugin.start()
         self._poster = poster
@@ -414,8 +421,6 @@ class Server:
     def _use(self, loaded: Loaded, parts: Parts) -> list[str]:
         old, new = self._loaded.settings, loaded.settings
         notes = [f"{name} needs a restart" for name in _FIXED if getattr(old, name) != getattr(new, name)]
-        if (old.tls.certificate, old.tls.key) != (new.tls.certificate, new.tls.key):
-            notes.append("other file names in [tls] need a restart")
         self.parts = parts
         self.reception.replace(
             router=parts.router,

@@ -26,6 +26,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.feedback": COMMON,
     "mta.judge": (*COMMON, "mta.asking", "mta.dkim", "mta.dmarc"),
     "mta.tls_report": (*COMMON, "mta.journal"),
+    "mta.certificate_watch": (*COMMON, "mta.certificate"),
     "mta.api": (*COMMON, "mta.config", "mta.journal"),
     "mta.cli": (*COMMON, "mta.config", "mta.journal"),
 }

@@ -18,6 +18,7 @@ _LEVELS: dict[str, Any] = {
     "failed": LogLevel.warn,
     "discarded": LogLevel.warn,
     "completed": LogLevel.debug,
+    "alert": LogLevel.warn,
 }
 
 
@@ -25,6 +26,8 @@ def level_of(event: Event) -> Any:
     """How grave an event is, as a ``LogLevel``: ``completed`` repeats what is known, so ``debug``."""
     if event.kind == "server":
         return LogLevel.error if getattr(event, "what", "") == "trouble" else LogLevel.info
+    if event.kind == "certificate":
+        return LogLevel.info if getattr(event, "what", "") == "loaded" else LogLevel.warn
     if event.kind == "tls-session" and getattr(event, "result", "") == "success":
         # Each delivery over it says the same.
         return LogLevel.debug

@@ -28,6 +28,7 @@ from mta.model.event import (
     TlsReportSent,
     TlsSession,
 )
+from mta.model.event_security import Alerted, CertificateSeen
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -284,6 +285,26 @@ def _tls_report_received(event: TlsReportReceived) -> str:
     )
 
 
+def _certificate(event: CertificateSeen) -> str:
+    about = f"certificate {event.file}" + (f" of {', '.join(event.names[:5])}" if event.names else "")
+    if event.what == "unusable":
+        return f"{about} cannot be used, the one before stays: {event.reason}"
+    until = datetime.fromtimestamp(event.expires, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if event.what == "expires":
+        return f"{about} expires in {event.days} day{'s' * (event.days != 1)}, on {until}: renew it"
+    if event.what == "expired":
+        return f"{about} has expired on {until}: renew it, others may refuse it now"
+    return f"{about} loaded, good until {until}"
+
+
+def _alerted(event: Alerted) -> str:
+    words = f"alert {event.rule} {event.action}: {event.text}"
+    if event.action == "untold":
+        return f"{words}; {', '.join(event.to)} could not be told: {event.reason}"
+    told = f"told {', '.join(event.to)}" if event.to else event.reason
+    return f"{words} ({told})" if told else words
+
+
 def _server(event: Server) -> str:
     return f"server {event.what}: {event.detail}" if event.detail else f"server {event.what}"
 
@@ -312,6 +333,8 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Discarded: _discarded,
     Operated: _operated,
     Automated: _automated,
+    Alerted: _alerted,
+    CertificateSeen: _certificate,
     Completed: _completed,
     Server: _server,
     TlsReportReceived: _tls_report_received,

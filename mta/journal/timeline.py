@@ -39,6 +39,7 @@ from mta.model.event import (
     TlsReportReceived,
     TlsReportSent,
 )
+from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.message import Message
 
 
@@ -252,7 +253,9 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
 
 #: Events of which the line says everything.
 _PLAIN = (
+    Alerted,
     Automated,
+    CertificateSeen,
     Notified,
     Discarded,
     Operated,

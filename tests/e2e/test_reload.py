@@ -8,6 +8,7 @@ import ssl
 from typing import Any
 
 from tests.e2e.client import Speaker
+from tests.e2e.journal import wait_event
 from tests.e2e.scenario import Scenario, wait_for
 from tests.e2e.server import USERS, Server
 from tests.e2e.slapd import make_authority
@@ -89,6 +90,10 @@ class ReloadScenario(Scenario):
             wait_for(lambda: shown() == on_disk(), "the new certificate is not shown")
             self.assertNotEqual(old, shown())
             self.assertEqual(250, client.noop()[0])
+        # A renewed one is found without being asked for, too.
+        make_authority(self.place)
+        wait_for(lambda: shown() == on_disk(), "the renewed certificate is not shown", 60)
+        wait_event(server, "certificate", lambda event: event.what == "loaded", "it is not told")
         # A certificate that does not fit its key keeps the one in use.
         current = on_disk()
         (self.place / "key.pem").write_text("broken")
