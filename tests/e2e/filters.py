@@ -10,10 +10,16 @@ import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from mta.judge.milter import steps
+from mta.judge.milter.dialogue import Send, negotiate, tell
+from mta.judge.milter.packets import PacketReader
+from mta.judge.milter.replies import GO_ON
+from mta.model.envelope import Client, Envelope, Recipient
 from tests.e2e.process import Process
 from tests.e2e.scenario import program, wait_for
 
@@ -82,6 +88,40 @@ def _listens(path: Path) -> bool:
         except OSError:
             return False
         return True
+
+
+def _takes_fields(path: Path) -> bool:
+    """Whether a filter has no objection to the first field of a message."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+
+        def run(dialogue: Any) -> Any:
+            reader, packets, given = PacketReader(), [], None
+            while True:
+                try:
+                    request = dialogue.send(given)
+                except StopIteration as end:
+                    return end.value
+                given = None
+                if isinstance(request, Send):
+                    connection.sendall(request.octets)
+                    continue
+                while not packets:
+                    packets += reader.feed(connection.recv(4096))
+                given = packets.pop(0)
+
+        terms = run(negotiate())
+        said = GO_ON
+        for step, packet in (
+            (steps.CONNECT, steps.connected(Client("s", address="127.0.0.1"))),
+            (steps.MAIL, steps.sender(Envelope("a@b.test"))),
+            (steps.RECIPIENT, steps.recipient(Recipient("c@d.test"))),
+            (steps.HEADER, steps.field(b"A: b\r\n", False)),
+        ):
+            assert packet is not None
+            said = run(tell(step, packet, terms, {}))
+        return bool(said == GO_ON)
 
 
 def _owner(line: str) -> str:
@@ -188,6 +228,11 @@ class ClamAv(Filter):
         self._clamd = Process([scanner, "-c", str(base / "clamd.conf")], cwd=base)
         wait_for(lambda: _listens(clamd), f"clamd does not listen: {self._clamd.output}", 60)
         self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it has found its clamd: until then it puts off what it is asked."""
+        super().start()
+        wait_for(lambda: _takes_fields(self.socket), "it does not find its clamd")
 
     def command(self) -> list[str]:
         """In the foreground."""

@@ -1,8 +1,8 @@
 """Kind ``milter``: asks a filter at every stage, and does what it wants.
 
-Where the filter cannot be asked, ``default_action`` says what becomes of the mail.  With
-``accept`` and ``quarantine`` that is decided when the message is there: until then the filter may
-be back, and is told all of it then.
+Where the filter cannot be asked, ``default_action`` says what becomes of the mail.  Nobody is sent
+away for that before MAIL, and with ``accept`` and ``quarantine`` it is decided when the message is
+there: until then the filter may be back, and is told all of it then.
 """
 
 from __future__ import annotations
@@ -116,6 +116,8 @@ class MilterJudge:
         """What becomes of mail that the filter could not be asked about."""
         action = self._settings.default_action
         evidence: dict[str, Any] = {"failed": why, "at": stage, "default_action": action}
+        if stage in ("connect", "hello"):
+            return PASS
         if action in ("tempfail", "reject"):
             name = "filter-unavailable" if action == "tempfail" else "filter-missing"
             reply = REPLIES.reply(name, ref=client.session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from mta.judge.content.parts import PartScanner
 from mta.model.address import AddressError, parse_address
 from mta.model.authentication_results import AuthenticationResults, Unreadable, without_forged
 from mta.model.header import field_value, header_fields, header_section, take_fields
@@ -44,7 +45,28 @@ def authentication_results(octets: bytes) -> None:
     assert b"Authentication-Results: mx.test" not in without_forged(ours, "mx.test")
 
 
+def parts(octets: bytes) -> None:
+    """The parts of a message are the same, however it comes."""
+    whole, pieces = PartScanner(), PartScanner()
+    whole.feed(octets)
+    for start in range(0, len(octets), 7):
+        pieces.feed(octets[start : start + 7])
+    assert whole.close() == pieces.close()
+    assert whole.excess == pieces.excess
+    assert all(part.size >= 0 and len(part.names) <= 8 for part in whole.parts)
+
+
 TARGETS = (
+    Target(
+        "message-parts",
+        parts,
+        (
+            b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+            b"Content-Type: multipart/alternative; boundary=bb\r\n\r\n--bb\r\n\r\ntext\r\n--bb--\r\n--b\r\n"
+            b"Content-Type: x/y; name*0*=utf-8''a%2E;\r\n name*1=exe\r\nContent-Transfer-Encoding: base64\r\n"
+            b'Content-Disposition: attachment; filename="=?utf-8?b?YS5leGU=?="\r\n\r\nAAAA\r\n--b--\r\n',
+        ),
+    ),
     Target(
         "address",
         address,

@@ -298,8 +298,8 @@ class TroubleTests(MilterTestCase):
         self.assertEqual(("defer", 451), (verdict.action, verdict.reply.code if verdict.reply else 0))
         self.assertIn("silent for 5 seconds", verdict.evidence["failed"])
         self.assertEqual([], self.filter.connections)
-        other = Session(self, session.judge, 2)
-        self.assertEqual("defer", other.at("connect").action)
+        other = Session(self, session.judge, 2).hello()
+        self.assertEqual("defer", other.at("mail", envelope=other.envelope).action)
         self.assertEqual(1, self.filter.dialled)
         self.clock.advance(REST)
         del self.filter.answers[b"M"]
@@ -321,7 +321,12 @@ class TroubleTests(MilterTestCase):
 
     def test_cannot_be_reached_in_time(self) -> None:
         self.filter.up = None
-        waiting = self.session(connect_timeout=3).start("connect")
+        session = self.session(connect_timeout=3)
+        waiting = session.start("connect")
+        self.clock.advance(4)
+        self.assertEqual("pass", self.successResultOf(waiting).action)
+        self.clock.advance(REST)
+        waiting = session.start("mail", envelope=session.envelope)
         self.clock.advance(4)
         self.assertIn("within 3 seconds", self.successResultOf(waiting).evidence["failed"])
 
