@@ -24,6 +24,7 @@ from mta.model.delivery import Route as Route
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event
 from mta.model.facts import Facts as Facts
+from mta.model.ledger import Ledger as Ledger
 from mta.model.message import Content, Message
 from mta.model.outcome import Outcome, RemoteReply
 from mta.model.people import Alias as Alias
@@ -94,6 +95,7 @@ class PluginContext:
     :ivar journal: knows what happened (:class:`IJournal`).
     :ivar classify: ``(RemoteReply, next_hop) -> Classification``: what another server's reply means.
     :ivar tls_demands: knows which TLS is demanded of a next hop (:class:`ITlsDemands`).
+    :ivar ledger: what all workers remember together; ``None`` without a server.
     """
 
     reactor: Any
@@ -108,6 +110,7 @@ class PluginContext:
     journal: Any = None
     classify: Callable[[RemoteReply, str], Classification] = classify
     tls_demands: Any = None
+    ledger: Ledger | None = None
 
 
 class IKind(Interface):
