@@ -14,7 +14,7 @@ from mta.config.loading import Loaded
 from mta.config.problem import ConfigurationError, Problem
 from mta.config.providers import provider_shapes
 from mta.config.settings import Network, Settings, Shape
-from mta.interfaces import PluginContext
+from mta.interfaces import Ledger, PluginContext
 from mta.journal.history import History
 from mta.model.bounce_data import classifier
 from mta.route.dane_records import DaneRecords
@@ -44,10 +44,13 @@ class Environment:
     :param reactor: the reactor.
     :param loaded: the configuration.
     :param remember: whether what is found out is for later starts, too.
+    :param ledger: what all workers remember together; a server has one.
     :raise ConfigurationError: if the servers of the DNS are none.
     """
 
-    def __init__(self, reactor: Any, loaded: Loaded, remember: bool = True) -> None:
+    def __init__(
+        self, reactor: Any, loaded: Loaded, remember: bool = True, ledger: Ledger | None = None
+    ) -> None:
         settings = loaded.settings
         self.threads = ThreadPool(1, 8, "mta")
         self.run_in_thread: Callable[..., Any] = lambda function, *args: deferToThreadPool(
@@ -99,6 +102,7 @@ class Environment:
             journal=self.journal,
             classify=lambda reply, next_hop: self.classifier.classify(reply, next_hop),
             tls_demands=self.demands,
+            ledger=ledger,
         )
 
 

@@ -236,7 +236,10 @@ class IAuthenticator(Interface):
 
 
 class IJudge(Interface):
-    """One policy."""
+    """One policy.
+
+    With an attribute ``stages``, a set, it is asked at those only; others cost nothing.
+    """
 
     def judge(stage: Stage, facts: Facts) -> Answer[Verdict]:
         """Say what is to be done; ``mta.model.verdict.PASS`` for no objection.

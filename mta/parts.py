@@ -40,8 +40,11 @@ from mta.interfaces import (
     ITransport,
     PluginContext,
 )
+from mta.judge.abuse import NAME as ABUSE
+from mta.judge.abuse import AbuseGuard
 from mta.judge.pipeline import Pipeline
 from mta.plugins import Kinds, Plugin, PluginBuilder
+from mta.protection import access_judges, throttle
 from mta.route.aliases import Aliases
 from mta.route.backup import BackupRouter, Verify
 from mta.route.configured_maps import Maps
@@ -128,6 +131,8 @@ def assemble(
     own_addresses: Callable[[], frozenset[str]],
     checkers: Sequence[Any] = (),
     before: Parts | None = None,
+    guard: AbuseGuard | None = None,
+    strike: Callable[[str], None] = lambda address: None,
 ) -> Parts:
     """Make the parts.
 
@@ -138,6 +143,8 @@ def assemble(
     :param own_addresses: IP addresses of this machine.
     :param checkers: further credentials checkers, of ``--auth``.
     :param before: the parts in use, at a reload.
+    :param guard: watches accounts; it outlives a reload.
+    :param strike: told of a client that tries passwords too fast.
     :raise ConfigurationError: with everything that is wrong.
     """
     settings = loaded.settings
@@ -145,6 +152,7 @@ def assemble(
     kept = before.plugins if before else ()
     identities = builder.build(IIdentity, "identity", kept)
     judges = builder.build(IJudge, "judge", kept)
+    judges = [*access_judges(loaded, context, kept, builder.problems), *judges]
     routers = builder.build(IRouter, "router", kept)
     sinks = builder.build(IEventSink, "sink", kept)
     transports = builder.build(ITransport, "transport", kept)
@@ -230,9 +238,18 @@ def assemble(
         loaded=loaded,
         plugins=[*identities, *judges, *routers, *transports, *sinks],
         aliases=aliases,
-        authenticator=Authenticator(make_portal(able, directories), able, secret) if able else None,
+        authenticator=(
+            Authenticator(make_portal(able, directories), able, secret, throttle(loaded, context, strike))
+            if able
+            else None
+        ),
         directories=directories,
-        pipeline=Pipeline([(plugin.name, plugin.instance) for plugin in judges]),
+        pipeline=Pipeline(
+            [
+                *((plugin.name, plugin.instance) for plugin in judges),
+                *(((ABUSE, guard),) if guard is not None else ()),
+            ]
+        ),
         return_path=paths.return_path if feedback.verp or feedback.srs else None,
         router=router,
         departures=Departures(maps.senders.map),

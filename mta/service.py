@@ -43,6 +43,8 @@ from mta.model.supposition import Supposition
 from mta.ownership import foreign, give_away
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
+from mta.protection import Protection
+from mta.queue.letters import Letters
 from mta.queue.manager import Manager
 from mta.queue.reader import QueueReader
 from mta.queue.spool import Spool
@@ -225,11 +227,24 @@ class Server:
         self._password = password
         self._first = shard == 0
         self._sessions_begun = secrets.randbits(20)
-        self._environment = environment = Environment(reactor, loaded)
+        self.protection = protection = Protection(
+            reactor,
+            loaded,
+            lambda events: environment.journal.note(events),
+            lambda to, subject, text: self._letters.send(to, subject, text),
+        )
+        self._environment = environment = Environment(reactor, loaded, ledger=protection.ledger)
         self._secret = load_secret(loaded.state)
         self._kinds = Kinds()
         self.parts = parts = assemble(
-            loaded, self._kinds, environment.context, self._secret, environment.own_addresses, checkers
+            loaded,
+            self._kinds,
+            environment.context,
+            self._secret,
+            environment.own_addresses,
+            checkers,
+            guard=protection.guard,
+            strike=protection.strike,
         )
         self._tls = server_certificate(loaded, reactor.seconds())
         run = loaded.state / "run"
@@ -246,7 +261,8 @@ class Server:
         )
         environment.journal.note = self.spool.note
         self._certificates = CertificateWatch(reactor, self._tls, self.spool.note, shard == 0)
-        self._unsubscribe = [self.spool.subscribe(LogSink(loaded.settings.log.level))]
+        watching = (LogSink(loaded.settings.log.level), protection.bans, protection.guard)
+        self._unsubscribe = [self.spool.subscribe(sink) for sink in watching]
         self._unsubscribe_plugins = [self.spool.subscribe(sink) for sink in parts.sinks]
         self.manager = Manager(
             reactor,
@@ -285,7 +301,14 @@ class Server:
             run_in_thread=environment.run_in_thread,
             signer=parts.signer,
         )
-        connections = Connections(settings.limits)
+        self._letters = Letters(
+            spool=self.spool,
+            admitted=self.manager.admitted,
+            route=lambda address: self.parts.departures.notifications(self.parts.router.route)(address),
+            hostname=settings.hostname,
+            seconds=reactor.seconds,
+        )
+        connections = Connections(settings.limits, protection.bans.refusal)
         self.factories = {role: self._factory(role, connections) for role in (*ROLES, "local")}
         self._connections = connections
         self._poster = report_poster(loaded, environment)
@@ -299,6 +322,7 @@ class Server:
             test=self.rehearse,
             run_in_thread=environment.run_in_thread,
             tls_reports=self.tls_reporter,
+            protection=self.protection,
         )
         sockets = [UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600)]
         if shard == 0:
@@ -321,6 +345,7 @@ class Server:
             renew=self.renew,
             ready=self._ready,
             failed=self._failed,
+            ledger=protection.ledger,
         )
 
     # --- sessions ------------------------------------------------------------
@@ -402,6 +427,8 @@ class Server:
             self._environment.own_addresses,
             self._checkers,
             before,
+            self.protection.guard,
+            self.protection.strike,
         )
         poster = report_poster(loaded, self._environment)
         notes = await after.reread()
@@ -438,6 +465,7 @@ class Server:
         )
         if self.tls_reporter is not None:
             self.tls_reporter.use(new.tls_report)
+        self.protection.use(new)
         self._environment.shaping.use(shapes_of(new))
         self._environment.egress.use(new.egress, new.egress_pool)
         self._environment.demands.use(new.tls_policy, new.relay.tls)

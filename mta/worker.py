@@ -91,6 +91,7 @@ class Worker(Service):
     :param ready: called when everything listens.
     :param failed: called with a text when it cannot start.
     :param grace: seconds for what is in flight when it stops.
+    :param ledger: what all workers remember together.
     """
 
     log = Logger()
@@ -111,7 +112,9 @@ class Worker(Service):
         ready: Callable[[], None],
         failed: Callable[[str], None],
         grace: float = 30.0,
+        ledger: Any = None,
     ) -> None:
+        self._ledger = ledger
         self._reactor = reactor
         self._shard = shard
         self._spool = spool
@@ -147,6 +150,8 @@ class Worker(Service):
     async def _start(self) -> None:
         try:
             await self._spool.start()
+            if self._ledger is not None:
+                await self._ledger.start()
             for plugin in self._plugins():
                 await plugin.start()
             self._manager.start()
@@ -192,6 +197,8 @@ class Worker(Service):
             for plugin in self._plugins():
                 await plugin.stop()
             await self._spool.stop()
+        if self._ledger is not None:
+            self._ledger.stop()
         self._threads.stop()
 
     def reload_soon(self) -> None:

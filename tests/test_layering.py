@@ -37,6 +37,7 @@ ACROSS = {
     "mta.environment",
     "mta.examination",
     "mta.parts",
+    "mta.protection",
     "mta.tap",
     "mta.supervisor",
     "mta.plugins",

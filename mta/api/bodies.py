@@ -99,6 +99,23 @@ class Resume(Body):
     reason: str = Field("", max_length=1000)
 
 
+class BanBody(Body):
+    """A network, or an address, and how long it is not let in: until a time, 0: until it is lifted."""
+
+    network: str = Field(min_length=1, max_length=200)
+    by: str = Field("", max_length=200)
+    reason: str = Field("", max_length=400)
+    until: float = Field(0.0, ge=0.0)
+
+
+class AccountBody(Body):
+    """An account to be suspended or resumed."""
+
+    account: str = Field(min_length=1, max_length=320)
+    by: str = Field("", max_length=200)
+    reason: str = Field("", max_length=400)
+
+
 class Flush(Body):
     """Try everything now."""
 

@@ -27,7 +27,9 @@ from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException
 
 from mta.api.bodies import (
+    AccountBody,
     Act,
+    BanBody,
     Body,
     Bounce,
     Flush,
@@ -74,6 +76,7 @@ class ControlApi:
     :param status: numbers about the server, JSON values.
     :param test: plays a message through.
     :param run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
+    :param protection: bans and watched accounts (``mta.protection.Protection``).
     :param tls_reports: sends TLS reports (``mta.tls_report.reporter.TlsReporter``); ``None``: another
         worker does.
     """
@@ -91,6 +94,7 @@ class ControlApi:
         test: Callable[[Supposition], Awaitable[dict[str, Any]]],
         run_in_thread: Callable[..., Awaitable[Any]] = deferToThread,
         tls_reports: Any = None,
+        protection: Any = None,
     ) -> None:
         self._queue = queue
         self._reader = reader
@@ -100,6 +104,7 @@ class ControlApi:
         self._test = test
         self._run = run_in_thread
         self._tls_reports = tls_reports
+        self._protection = protection
 
     def site(self) -> Site:
         """What the socket's listener serves."""
@@ -409,6 +414,57 @@ class ControlApi:
         async def act() -> dict[str, Any]:
             body = _body(Flush, request)
             return {"count": await self._queue.flush(_who(request, body.by))}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/ban", methods=["POST"])
+    def ban(self, request: IRequest) -> Any:
+        """Let a network in no more."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(BanBody, request)
+            seconds = max(1.0, body.until - time.time()) if body.until else 0.0
+            who = _who(request, body.by)
+            try:
+                return {"network": await self._protection.bans.add(body.network, who, body.reason, seconds)}
+            except ValueError as error:
+                raise ApiProblem(400, "This is no network", str(error)) from None
+
+        return self._answer(request, act())
+
+    @app.route("/v1/ban/lift", methods=["POST"])
+    def lift(self, request: IRequest) -> Any:
+        """End a ban."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(BanBody, request)
+            who = _who(request, body.by)
+            try:
+                return {"lifted": await self._protection.bans.lift(body.network, who, body.reason)}
+            except ValueError as error:
+                raise ApiProblem(400, "This is no network", str(error)) from None
+
+        return self._answer(request, act())
+
+    @app.route("/v1/account/suspend", methods=["POST"])
+    def suspend_account(self, request: IRequest) -> Any:
+        """Take no more mail of an account, as ``abuse.action`` has it."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(AccountBody, request)
+            who = _who(request, body.by)
+            return {"count": int(await self._protection.guard.suspend(body.account, who, body.reason))}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/account/resume", methods=["POST"])
+    def resume_account(self, request: IRequest) -> Any:
+        """Take it again."""
+
+        async def act() -> dict[str, Any]:
+            body = _body(AccountBody, request)
+            who = _who(request, body.by)
+            return {"count": int(await self._protection.guard.resume(body.account, who, body.reason))}
 
         return self._answer(request, act())
 

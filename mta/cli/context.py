@@ -47,6 +47,7 @@ class Seams:
     :ivar new_keys: makes some: (domain, keys that there are, day, algorithms, bits).
     :ivar import_key: reads one from a file.
     :ivar text_records: asks the DNS for TXT records of several names: for each a list, or why not.
+    :ivar entries: what workers remember together, of a state directory and a kind: key, value, end.
     """
 
     queue_reader: Callable[[Path], Any]
@@ -64,6 +65,7 @@ class Seams:
     new_keys: Callable[..., list[Any]]
     import_key: Callable[[Path], Any]
     text_records: Callable[[Loaded, list[str]], dict[str, Any]]
+    entries: Callable[[Path, str], list[tuple[str, Any, float]]]
 
 
 @dataclass

@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +31,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "queue": ("queue", "look at the queue, and hold, release, retry or remove messages"),
     "quarantine": ("quarantine", "look at what filters have had held, and release or remove it"),
     "trace": ("trace", "tell what happened to a message, address, or client"),
+    "why": ("why", "tell why an address, a client or a message was refused or marked, and the way out"),
+    "ban": ("ban", "look at the networks that are not let in, and add and lift bans"),
+    "account": ("account", "look at suspended accounts, and suspend and resume them"),
     "log": ("log", "show events, newest last"),
     "explain": ("explain", "explain a reply code, an enhanced code, or a pasted reply"),
     "test": ("test", "tell what would become of a message, sending nothing"),
@@ -206,6 +210,7 @@ def seams() -> Seams:
         new_keys=_new_keys,
         import_key=_import_key,
         text_records=_text_records,
+        entries=_entries,
     )
 
 
@@ -292,6 +297,16 @@ def _users(text: str) -> list[str]:
     from mta.identity.passwd import names
 
     return names(text)
+
+
+def _entries(state: Path, kind: str) -> list[tuple[str, Any, float]]:
+    from mta.ledger.book import read_entries
+    from mta.ledger.shared import DATABASE
+
+    try:
+        return read_entries(state / DATABASE, kind, time.time())
+    except FileNotFoundError:
+        return []
 
 
 def _tls_ledger(state: Path) -> Any:

@@ -20,6 +20,12 @@ from pydantic import (
     model_validator,
 )
 
+from mta.config.access_settings import Abuse as Abuse
+from mta.config.access_settings import Access as Access
+from mta.config.access_settings import AccessRule as AccessRule
+from mta.config.access_settings import Authentication as Authentication
+from mta.config.access_settings import Ban as Ban
+from mta.config.access_settings import Limit as Limit
 from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.junk_settings import Junk as Junk
@@ -77,12 +83,6 @@ class Tls(Table):
     certificate: str = ""
     key: str = ""
     minimum: Literal["1.2", "1.3"] = "1.2"
-
-
-class Access(Table):
-    """Who may relay without AUTH."""
-
-    relay_from: list[Network] = []
 
 
 class Trust(Table):
@@ -392,6 +392,10 @@ class Settings(Table):
     listen: Listen = Listen()
     tls: Tls = Tls()
     access: Access = Access()
+    limit: list[Limit] = []
+    authentication: Authentication = Authentication()  # type: ignore[call-arg]
+    ban: Ban = Ban()  # type: ignore[call-arg]
+    abuse: Abuse = Abuse()  # type: ignore[call-arg]
     trust: Trust = Trust()
     limits: Limits = Limits()  # type: ignore[call-arg]
     submission: Submission = Submission()

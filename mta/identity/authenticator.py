@@ -26,6 +26,7 @@ from mta.identity.mechanisms import (
     Verify,
 )
 from mta.identity.scram import DEFAULT_ITERATIONS, ScramKeys, account_salt, pretended_keys
+from mta.identity.throttle import Throttle
 from mta.interfaces import (
     Challenge,
     Denied,
@@ -37,6 +38,7 @@ from mta.interfaces import (
     settle,
 )
 from mta.model.envelope import Client
+from mta.model.waiting import in_words
 
 _log = Logger()
 
@@ -54,10 +56,14 @@ class Authenticator:
     :param secret: random octets that stay the same over restarts (see
         :func:`~mta.identity.secret.load_secret`); unknown accounts get their
         salt from it, so that nobody can tell them from known ones.
+    :param throttle: has passwords tried slowly; ``None``: as fast as they come.
     """
 
-    def __init__(self, portal: Portal, checkers: Iterable[Any], secret: bytes) -> None:
+    def __init__(
+        self, portal: Portal, checkers: Iterable[Any], secret: bytes, throttle: Throttle | None = None
+    ) -> None:
         self._portal = portal
+        self.throttle = throttle
         checkers = tuple(checkers)
         self._sources = tuple(item for item in checkers if IScramKeySource.providedBy(item))
         interfaces = {kind for item in checkers for kind in item.credentialInterfaces}
@@ -95,7 +101,7 @@ class Authenticator:
             machine = Scram(mechanism == SCRAM_PLUS, bound, channel_binding)
         else:
             machine = Plain() if mechanism == "PLAIN" else Login()
-        return Exchange(self, machine)
+        return Exchange(self, machine, client.address)
 
     async def scram_keys(self, username: str, salt: bytes) -> ScramKeys:
         """Keys of an account; pretended ones if no source has any.
@@ -122,17 +128,30 @@ class Authenticator:
         return avatar
 
 
+class Throttled(Exception):
+    """The next attempt is not due yet.
+
+    :ivar seconds: until it is.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not before {seconds:.0f} s")
+        self.seconds = seconds
+
+
 @implementer(IExchange)
 class Exchange:
     """One run of a mechanism.
 
     :param authenticator: asks the portal.
     :param mechanism: the sans-IO half.
+    :param address: the client's; ``""`` if it has none.
     """
 
-    def __init__(self, authenticator: Authenticator, mechanism: Mechanism) -> None:
+    def __init__(self, authenticator: Authenticator, mechanism: Mechanism, address: str = "") -> None:
         self._authenticator = authenticator
         self._mechanism = mechanism
+        self._address = address
         self._account: Any = None
         self._username = ""
 
@@ -142,9 +161,12 @@ class Exchange:
             return await self._step(response)
         except Malformed as error:
             return Denied(False, str(error), self._username, malformed=True)
-        except Refused as error:
-            return Denied(False, str(error), self._username)
-        except LoginFailed as error:
+        except Throttled as error:
+            reason = f"not looked at: the next attempt is due in {in_words(error.seconds)}"
+            return Denied(True, reason, self._username, wait=error.seconds)
+        except (Refused, LoginFailed) as error:
+            if self._authenticator.throttle is not None:
+                await self._authenticator.throttle.failed(self._username, self._address)
             return Denied(False, str(error), self._username)
         except TemporarilyUnavailable as error:
             return Denied(True, str(error), self._username)
@@ -156,12 +178,15 @@ class Exchange:
         following: Next = self._mechanism.step(response)
         if isinstance(following, LookUp):
             self._username = following.username
+            await self._turn()
             assert isinstance(self._mechanism, Scram)
             salt = self._authenticator.salt(following.username)
             keys = await self._authenticator.scram_keys(following.username, salt)
             return self._mechanism.supply(keys, salt)
         if isinstance(following, Verify):
-            self._username = following.username
+            if not self._username:
+                self._username = following.username
+                await self._turn()
             account = await self._authenticator.log_in(following.credentials)
             identity = following.authzid.lower()
             if identity and identity not in (following.username.lower(), account.name.lower()):
@@ -169,6 +194,19 @@ class Exchange:
             self._account = account
             following = self._mechanism.accepted()
         if isinstance(following, Done):
+            if self._authenticator.throttle is not None:
+                self._authenticator.throttle.succeeded(self._username, self._address)
             return Success(self._account)
         assert isinstance(following, Challenge)
         return following
+
+    async def _turn(self) -> None:
+        """Wait until this attempt may be made.
+
+        :raise Throttled: if that takes too long.
+        """
+        throttle = self._authenticator.throttle
+        if throttle is not None:
+            turn = await throttle.turn(self._username, self._address)
+            if turn.refused:
+                raise Throttled(turn.wait)

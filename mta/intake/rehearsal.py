@@ -60,7 +60,12 @@ async def rehearse(
     client_ip, helo = supposed.client_ip, supposed.helo
     sender = "" if supposed.sender == "<>" else supposed.sender
     client = Client(
-        f"test-{next(_NUMBERS)}", "mx" if client_ip else "local", client_ip, helo=helo, protocol="ESMTP"
+        f"test-{next(_NUMBERS)}",
+        "mx" if client_ip else "local",
+        client_ip,
+        helo=helo,
+        protocol="ESMTP",
+        rehearsed=True,
     )
     sender = "" if sender == "<>" else sender
     envelope = Envelope(sender)

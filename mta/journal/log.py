@@ -17,6 +17,8 @@ _LEVELS: dict[str, Any] = {
     "authentication-failed": LogLevel.warn,
     "failed": LogLevel.warn,
     "discarded": LogLevel.warn,
+    "banned": LogLevel.warn,
+    "suspended": LogLevel.warn,
     "completed": LogLevel.debug,
     "alert": LogLevel.warn,
 }

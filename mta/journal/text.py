@@ -28,6 +28,7 @@ from mta.model.event import (
     TlsReportSent,
     TlsSession,
 )
+from mta.model.event_access import Banned, Suspended
 from mta.model.event_security import Alerted, CertificateSeen
 
 
@@ -258,6 +259,22 @@ def _automated(event: Automated) -> str:
     return f"{event.action} {event.site}{source} by rule {event.rule}: {event.effect}{until}, since {why}"
 
 
+def _banned(event: Banned) -> str:
+    by = f" by {event.by}" if event.by else ""
+    if event.action != "banned":
+        return f"ban of {event.network} {event.action}{by}" + (f": {event.reason}" if event.reason else "")
+    until = f" until {local_time(event.until)}" if event.until else ""
+    words = f"banned {event.network}{by}{until}" + (f": {event.reason}" if event.reason else "")
+    return words + (f" (last client {event.client})" if event.client else "")
+
+
+def _suspended(event: Suspended) -> str:
+    words = f"account {event.account} {event.action}" + (f" by {event.by}" if event.by else "")
+    words += f": {event.reason}" if event.reason else ""
+    facts = "; ".join(evidence_lines(event.evidence))
+    return f"{words} ({facts})" if facts else words
+
+
 def _completed(event: Completed) -> str:
     return "completed, left the queue"
 
@@ -319,6 +336,8 @@ def _pairs(**values: str) -> list[str]:
 
 
 _TELLERS: dict[type[Event], Callable[[Any], str]] = {
+    Banned: _banned,
+    Suspended: _suspended,
     Received: _received,
     Rejected: _rejected,
     Authenticated: _authenticated,

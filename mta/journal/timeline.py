@@ -39,6 +39,7 @@ from mta.model.event import (
     TlsReportReceived,
     TlsReportSent,
 )
+from mta.model.event_access import Banned, Suspended
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.message import Message
 
@@ -168,7 +169,9 @@ def refusal_lines(event: Event, when: Callable[[float], str] = local_time) -> li
     if event.rule:
         lines.append(f"  rule     {event.rule}")
     lines.extend(f"  because  {line}" for line in evidence_lines(event.evidence))
-    lines += _advice(event.name, {"ref": event.session, "address": event.recipient or event.sender})
+    values = {name: str(value) for name, value in event.evidence.items() if isinstance(value, str)}
+    values |= {"ref": event.session, "address": event.recipient or event.sender, "account": event.account}
+    lines += _advice(event.name, values)
     return [printable(line) for line in lines]
 
 
@@ -256,6 +259,8 @@ _PLAIN = (
     Alerted,
     Automated,
     CertificateSeen,
+    Banned,
+    Suspended,
     Notified,
     Discarded,
     Operated,

@@ -22,6 +22,7 @@ from mta.model.envelope import Client
 from mta.model.verdict import PASS, Action, Stage, Verdict, together
 
 _ACTIONS = frozenset(get_args(Action))
+_STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @implementer(IPipeline)
@@ -34,7 +35,12 @@ class Pipeline:
     _log = Logger()
 
     def __init__(self, judges: Sequence[tuple[str, IJudge]] = ()) -> None:
-        self._judges = tuple(judges)
+        self._judges = {
+            stage: tuple(
+                (name, judge) for name, judge in judges if stage in getattr(judge, "stages", _STAGES)
+            )
+            for stage in _STAGES
+        }
         self._told = tuple(judge for _, judge in judges if ISessionJudge.providedBy(judge))
         #: Questions under way, by session, while anybody keeps anything about one.
         self._asking: dict[str, int] = {}
@@ -53,15 +59,16 @@ class Pipeline:
 
     def judge(self, stage: Stage, facts: Facts) -> Answer[Verdict]:
         """The verdict of all; at once when there is no judge."""
-        if not self._judges:
+        judges = self._judges[stage]
+        if not judges:
             return PASS
-        return self._watched(stage, facts) if self._told else self._ask(stage, facts)
+        return self._watched(judges, stage, facts) if self._told else self._ask(judges, stage, facts)
 
-    async def _watched(self, stage: Stage, facts: Facts) -> Verdict:
+    async def _watched(self, judges: Sequence[tuple[str, IJudge]], stage: Stage, facts: Facts) -> Verdict:
         session, asking = facts.client.session, self._asking
         asking[session] = asking.get(session, 0) + 1
         try:
-            return await self._ask(stage, facts)
+            return await self._ask(judges, stage, facts)
         finally:
             asking[session] -= 1
             if not asking[session]:
@@ -70,11 +77,11 @@ class Pipeline:
                     self._gone.discard(session)
                     self.closed(facts.client)
 
-    async def _ask(self, stage: Stage, facts: Facts) -> Verdict:
+    async def _ask(self, judges: Sequence[tuple[str, IJudge]], stage: Stage, facts: Facts) -> Verdict:
         said: list[Verdict] = []
         judged = (*facts.client.judged, *(facts.envelope.judged if facts.envelope else ()))
         facts.authentication = [result for _, verdict in judged for result in verdict.authentication]
-        for name, judge in self._judges:
+        for name, judge in judges:
             verdict = await self._one(name, judge, stage, facts)
             if verdict.action in ("defer", "reject"):
                 # What others have found out counts, whoever refuses the message.

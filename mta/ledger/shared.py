@@ -77,7 +77,7 @@ class SharedLedger:
         self._timeout = timeout
         self._room = waiting
         self._most = most
-        self._queue: SimpleQueue[_Question | None | Callable[[], None]] = SimpleQueue()
+        self._queue: SimpleQueue[_Question | Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._views: dict[str, View] = {}
         self._looking: Any = None
@@ -302,7 +302,7 @@ class SharedLedger:
         self._resting = self._reactor.seconds() + _REST
 
     def _put_aside(self, error: Exception) -> bool:
-        """Move a damaged database out of the way, unless another worker has; whether it is worth another try."""
+        """Move a damaged database out of the way, unless another worker has; whether to try again."""
         held = self._inode
         self._close()
         try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mta.model.access_replies import ACCESS
 from mta.model.delivery_replies import DELIVERY
 from mta.model.judging_replies import JUDGING
 from mta.model.receiving_replies import RECEIVING
@@ -58,4 +59,4 @@ class Catalogue:
         return [entry for entry in self if code in (str(entry.code), entry.enhanced, entry.name)]
 
 
-REPLIES = Catalogue((*RECEIVING, *JUDGING, *DELIVERY))
+REPLIES = Catalogue((*RECEIVING, *ACCESS, *JUDGING, *DELIVERY))

@@ -30,6 +30,7 @@ class Client:
     :ivar mechanism: the SASL mechanism used.
     :ivar reverse_name: the forward-confirmed reverse DNS name, if looked up.
     :ivar judged: what judges have said of it and have not refused, by stage; not kept.
+    :ivar rehearsed: it is only supposed: nothing is to be remembered of it.
     """
 
     session: str
@@ -45,6 +46,7 @@ class Client:
     mechanism: str = ""
     reverse_name: str = ""
     judged: tuple[tuple[Stage, Verdict], ...] = ()
+    rehearsed: bool = False
 
 
 @dataclass(slots=True)

@@ -32,7 +32,12 @@ class Book(Protocol):
 
 
 class View(Protocol):
-    """The entries of one kind in memory, as they were a second ago at the most."""
+    """The entries of one kind in memory, as they were a second ago at the most.
+
+    :ivar told: called after they have changed.
+    """
+
+    told: Callable[[], None]
 
     def __bool__(self) -> bool: ...
 

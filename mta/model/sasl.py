@@ -28,9 +28,11 @@ class Denied:
     :ivar reason: for the journal, never for the client; holds no secret.
     :ivar account: whom the client claimed to be, if it came to that.
     :ivar malformed: the response was not what the mechanism demands: 501 5.5.2.
+    :ivar wait: seconds before which nothing is looked at, after many failures; then ``temporary``.
     """
 
     temporary: bool
     reason: str
     account: str = ""
     malformed: bool = False
+    wait: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from socket import AF_INET6, inet_pton
 
 from mta.config.settings import Limits
@@ -13,12 +14,14 @@ class Connections:
     """Counts the sessions of all listeners of a process.
 
     :param limits: how many there may be; may be replaced at any time.
+    :param banned: the reply for a client that is not let in; ``None`` for the others.
     :ivar total: sessions that count at present.
     :ivar local: sessions of this machine, which have a count of their own.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, banned: Callable[[str], Reply | None] = lambda address: None) -> None:
         self.limits = limits
+        self._banned = banned
         self.total = 0
         self.local = 0
         self._clients: dict[str, int] = {}
@@ -33,6 +36,9 @@ class Connections:
             else the 421 for it.
         """
         limits = self.limits
+        refusal = self._banned(address) if address else None
+        if refusal is not None:
+            return refusal
         if self.total >= limits.connections:
             reply = REPLIES.reply("too-many-connections", hostname=hostname)
             return _because(reply, {"sessions": self.total, "limit": limits.connections})

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from mta.interfaces import Challenge, Denied, Success
 from mta.model.catalogue import REPLIES
 from mta.model.event import Authenticated, AuthenticationFailed
+from mta.model.waiting import in_words
 from mta.smtp.replies import AUTHENTICATED
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ def _stepped(session: ServerSession, answer: Any) -> None:
         session.output.append(AUTHENTICATED)
         return
     denied = answer if isinstance(answer, Denied) else Denied(True, "trouble on our side")
-    if denied.temporary:
+    if denied.wait:
+        reply = REPLIES.reply("auth-throttled", wait=in_words(denied.wait), ref=client.session)
+    elif denied.temporary:
         reply = REPLIES.reply("auth-unavailable", ref=client.session)
     elif denied.malformed:
         reply = REPLIES.reply("auth-bad-response", problem="it is not what the mechanism demands")

@@ -15,7 +15,9 @@ from mta.judge.arc import ARC as arc_judge
 from mta.judge.content.judge import CONTENT as content_judge
 from mta.judge.dkim import DKIM as dkim_judge
 from mta.judge.dmarc import DMARC as dmarc_judge
+from mta.judge.greylist import GREYLIST as greylist_judge
 from mta.judge.milter.judge import MILTER as milter_judge
+from mta.judge.reputation.judge import REPUTATION as reputation_judge
 from mta.judge.spf.judge import SPF as spf_judge
 
 service = ServiceMaker(
@@ -33,12 +35,14 @@ __all__ = [
     "error_transport",
     "feedback_transport",
     "file_identity",
+    "greylist_judge",
     "ldap_identity",
     "lmtp_transport",
     "maildir_transport",
     "milter_judge",
     "pipe_transport",
     "relay_transport",
+    "reputation_judge",
     "service",
     "spf_judge",
     "webhook_transport",

@@ -1,0 +1,80 @@
+"""Which addresses are one client, and which are one network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Network = IPv4Network | IPv6Network
+
+
+@lru_cache(maxsize=4096)
+def parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """An address as it is compared: of IPv4 in IPv6 the former; ``None`` if it is none."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+@lru_cache(maxsize=4096)
+def block(address: str, four: int, six: int) -> str:
+    """The network of so many bits around an address; the address itself where it is whole or none."""
+    found = parsed(address)
+    if found is None:
+        return address
+    bits = four if found.version == 4 else six
+    if bits == found.max_prefixlen:
+        return str(found)
+    return str(ip_network((found, bits), strict=False))
+
+
+def client_of(address: str) -> str:
+    """What counts as one client: of IPv6 64 bits, the least that anybody is given."""
+    return block(address, 32, 64)
+
+
+def network_of(address: str) -> str:
+    """What counts as one network."""
+    return block(address, 24, 48)
+
+
+def is_within(address: str, networks: Iterable[Network]) -> bool:
+    """Whether an address is in one of some networks."""
+    found = parsed(address)
+    return found is not None and any(found in network for network in networks)
+
+
+class NetworkTable:
+    """Many networks, of which the narrowest around an address is found at once.
+
+    :param networks: each with what stands for it.
+    """
+
+    def __init__(self, networks: Iterable[tuple[Network, str]] = ()) -> None:
+        tables: dict[tuple[int, int], dict[int, str]] = {}
+        for network, name in networks:
+            shift = network.max_prefixlen - network.prefixlen
+            tables.setdefault((network.version, shift), {}).setdefault(
+                int(network.network_address) >> shift, name
+            )
+        # The narrowest first.
+        self._tables = sorted(tables.items(), key=lambda item: item[0][1])
+
+    def __bool__(self) -> bool:
+        return bool(self._tables)
+
+    def find(self, address: str) -> str | None:
+        """What stands for the narrowest network; ``None`` if there is none."""
+        found = parsed(address)
+        if found is None:
+            return None
+        number = int(found)
+        for (version, shift), table in self._tables:
+            if version == found.version:
+                name = table.get(number >> shift)
+                if name is not None:
+                    return name
+        return None
