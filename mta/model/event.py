@@ -93,8 +93,9 @@ class Received(Event):
     kind: ClassVar[str] = "received"
     indexed: ClassVar[bool] = True
 
-    sender: str
-    recipients: list[str]
+    # What is empty is left out of the journal, so it needs a default here.
+    sender: str = ""
+    recipients: list[str] = field(default_factory=list)
     size: int = 0
     role: str = ""
     client: str = ""

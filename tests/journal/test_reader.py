@@ -59,6 +59,13 @@ class MessageTests(ReaderCase):
         self.assertEqual(story, self.events(self.reader.message(one)))
         self.assertEqual(story, self.events(self.reader.message(one.upper())))
 
+    def test_null_sender(self) -> None:
+        """A bounce that comes in is found as any other message."""
+        [name] = ids(1)
+        self.shards[0].write([received(name, sender="")])
+        [found] = self.events(self.reader.find("bob@example.net"))
+        self.assertEqual(received(name, sender=""), found)
+
     def test_unknown(self) -> None:
         self.assertEqual([], self.reader.message(ids(1)[0]))
 
