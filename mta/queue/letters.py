@@ -119,5 +119,6 @@ class Letters:
         letter["Message-ID"] = f"<{identifier}@{self._hostname}>"
         # RFC 3834, 5: no program answers it.
         letter["Auto-Submitted"] = "auto-generated"
-        letter.set_content(text)
+        # Commands in it are to be copied, so no line is broken.
+        letter.set_content(text, cte="7bit" if text.isascii() else "8bit")
         return bytes(letter)

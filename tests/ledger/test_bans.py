@@ -76,8 +76,8 @@ class BanTests(SynchronousTestCase):
         reply = self.bans.refusal("192.0.2.1")
         assert reply is not None
         self.assertEqual(
-            "421 4.7.0 mx.example.org takes nothing from 192.0.2.1 for 60 minutes: more than 3 failed log-ins in "
-            "60 minutes; if this is wrong, write to postmaster@mx.example.org",
+            "421 4.7.0 mx.example.org takes nothing from 192.0.2.1 for 60 minutes: "
+            "more than 3 failed log-ins in 60 minutes; if this is wrong, write to postmaster@mx.example.org",
             str(reply),
         )
         self.assertIsNone(self.bans.refusal("192.0.2.2"))
