@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -138,7 +138,7 @@ class PluginBuilder:
             if (plugin.name, plugin.kind, plugin.settings) == (name, item.kind, settings):
                 return plugin
         try:
-            return Plugin(name, item.kind, settings, kind.build(settings, self._context))
+            return Plugin(name, item.kind, settings, kind.build(settings, replace(self._context, name=name)))
         except ValueError as error:
             key, what = _key_of(str(error), table, settings)
             raise ConfigurationError([self._problem((*place, *key), what)]) from None

@@ -205,7 +205,9 @@ class RelayTransport:
         shaping: IShaping | None = None,
         tls_demands: ITlsDemands | None = None,
         note: Callable[[Iterable[Event]], None] | None = None,
+        name: str = "relay",
     ) -> None:
+        self._name = name
         self._demands = tls_demands
         self._note = note
         self._settings = settings
@@ -274,7 +276,7 @@ class RelayTransport:
     def _shaped_demand(self, delivery: Delivery, next_hop: str, hosts: Sequence[str]) -> TlsDemand | None:
         assert self._shaping is not None
         tenant = str(delivery.message.attributes.get("tenant", ""))
-        return self._shaping.tls("relay", next_hop, hosts, tenant, delivery.source)
+        return self._shaping.tls(self._name, next_hop, hosts, tenant, delivery.source)
 
     def _deliver_as(
         self, delivery: Delivery, next_hop: str, shaped: TlsDemand | None
@@ -362,7 +364,7 @@ class RelayTransport:
     def _limits(self, next_hop: str, source: Source | None) -> Limits:
         if self._shaping is None:
             return NO_LIMITS
-        found: Limits = self._shaping.limits("relay", next_hop, self._hosts.get(next_hop, ()), source)
+        found: Limits = self._shaping.limits(self._name, next_hop, self._hosts.get(next_hop, ()), source)
         return found
 
     def _bounds(self, next_hop: str, source: Source | None) -> tuple[int, int]:
@@ -516,6 +518,7 @@ class RelayKind:
             shaping=context.shaping,
             tls_demands=context.tls_demands,
             note=_noting(context.journal),
+            name=context.name or "relay",
         )
 
 

@@ -34,7 +34,7 @@ class Peers(Servers):
 
 
 class SourceCase(RelayCase):
-    def shaped(self, *shapes: dict[str, Any], **settings: Any) -> RelayTransport:
+    def shaped(self, *shapes: dict[str, Any], name: str = "relay", **settings: Any) -> RelayTransport:
         transport = RelayTransport(
             Relay(**settings),
             reactor,
@@ -43,6 +43,7 @@ class SourceCase(RelayCase):
             deferToThread,
             str(self.directory),
             shaping=Shaping([Shape(**one) for one in shapes]),
+            name=name,
         )
         self.addCleanup(lambda: Deferred.fromCoroutine(transport.stop()))
         return transport
@@ -138,3 +139,10 @@ class ShapedTests(SourceCase):
         sent.message.attributes = {"tenant": "acme"}
         self.assertIsInstance((await transport.deliver(sent))[0], Postponed)
         self.assertIsInstance(await self.leave(transport, None), Delivered)
+
+    async def test_of_this_transport(self) -> None:
+        """A table for one transport is not for another of the same kind."""
+        self.serve(Servers())
+        shape = {"transport": ["second"], "tls": "encrypt"}
+        self.assertIsInstance(await self.leave(self.shaped(shape), None), Delivered)
+        self.assertIsInstance(await self.leave(self.shaped(shape, name="second"), None), Postponed)
