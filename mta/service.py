@@ -27,6 +27,7 @@ from mta.certificate_watch import CertificateWatch
 from mta.config.automations import automations_of
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
+from mta.daily_report.reporter import DailyReporter, Means
 from mta.environment import ROLES, Environment, endpoints, report_poster, server_certificate, shapes_of
 from mta.examination import problems_of, rehearse_with
 from mta.first_run import announcement, command, first_account, welcome
@@ -53,7 +54,7 @@ from mta.queue.tally import Tally
 from mta.smtp.connections import Connections
 from mta.smtp.factory import SmtpFactory
 from mta.supervisor import Leash, Supervisor
-from mta.tls_report.ledger import Ledger
+from mta.tls_report.ledger import TlsLedger
 from mta.tls_report.reporter import TlsReporter
 from mta.worker import UnixSocket, Worker
 
@@ -312,7 +313,7 @@ class Server:
         self.factories = {role: self._factory(role, connections) for role in (*ROLES, "local")}
         self._connections = connections
         self._poster = report_poster(loaded, environment)
-        self.tls_reporter = self._reporter() if shard == 0 else None
+        self.reporters = self._reporters() if shard == 0 else {}
         control = ControlApi(
             queue=self.manager,
             reader=QueueReader(directory),
@@ -321,8 +322,8 @@ class Server:
             status=self.status,
             test=self.rehearse,
             run_in_thread=environment.run_in_thread,
-            tls_reports=self.tls_reporter,
             protection=self.protection,
+            reporters=self.reporters,
         )
         sockets = [UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600)]
         if shard == 0:
@@ -339,7 +340,7 @@ class Server:
                 *self.parts.plugins,
                 environment.sts,
                 self._certificates,
-                *filter(None, (self.tls_reporter,)),
+                *self.reporters.values(),
             ],
             threads=environment.threads,
             renew=self.renew,
@@ -385,13 +386,10 @@ class Server:
             listeners.append((Listener(self._reactor, role, description, descriptor), factory))
         return listeners
 
-    def _reporter(self) -> TlsReporter:
-        """What tells others of the TLS of our sessions; the first worker's, for all of them."""
+    def _means(self) -> Means:
+        """What reports to others are made with; the first worker's, for all of them."""
         loaded, environment = self._loaded, self._environment
-        settings = loaded.settings
-        return TlsReporter(
-            self._reactor,
-            ledger=Ledger(loaded.state / "tls-reports.db"),
+        return Means(
             journals=lambda: JournalReader(sorted((loaded.state / "spool").glob("*/queue.db"))),
             journal=environment.journal,
             spool=self.spool,
@@ -400,12 +398,22 @@ class Server:
                 self.parts.router.route, sender
             )(address),
             resolver=environment.resolver,
-            post=lambda url, data: self._poster.post(url, data),
             run_in_thread=environment.run_in_thread,
-            hostname=settings.hostname,
-            settings=settings.tls_report,
+            hostname=loaded.settings.hostname,
             sign=lambda data, now: self.parts.signer.own(data, now),
         )
+
+    def _reporters(self) -> dict[str, DailyReporter]:
+        """What tells others of our sessions with them, and of mail in their name; by settings table."""
+        means, state, settings = self._means(), self._loaded.state, self._loaded.settings
+        tls = TlsReporter(
+            self._reactor,
+            means,
+            TlsLedger(state / "tls-reports.db"),
+            settings.tls_report,
+            lambda url, data: self._poster.post(url, data),
+        )
+        return {"tls_report": tls}
 
     # --- reload --------------------------------------------------------------
 
@@ -463,9 +471,9 @@ class Server:
             return_path=parts.return_path,
             signer=parts.signer,
         )
-        if self.tls_reporter is not None:
-            self.tls_reporter.use(new.tls_report)
         self.protection.use(new)
+        for table, reporter in self.reporters.items():
+            reporter.use(getattr(new, table))
         self._environment.shaping.use(shapes_of(new))
         self._environment.egress.use(new.egress, new.egress_pool)
         self._environment.demands.use(new.tls_policy, new.relay.tls)

@@ -25,8 +25,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.mailbox": (*COMMON, "mta.smtp"),
     "mta.feedback": COMMON,
     "mta.judge": (*COMMON, "mta.asking", "mta.dkim", "mta.dmarc"),
-    "mta.tls_report": (*COMMON, "mta.journal"),
     "mta.certificate_watch": (*COMMON, "mta.certificate"),
+    "mta.daily_report": (*COMMON, "mta.journal"),
+    "mta.tls_report": (*COMMON, "mta.daily_report"),
     "mta.api": (*COMMON, "mta.config", "mta.journal"),
     "mta.cli": (*COMMON, "mta.config", "mta.journal"),
 }

@@ -122,8 +122,8 @@ class Flush(Body):
     by: str = Field("", max_length=200)
 
 
-class TlsReports(Body):
-    """Of which day, in UTC, and for which domain (``""``: all) to send TLS reports now."""
+class DailyReports(Body):
+    """Of which day, in UTC, and for which domain (``""``: all) to send reports now."""
 
     day: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     domain: str = Field("", max_length=255)

@@ -32,6 +32,7 @@ from mta.api.bodies import (
     BanBody,
     Body,
     Bounce,
+    DailyReports,
     Flush,
     Move,
     Page,
@@ -42,7 +43,6 @@ from mta.api.bodies import (
     Search,
     Summary,
     Suspend,
-    TlsReports,
     read_body,
     read_query,
 )
@@ -77,8 +77,8 @@ class ControlApi:
     :param test: plays a message through.
     :param run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
     :param protection: bans and watched accounts (``mta.protection.Protection``).
-    :param tls_reports: sends TLS reports (``mta.tls_report.reporter.TlsReporter``); ``None``: another
-        worker does.
+    :param reporters: what sends reports, by settings table (``mta.daily_report.reporter``); of what is not
+        there another worker sends them.
     """
 
     _log = Logger()
@@ -93,8 +93,8 @@ class ControlApi:
         status: Callable[[], dict[str, Any]],
         test: Callable[[Supposition], Awaitable[dict[str, Any]]],
         run_in_thread: Callable[..., Awaitable[Any]] = deferToThread,
-        tls_reports: Any = None,
         protection: Any = None,
+        reporters: Mapping[str, Any] | None = None,
     ) -> None:
         self._queue = queue
         self._reader = reader
@@ -103,8 +103,8 @@ class ControlApi:
         self._status = status
         self._test = test
         self._run = run_in_thread
-        self._tls_reports = tls_reports
         self._protection = protection
+        self._reporters = reporters or {}
 
     def site(self) -> Site:
         """What the socket's listener serves."""
@@ -480,18 +480,17 @@ class ControlApi:
     @app.route("/v1/tls-reports/send", methods=["POST"])
     def send_tls_reports(self, request: IRequest) -> Any:
         """Send the TLS reports of a day now, as far as they were not sent."""
+        return self._answer(request, self._send_reports(request, "tls_report"))
 
-        async def act() -> dict[str, Any]:
-            body = _body(TlsReports, request)
-            if self._tls_reports is None:
-                raise ApiProblem(404, "No reports here", "the first worker sends them: control-0.sock")
-            try:
-                tasks = await self._tls_reports.send(body.day, body.domain, _who(request, body.by))
-            except ValueError as error:
-                raise ApiProblem(400, "Nothing was sent", str(error)) from None
-            return {"reports": [asdict(task) for task in tasks]}
-
-        return self._answer(request, act())
+    async def _send_reports(self, request: IRequest, table: str) -> dict[str, Any]:
+        body = _body(DailyReports, request)
+        if table not in self._reporters:
+            raise ApiProblem(404, "No reports here", "the first worker sends them: control-0.sock")
+        try:
+            tasks = await self._reporters[table].send(body.day, body.domain, _who(request, body.by))
+        except ValueError as error:
+            raise ApiProblem(400, "Nothing was sent", str(error)) from None
+        return {"reports": [asdict(task) for task in tasks]}
 
     @app.route("/v1/test", methods=["POST"])
     def test(self, request: IRequest) -> Any:

@@ -310,9 +310,9 @@ def _entries(state: Path, kind: str) -> list[tuple[str, Any, float]]:
 
 
 def _tls_ledger(state: Path) -> Any:
-    from mta.tls_report.ledger import Ledger
+    from mta.tls_report.ledger import TlsLedger
 
-    return Ledger(state / "tls-reports.db")
+    return TlsLedger(state / "tls-reports.db")
 
 
 def _key_store(state: Path) -> Any:

@@ -29,6 +29,8 @@ from mta.config.access_settings import Limit as Limit
 from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.junk_settings import Junk as Junk
+from mta.config.report_settings import DailyReports as DailyReports
+from mta.config.report_settings import TlsReports as TlsReports
 from mta.config.shaping_settings import Automation as Automation
 from mta.config.shaping_settings import Egress as Egress
 from mta.config.shaping_settings import EgressPool as EgressPool
@@ -47,7 +49,6 @@ from mta.config.values import parse_duration as parse_duration
 from mta.config.values import parse_mode as parse_mode
 from mta.config.values import parse_rate as parse_rate
 from mta.config.values import parse_size as parse_size
-from mta.model.address import domain_of
 from mta.model.bounce import Rule
 from mta.model.bounce_classes import BY_NAME
 
@@ -308,49 +309,6 @@ class Feedback(Table):
             if not at or not local or not domain:
                 raise ValueError(f'{item!r} is no address, such as "complaints@example.org"')
         return value
-
-
-class TlsReports(Table):
-    """TLS reports (RFC 8460): what we tell others, and what they tell us; see :mod:`mta.tls_report`."""
-
-    contact: str = ""
-    organization: str = ""
-    sender: str = ""
-    spread: Duration = 4 * 3600.0
-    private: list[Network] = []
-    authorities: str = ""
-    addresses: list[str] = []
-
-    @field_validator("contact", "sender", mode="after")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if value and not re.fullmatch(r"[!-;=?-~]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", value):
-            raise ValueError(f'{value!r} is no address, such as "postmaster@example.org"')
-        return value
-
-    @field_validator("addresses", mode="after")
-    @classmethod
-    def _are_addresses(cls, value: list[str]) -> list[str]:
-        for item in value:
-            local, at, domain = item.rpartition("@")
-            if not at or not local or not domain:
-                raise ValueError(f'{item!r} is no address, such as "tls-reports@example.org"')
-        return value
-
-    @field_validator("spread", mode="after")
-    @classmethod
-    def _within_a_day(cls, value: float) -> float:
-        if value > 86400 / 2:
-            raise ValueError("a report of the day before is to be sent within half a day")
-        return value
-
-    @model_validator(mode="after")
-    def _somebody_answers(self) -> TlsReports:
-        if (self.organization or self.sender) and not self.contact:
-            raise ValueError("no report is sent without a contact: an address at which a person answers")
-        if self.sender and domain_of(self.sender) != domain_of(self.contact):
-            raise ValueError("sender and contact are of one domain, which the report names (RFC 8460, 5.3)")
-        return self
 
 
 class Queue(Table):

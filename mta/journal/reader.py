@@ -186,8 +186,10 @@ class JournalReader:
         self._ask(ask)
         return list(heapq.merge(*runs, key=_order)), tuple(ends)
 
-    def following(self, shard: int, kind: str, after: int, span: int = 50_000) -> tuple[list[Record], int]:
-        """Events of one kind of one shard that were written after a number, the oldest first.
+    def following(
+        self, shard: int, kinds: Collection[str], after: int, span: int = 200_000
+    ) -> tuple[list[Record], int]:
+        """Events of some kinds of one shard that were written after a number, the oldest first.
 
         :param shard: position of its file in the paths.
         :param span: numbers looked at.
@@ -204,8 +206,11 @@ class JournalReader:
             first = after if after <= last else 0
             (oldest,) = base.execute("SELECT min(id) FROM events WHERE id > ?", (first,)).fetchone()
             upto = last if oldest is None else min(last, max(first, oldest - 1) + span)
-            query = f"SELECT {_COLUMNS} FROM events WHERE id > ? AND id <= ? AND kind = ? ORDER BY id"  # noqa: S608
-            found.extend(_records(shard, base.execute(query, (first, upto, kind))))
+            marks = ",".join("?" * len(kinds))
+            query = (
+                f"SELECT {_COLUMNS} FROM events WHERE id > ? AND id <= ? AND kind IN ({marks}) ORDER BY id"  # noqa: S608
+            )
+            found.extend(_records(shard, base.execute(query, (first, upto, *kinds))))
 
         self._ask(ask, (shard,))
         return found, upto

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import formatdate
-from hashlib import blake2b
 from typing import Any
 
-from mta.model.address import domain_of
+from mta.daily_report.composition import DAY, Attachment, Reporter, unique
+from mta.daily_report.composition import mail as written
+from mta.daily_report.ledger import midnight
 from mta.model.tls_report import (
     MOST_POLICIES,
     DateRange,
@@ -22,32 +20,10 @@ from mta.model.tls_report import (
     Summary,
     TlsReport,
 )
-from mta.tls_report.ledger import Sessions, midnight
+from mta.tls_report.ledger import Sessions
 
-DAY = 86400
 #: Failures of one policy that are told apart; the others are in the sum.
 _FAILURES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Reporter:
-    """Who reports.
-
-    :ivar organization: its name.
-    :ivar contact: an address at which a person answers.
-    :ivar sender: from which reports are sent.
-    :ivar hostname: of this server.
-    """
-
-    organization: str
-    contact: str
-    sender: str
-    hostname: str
-
-    @property
-    def submitter(self) -> str:
-        """The domain that reports: that of ``contact``, of which ``sender`` is, too (5.3)."""
-        return domain_of(self.contact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,67 +51,41 @@ def report(reporter: Reporter, day: str, domain: str, sessions: Iterable[Session
         organization_name=reporter.organization,
         date_range=DateRange(start_datetime=_time(begins), end_datetime=_time(begins + DAY - 1)),
         contact_info=reporter.contact,
-        report_id=identifier(reporter, day, domain, target),
+        report_id=reporter.identifier(day, domain, target),
         policies=_policies(domain, sessions),
     )
-
-
-def identifier(reporter: Reporter, day: str, domain: str, target: str) -> str:
-    """The report-id: ``2026-01-31_a1b2c3d4a1b2c3d4@example.org``; also good as a Message-ID."""
-    words = "\n".join((reporter.hostname, day, domain, target)).encode()
-    digest = blake2b(words, digest_size=8).hexdigest()
-    return f"{day}_{digest}@{reporter.submitter}"
 
 
 def packed(reporter: Reporter, day: str, domain: str, made: TlsReport) -> Packed:
     """The report as it is sent."""
     begins = int(midnight(day))
-    unique = made.report_id.partition("_")[2].partition("@")[0]
     # sender "!" policy-domain "!" begin "!" end "!" unique-id "." extension
-    filename = f"{reporter.submitter}!{domain}!{begins}!{begins + DAY - 1}!{unique}.json.gz"
+    filename = f"{reporter.submitter}!{domain}!{begins}!{begins + DAY - 1}!{unique(made.report_id)}.json.gz"
     return Packed(made.report_id, filename, gzip.compress(made.written(), mtime=begins))
 
 
 def mail(reporter: Reporter, domain: str, made: TlsReport, pack: Packed, to: str, now: float) -> bytes:
-    """The message, lines ended by CRLF.
-
-    It is to be signed with DKIM for ``reporter.submitter`` (RFC 8460, 3).
+    """The message, lines ended by CRLF; see :func:`mta.daily_report.composition.mail`.
 
     :param to: address.
     """
-    boundary = f"=_{pack.identifier.partition('_')[2].partition('@')[0]}"
-    subject = f"Report Domain: {domain} Submitter: {reporter.submitter} Report-ID: <{pack.identifier}>"
-    lines = [
-        f"Date: {formatdate(now, usegmt=True)}",
-        f"From: <{reporter.sender}>",
-        f"To: <{to}>",
-        f"Subject: {_folded(subject)}",
-        f"Message-ID: <{pack.identifier}>",
-        f"TLS-Report-Domain: {domain}",
-        f"TLS-Report-Submitter: {reporter.submitter}",
-        # A domain whose TLS is broken is to hear of it (RFC 8460, 3; RFC 8689).
-        "TLS-Required: No",
-        "Auto-Submitted: auto-generated",
-        "MIME-Version: 1.0",
-        f'Content-Type: multipart/report; report-type="tlsrpt";\r\n\tboundary="{boundary}"',
-        "",
-        "This is a TLS report (RFC 8460) in two parts: words, and a file for programs.",
-        "",
-        f"--{boundary}",
-        "Content-Type: text/plain; charset=utf-8",
-        "Content-Transfer-Encoding: base64",
-        "",
-        *_base64(words(reporter, domain, made).encode()),
-        f"--{boundary}",
-        "Content-Type: application/tlsrpt+gzip",
-        "Content-Transfer-Encoding: base64",
-        f'Content-Disposition: attachment;\r\n\tfilename="{pack.filename}"',
-        "",
-        *_base64(pack.data),
-        f"--{boundary}--",
-        "",
-    ]
-    return "\r\n".join(lines).encode("utf-8")
+    return written(
+        reporter,
+        pack.identifier,
+        domain,
+        to,
+        now,
+        content_type='multipart/report; report-type="tlsrpt"',
+        fields=[
+            f"TLS-Report-Domain: {domain}",
+            f"TLS-Report-Submitter: {reporter.submitter}",
+            # A domain whose TLS is broken is to hear of it (RFC 8460, 3; RFC 8689).
+            "TLS-Required: No",
+        ],
+        about="This is a TLS report (RFC 8460) in two parts: words, and a file for programs.",
+        words=words(reporter, domain, made),
+        attachment=Attachment("application/tlsrpt+gzip", pack.filename, pack.data),
+    )
 
 
 def words(reporter: Reporter, domain: str, made: TlsReport) -> str:
@@ -200,13 +150,3 @@ def _failure(one: Sessions) -> FailureDetail:
 
 def _time(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
-
-
-def _folded(text: str) -> str:
-    """A header field's value with a line for each word that has its name before it."""
-    return re.sub(r" (?=Submitter:|Report-ID:)", "\r\n\t", text)
-
-
-def _base64(data: bytes) -> list[str]:
-    text = base64.b64encode(data).decode()
-    return [text[start : start + 76] for start in range(0, len(text), 76)] or [""]

@@ -20,11 +20,11 @@ from zope.interface import implementer
 
 from mta.api.control import ControlApi
 from mta.config.problem import ConfigurationError, Problem
+from mta.daily_report.ledger import Task
 from mta.interfaces import IQueue, TemporarilyUnavailable
 from mta.journal.reader import JournalReader
 from mta.model.supposition import Supposition
 from mta.queue.reader import QueueReader
-from mta.tls_report.ledger import Task
 from tests.journal.shard import NOON, Shard, ids, queued
 from tests.journal.test_text import DEFERRED, ID, REFUSED, received
 
@@ -354,7 +354,8 @@ class ControlTests(ServedCase):
                     raise ValueError("there is no such day")
                 return [Task(day, domain, "mailto:r@far.test", "sent", 1.0, 2.0)]
 
-        self.server.api._tls_reports = reporter = Reporter()
+        reporter = Reporter()
+        self.server.api._reporters = {"tls_report": reporter}
         value = await self.ask("POST", "/v1/tls-reports/send", body)
         self.assertEqual(
             ("mailto:r@far.test", "sent"), (value["reports"][0]["target"], value["reports"][0]["state"])

@@ -10,7 +10,7 @@ from mta.journal.reader import JournalReader
 from mta.model.mta_sts import StsPolicy, policy_id
 from mta.model.tls_report import TlsReport
 from mta.model.tls_report_record import destinations
-from mta.tls_report.ledger import Ledger
+from mta.tls_report.ledger import TlsLedger
 from tests.cli.command import CommandCase
 from tests.deliver.certificates import make
 from tests.journal.shard import ids
@@ -74,7 +74,7 @@ class ReceivedTests(CommandCase):
 class SentTests(CommandCase):
     def setUp(self) -> None:
         super().setUp()
-        self.ledger = Ledger(self.state / "tls-reports.db")
+        self.ledger = TlsLedger(self.state / "tls-reports.db")
         self.shards[0].write([session(), session(), session(domain="other.test", result="dane-required")])
         self.ledger.count(JournalReader([shard.path for shard in self.shards]))
 

@@ -185,23 +185,25 @@ class FollowingTests(ReaderCase):
         [one] = ids(1)
         self.shards[0].write([rejected(), Completed(at=NOON, message=one), rejected(NOON + 1)])
         self.shards[1].write([rejected(NOON + 9)])
-        found, after = self.reader.following(0, "rejected", 0, span=2)
+        found, after = self.reader.following(0, ("rejected",), 0, span=2)
         self.assertEqual(([rejected()], 2), (self.events(found), after))
-        found, after = self.reader.following(0, "rejected", after, span=2)
+        found, after = self.reader.following(0, ("rejected",), after, span=2)
         self.assertEqual(([rejected(NOON + 1)], 3), (self.events(found), after))
-        self.assertEqual(([], 3), self.reader.following(0, "rejected", after))
+        self.assertEqual(([], 3), self.reader.following(0, ("rejected",), after))
 
     def test_gap(self) -> None:
         """What was pruned is not gone through piece by piece."""
         self.shards[0].write([rejected()], first=1_000_000)
-        found, after = self.reader.following(0, "rejected", 0, span=2)
+        found, after = self.reader.following(0, ("rejected",), 0, span=2)
         self.assertEqual(([rejected()], 1_000_000), (self.events(found), after))
         self.shards[0].base.execute("DELETE FROM events")
-        self.assertEqual(([], 1_000_000), self.reader.following(0, "rejected", 5, span=2))
+        self.assertEqual(([], 1_000_000), self.reader.following(0, ("rejected",), 5, span=2))
 
     def test_missing(self) -> None:
         """A shard that was never started has nothing."""
-        self.assertEqual(([], 0), JournalReader([self.place / "7" / "queue.db"]).following(0, "rejected", 0))
+        self.assertEqual(
+            ([], 0), JournalReader([self.place / "7" / "queue.db"]).following(0, ("rejected",), 0)
+        )
 
 
 class TroubleTests(ReaderCase):

@@ -9,9 +9,10 @@ from email.policy import SMTP
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.daily_report.composition import Reporter
 from mta.feedback.mime import parse
 from mta.feedback.tls_report import tls_report
-from mta.tls_report.composition import Reporter, mail, packed, report
+from mta.tls_report.composition import mail, packed, report
 from mta.tls_report.ledger import Sessions
 from tests.tls_report.published import mistakes
 

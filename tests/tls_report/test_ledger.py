@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.daily_report.ledger import Task, day_of, midnight
 from mta.interfaces import TemporarilyUnavailable
 from mta.journal.reader import JournalReader
 from mta.model.event import Completed, TlsSession
-from mta.tls_report.ledger import Ledger, Task, day_of, midnight
+from mta.tls_report.ledger import TlsLedger
 from tests.journal.shard import NOON, Shard, ids
 
 DAY = "2026-01-15"
@@ -31,7 +34,7 @@ class LedgerCase(SynchronousTestCase):
         for shard in self.shards:
             self.addCleanup(shard.close)
         self.journal = JournalReader([shard.path for shard in self.shards])
-        self.ledger = Ledger(self.place / "tls-reports.db")
+        self.ledger = TlsLedger(self.place / "tls-reports.db")
 
     def counts(self, day: str = "") -> dict[tuple[str, str, str], int]:
         return {(day, domain, result): n for day, domain, _, result, n in self.ledger.totals(day)}
@@ -45,7 +48,7 @@ class CountingTests(LedgerCase):
         self.assertEqual(4, self.ledger.count(self.journal))
         self.assertEqual(0, self.ledger.count(self.journal))
         self.shards[1].write([session()])
-        self.assertEqual(1, Ledger(self.place / "tls-reports.db").count(self.journal))
+        self.assertEqual(1, TlsLedger(self.place / "tls-reports.db").count(self.journal))
         self.assertEqual(
             {(DAY, "far.test", "success"): 3, (DAY, "far.test", "dane-required"): 2}, self.counts()
         )
@@ -103,7 +106,7 @@ class CountingTests(LedgerCase):
     def test_broken_off(self) -> None:
         """What was counted without the note of how far is not counted."""
         self.shards[0].write([session()])
-        with self.assertRaises(ZeroDivisionError), self.ledger._changing() as base:
+        with self.assertRaises(ZeroDivisionError), self.ledger.changing() as base:
             base.execute("INSERT INTO counted VALUES ('0', 1)")
             raise ZeroDivisionError
         self.assertEqual(1, self.ledger.count(self.journal))
@@ -147,6 +150,21 @@ class CountingTests(LedgerCase):
 
 
 class TaskTests(LedgerCase):
+    def test_older(self) -> None:
+        """A database that was made before reports had variants."""
+        base = sqlite3.connect(self.place / "tls-reports.db")
+        with closing(base), base:
+            base.execute(
+                "CREATE TABLE tasks (day TEXT NOT NULL, domain TEXT NOT NULL, target TEXT NOT NULL,"
+                " state TEXT NOT NULL, due REAL NOT NULL, until REAL NOT NULL, attempts INTEGER NOT NULL,"
+                " message TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (day, domain, target))"
+            )
+            base.execute("INSERT INTO tasks VALUES (?, 'far.test', '', 'ask', 1, 2, 0, '', '')", (DAY,))
+        [task] = self.ledger.due(5.0, 10)
+        self.assertEqual(Task(DAY, "far.test", "", "ask", 1.0, 2.0), task)
+        self.ledger.keep([Task(DAY, "far.test", "mailto:a@far.test", "send", 1.0, 2.0)], task)
+        self.assertEqual(["mailto:a@far.test"], [one.target for one in self.ledger.tasks()])
+
     def test_plan(self) -> None:
         """Once for a day and domain."""
         self.assertEqual(2, self.ledger.plan(DAY, [("a.test", 5.0), ("b.test", 3.0)], 99.0))

@@ -14,12 +14,13 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from mta.config.settings import TlsReports
+from mta.daily_report.ledger import midnight
+from mta.daily_report.reporter import Means
 from mta.interfaces import NoSuchDomain, Route, RouteError, TemporarilyUnavailable
 from mta.model.event import Event, Operated, Received, TlsReportSent
 from mta.model.ids import IdSource
 from mta.model.message import Message
 from mta.model.reply import Reply
-from mta.tls_report.ledger import midnight
 from mta.tls_report.post import NotTaken
 from mta.tls_report.reporter import TLS_OPTIONAL, TlsReporter
 from tests.feedback.test_transport import MemoryJournal
@@ -90,21 +91,18 @@ class ReporterCase(LedgerCase):
                 raise TemporarilyUnavailable("the directory is down")
             return (Route(address, "relay", address.partition("@")[2]),)
 
-        return TlsReporter(
-            self.clock,
-            ledger=self.ledger,
+        means = Means(
             journals=lambda: self.journal,
             journal=self.events,  # type: ignore[arg-type]
             spool=self.spool,  # type: ignore[arg-type]
             admitted=lambda message: None,
             route=route,
             resolver=self,  # type: ignore[arg-type]
-            post=post,
             run_in_thread=at_once,
             hostname="mx.example.org",
-            settings=self.settings,
             sign=self.sign,
         )
+        return TlsReporter(self.clock, means, self.ledger, self.settings, post)
 
     def sign(self, data: bytes, now: float) -> Any:
         """Answers later, as one who has to calculate."""
