@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from mta.cli.zone_file import quoted_text
 from mta.dkim.key_store import StoredKey, make_key
-from mta.model.header import header_section
+from mta.model.header import field_value, header_section
 from tests.e2e.dns import Dns
+from tests.e2e.filters import OpenDkim, make_dkim_key
 from tests.e2e.remote import Remote
 from tests.e2e.scenario import Scenario, wait_for
 from tests.e2e.server import Server
@@ -176,6 +177,40 @@ class SigningTests(Scenario):
         self.assertIn(b"ARC-Authentication-Results: i=3; mx.example.org;", content)
         told = self.server.mta("trace", "away@example.org")
         self.assertIn("arc sealers: 2: example.org", told)
+
+    def test_opendkim(self) -> None:
+        """OpenDKIM finds both of our signatures good, whole, and neither of a message that was changed."""
+        printed = self.server.mta("dkim", "new", "example.org")
+        made = self.publish(printed)
+        self.server.mta("dkim", "rotate", "example.org")
+        self.submit(TEXT % b"signed" + b"line  of text \t\r\n" * 10_000)
+        signed = self.arrived(1)
+        keys = make_dkim_key(self.place / "keys")
+        lines = [f"{selector}._domainkey.example.org {self._text(selector)}\n" for selector in made]
+        (keys / "key.public").write_text("".join(lines))
+        settings = "AlwaysAddARHeader yes\nAuthservID open.test"
+        verifier = self.part(OpenDkim(self.place / "verifier", "v", keys, settings))
+        self.server.change(judge=[{"kind": "milter", "endpoint": verifier.endpoint}])
+        self.server.write()
+        self.server.mta("reload")
+        for content, passes in ((signed, 2), (signed.replace(b"Hello", b"Hallo"), 0)):
+            before = len(self.server.mails("ben@example.org"))
+            with smtplib.SMTP("127.0.0.1", self.server.ports["mx"]) as client:
+                client.sendmail("anna@example.org", ["ben@example.org"], content)
+            mails = self.server.wait_mail("ben@example.org", before + 1)
+            [results] = [
+                field_value(
+                    header_section(mail.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")),
+                    b"authentication-results",
+                )
+                for mail in mails
+                if (b"Hello" in mail) == bool(passes)
+            ]
+            assert results is not None
+            self.assertEqual(passes, results.count(b"dkim=pass"), results)
+
+    def _text(self, selector: str) -> str:
+        return self._record(f"{selector}._domainkey.example.org".encode()).decode()
 
     def test_damaged_key(self) -> None:
         """A key that cannot be used is told of, with its file, and a reload keeps those in use."""
