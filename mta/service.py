@@ -300,7 +300,7 @@ class Server:
             admitted=self.manager.admitted,
             return_path=parts.return_path,
             run_in_thread=environment.run_in_thread,
-            signer=parts.signer,
+            signer=parts.signer or None,
         )
         self._letters = Letters(
             spool=self.spool,
@@ -469,7 +469,7 @@ class Server:
             junk=new.junk,
             authserv_id=new.trust.authserv_id,
             return_path=parts.return_path,
-            signer=parts.signer,
+            signer=parts.signer or None,
         )
         self.protection.use(new)
         for table, reporter in self.reporters.items():

@@ -73,6 +73,10 @@ class Signer:
         self._run_in_thread = run_in_thread
         self._sealer = sealer
 
+    def __bool__(self) -> bool:
+        """Whether it has anything to sign or seal with."""
+        return bool(self._keys) or self._sealer is not None
+
     def watch(self, trusted: bool) -> ContentReader | None:
         """See :class:`~mta.interfaces.ISigner`."""
         if not trusted or not self._keys:

@@ -96,6 +96,7 @@ class SignerTests(SynchronousTestCase):
         self.assertIs(UNSIGNED, self.sign(trusted=False, account="")[0])
         self.assertIsNone(self.signer.watch(False))
         self.assertIsNone(self.make(SigningKeys()).watch(True))
+        self.assertEqual((True, False), (bool(self.signer), bool(self.make(SigningKeys()))))
 
     def test_whose_name(self) -> None:
         """An account signs for what belongs to it; a trusted network for what has keys."""
