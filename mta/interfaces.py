@@ -240,7 +240,8 @@ class IAuthenticator(Interface):
 class IJudge(Interface):
     """One policy.
 
-    With an attribute ``stages``, a set, it is asked at those only; others cost nothing.
+    With an attribute ``stages``, a set, it is asked at those only; others cost nothing.  A method
+    ``passes(stage, facts)`` may tell at once that it has nothing to say, before any judge is asked.
     """
 
     def judge(stage: Stage, facts: Facts) -> Answer[Verdict]:

@@ -6,7 +6,7 @@ their tables change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from mta.config.loading import Loaded
@@ -26,6 +26,7 @@ from mta.judge.reverse_name import ReverseNames
 from mta.ledger.bans import Bans
 from mta.ledger.shared import DATABASE, SharedLedger
 from mta.model.event import Event
+from mta.model.network import is_within
 from mta.plugins import Plugin
 
 
@@ -36,6 +37,7 @@ class Protection:
     :param loaded: the configuration.
     :param note: puts events into the journal.
     :param letter: writes to somebody: address, subject, text.
+    :param history: the events of a message, by its id.
     :ivar ledger: what all workers remember together.
     :ivar bans: who is not let in.
     :ivar guard: watches accounts.
@@ -47,6 +49,7 @@ class Protection:
         loaded: Loaded,
         note: Callable[[Sequence[Event]], None],
         letter: Callable[[str, str, str], None],
+        history: Callable[[str], Awaitable[Sequence[Event]]],
     ) -> None:
         settings = loaded.settings
         self._settings = settings
@@ -67,6 +70,7 @@ class Protection:
             seconds=reactor.seconds,
             note=note,
             alert=lambda subject, text: letter(self._told(), subject, text),
+            history=history,
         )
 
     def _told(self) -> str:
@@ -79,6 +83,22 @@ class Protection:
         self.bans.use(settings.ban, settings.access.relay_from, contact_of(settings))
         self.guard.settings = settings.abuse
         self.guard.contact = contact_of(settings)
+
+    def rehearsed(self, client: str, answer: dict[str, Any]) -> dict[str, Any]:
+        """What would become of a message, seen from the door: who is banned gets no further."""
+        refusal = self.bans.refusal(client) if client else None
+        if refusal is None:
+            return answer
+        return {
+            **answer,
+            "accepted": False,
+            "reply": str(refusal),
+            "name": refusal.name,
+            "rule": refusal.rule,
+            "evidence": dict(refusal.evidence),
+            "steps": [f"The client is not let in: it is answered {refusal}."],
+            "routes": [],
+        }
 
     def strike(self, address: str) -> None:
         """A client tries passwords faster than it may."""
@@ -94,7 +114,15 @@ def throttle(loaded: Loaded, context: PluginContext, strike: Callable[[str], Non
     """What has passwords tried slowly; nothing without a server."""
     if context.ledger is None:
         return None
-    return Throttle(context.ledger, loaded.settings.authentication, context.reactor, strike)
+    settings = loaded.settings
+    shared = (*settings.ban.never, *settings.access.relay_from)
+    return Throttle(
+        context.ledger,
+        settings.authentication,
+        context.reactor,
+        strike,
+        lambda address: is_within(address, shared),
+    )
 
 
 def access_judges(

@@ -233,6 +233,7 @@ class Server:
             loaded,
             lambda events: environment.journal.note(events),
             lambda to, subject, text: self._letters.send(to, subject, text),
+            lambda message: environment.journal.message(message),
         )
         self._environment = environment = Environment(reactor, loaded, ledger=protection.ledger)
         self._secret = load_secret(loaded.state)
@@ -509,7 +510,8 @@ class Server:
 
     async def rehearse(self, supposed: Supposition) -> Any:
         """What would become of a message: see :func:`~mta.intake.rehearsal.rehearse`."""
-        return await rehearse_with(self.parts, self._environment, self.reception, supposed)
+        answer = await rehearse_with(self.parts, self._environment, self.reception, supposed)
+        return self.protection.rehearsed(supposed.client_ip, answer)
 
     # --- life ----------------------------------------------------------------
 

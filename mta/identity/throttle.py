@@ -24,11 +24,11 @@ from twisted.logger import Logger
 
 from mta.config.settings import Authentication
 from mta.interfaces import TemporarilyUnavailable
-from mta.model.ledger import Book, Ledger
+from mta.model.ledger import KNOWN_CLIENT, Book, Ledger
 from mta.model.network import client_of, network_of
 
-#: Kinds of entries: failures, where accounts log in, clients at which some account does.
-FAILED, KNOWN, KNOWN_CLIENT = "failed", "known", "known-client"
+#: Kinds of entries: failures, and where accounts log in.
+FAILED, KNOWN = "failed", "known"
 #: Seconds for which a log-in need not be noted again.
 _FRESH = 3600.0
 #: Log-ins that are remembered in memory.
@@ -49,9 +49,12 @@ class Turn:
     own: bool = False
 
 
-def turn(book: Book, account: str, address: str, settings: Authentication) -> Turn:
-    """Take a turn: those who come at the same time get one after the other."""
-    keys, gentle = _keys(book, account, address)
+def turn(book: Book, account: str, address: str, settings: Authentication, shared: bool = False) -> Turn:
+    """Take a turn: those who come at the same time get one after the other.
+
+    :param shared: many people log in from this client.
+    """
+    keys, gentle = _keys(book, account, address, shared)
     kept = {key: value for key in keys if (value := book.get(FAILED, key)) is not None}
     counting = {key: value for key, value in kept.items() if value["n"] >= settings.free}
     if not counting:
@@ -68,9 +71,9 @@ def turn(book: Book, account: str, address: str, settings: Authentication) -> Tu
     return Turn(wait)
 
 
-def fail(book: Book, account: str, address: str, settings: Authentication) -> None:
+def fail(book: Book, account: str, address: str, settings: Authentication, shared: bool = False) -> None:
     """An attempt has failed."""
-    keys, _ = _keys(book, account, address)
+    keys, _ = _keys(book, account, address, shared)
     for key in keys:
         kept = book.get(FAILED, key) or {"n": 0, "next": 0.0}
         number = kept["n"] + 1
@@ -95,12 +98,12 @@ def delay(number: int, settings: Authentication) -> float:
     return min(settings.longest_delay, settings.delay * 2.0 ** min(number - settings.free, 40))
 
 
-def _keys(book: Book, account: str, address: str) -> tuple[Sequence[str], bool]:
+def _keys(book: Book, account: str, address: str, shared: bool) -> tuple[Sequence[str], bool]:
     """Under which keys an attempt counts, and whether it is only slowed down."""
     client = client_of(address)
     if book.get(KNOWN, f"{account} {network_of(address)}") is not None:
         return (f"pair {account} {client}",), book.get(KNOWN, f"{account} {client}") is not None
-    return (f"client {client}", f"account {account}"), False
+    return (f"account {account}",) if shared else (f"client {client}", f"account {account}"), False
 
 
 class Throttle:
@@ -110,6 +113,8 @@ class Throttle:
     :param settings: the table ``[authentication]``.
     :param reactor: time.
     :param strike: told of a client that does not wait for its turn.
+    :param shared: whether many people log in from a client, as through a webmail; what one of them
+        does wrong is not held against the others.
     """
 
     log = Logger()
@@ -120,8 +125,10 @@ class Throttle:
         settings: Authentication,
         reactor: Any,
         strike: Callable[[str], None] = lambda address: None,
+        shared: Callable[[str], bool] = lambda address: False,
     ) -> None:
         self._strike = strike
+        self._shared = shared
         self._ledger = ledger
         self._settings = settings
         self._reactor = reactor
@@ -133,7 +140,8 @@ class Throttle:
         if not address or not name:
             return Turn()
         try:
-            found = await self._ledger.ask(lambda book: turn(book, name, address, settings))
+            shared = self._shared(address)
+            found = await self._ledger.ask(lambda book: turn(book, name, address, settings, shared))
         except TemporarilyUnavailable as trouble:
             self.log.warn("A log-in is not held up: {trouble}", trouble=str(trouble))
             return Turn()
@@ -148,7 +156,8 @@ class Throttle:
         name, settings = account.lower(), self._settings
         if address and name:
             self._noted.pop((name, address), None)
-            await self._tell(lambda book: fail(book, name, address, settings))
+            shared = self._shared(address)
+            await self._tell(lambda book: fail(book, name, address, settings, shared))
 
     def succeeded(self, account: str, address: str) -> None:
         """It was right; noted by itself, once an hour."""

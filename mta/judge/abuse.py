@@ -16,7 +16,7 @@ all workers, and stands in the journal; postmaster gets a mail.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -120,6 +120,7 @@ class AbuseGuard:
     :param seconds: gives the time.
     :param note: puts events into the journal.
     :param alert: tells a person, by subject and text.
+    :param history: the events of a message, by its id.
     """
 
     log = Logger()
@@ -134,6 +135,7 @@ class AbuseGuard:
         seconds: Callable[[], float],
         note: Callable[[Sequence[Event]], None],
         alert: Callable[[str, str], None],
+        history: Callable[[str], Awaitable[Sequence[Event]]],
     ) -> None:
         self._ledger = ledger
         self.settings = settings
@@ -141,6 +143,7 @@ class AbuseGuard:
         self._seconds = seconds
         self._note = note
         self._alert = alert
+        self._history = history
         self._view = ledger.view(SUSPENDED)
         self._owners: OrderedDict[str, str] = OrderedDict()
 
@@ -148,15 +151,23 @@ class AbuseGuard:
 
     def judge(self, stage: Stage, facts: Facts) -> Answer[Verdict]:
         """See :class:`~mta.interfaces.IJudge`."""
-        account = facts.client.account.lower()
-        if not account or facts.client.role == "local":
+        if self.passes(stage, facts):
             return PASS
+        account = facts.client.account.lower()
         suspended = self._view.get(account)
         if suspended is not None:
             return self._suspended(stage, facts, account, suspended)
-        if stage != "message" or self.settings.action == "off" or self._is_exempt(account):
-            return PASS
         return self._volume(facts, account)
+
+    def passes(self, stage: Stage, facts: Facts) -> bool:
+        """Whether there is nothing to be said: see :class:`~mta.interfaces.IJudge`."""
+        client = facts.client
+        if not client.account or client.role == "local":
+            return True
+        account = client.account.lower()
+        if self._view and self._view.get(account) is not None:
+            return False
+        return stage != "message" or self.settings.action == "off" or self._is_exempt(account)
 
     def _suspended(self, stage: Stage, facts: Facts, account: str, value: dict[str, Any]) -> Answer[Verdict]:
         action = value.get("action")
@@ -226,20 +237,38 @@ class AbuseGuard:
             return
         for event in batch:
             if isinstance(event, Received):
-                if event.account:
-                    self._owners[event.message] = event.account.lower()
-                    if len(self._owners) > _REMEMBERED:
-                        self._owners.popitem(last=False)
+                self._remember(event.message, event.account)
             elif isinstance(event, Rejected):
                 if event.account and event.name in UNKNOWN and settings.unknown:
                     self._count(event.account.lower(), "unknown", settings.unknown, event.recipient)
             elif isinstance(event, (FailedTo, Bounced)):
-                failed = isinstance(event, FailedTo) or event.action == "failed"
-                owner = self._owners.get(event.message) if failed else None
-                if owner and settings.bounces:
-                    self._count(owner, "bounces", settings.bounces, event.recipient)
+                if settings.bounces and (isinstance(event, FailedTo) or event.action == "failed"):
+                    self._came_back(event.message, settings.bounces, event.recipient)
             elif isinstance(event, Authenticated) and event.client and settings.networks:
                 self._place(event.account.lower(), event.client, settings.networks)
+
+    def _remember(self, message: str, account: str) -> None:
+        self._owners[message] = account.lower()
+        if len(self._owners) > _REMEMBERED:
+            self._owners.popitem(last=False)
+
+    def _came_back(self, message: str, rate: tuple[int, float], recipient: str) -> None:
+        owner = self._owners.get(message)
+        if owner is None:
+            Deferred.fromCoroutine(self._look_up(message, rate, recipient))
+        elif owner:
+            self._count(owner, "bounces", rate, recipient)
+
+    async def _look_up(self, message: str, rate: tuple[int, float], recipient: str) -> None:
+        """Find out whose a message was that came in long ago, or before a restart."""
+        try:
+            events = await self._history(message)
+        except (TemporarilyUnavailable, ValueError) as trouble:
+            self.log.info("Nobody can tell whose {message} was: {why}", message=message, why=str(trouble))
+            return
+        accounts = [event.account for event in events if isinstance(event, Received)]
+        self._remember(message, accounts[0] if accounts else "")
+        self._came_back(message, rate, recipient)
 
     def _count(self, account: str, what: str, rate: tuple[int, float], recipient: str) -> None:
         words = {"unknown": "recipients that do not exist", "bounces": "messages that came back"}[what]

@@ -41,6 +41,11 @@ class Pipeline:
             )
             for stage in _STAGES
         }
+        #: What tells at once that a judge has nothing to say, where it has such a thing.
+        self._passes = {
+            stage: tuple(getattr(judge, "passes", None) for _, judge in found)
+            for stage, found in self._judges.items()
+        }
         self._told = tuple(judge for _, judge in judges if ISessionJudge.providedBy(judge))
         #: Questions under way, by session, while anybody keeps anything about one.
         self._asking: dict[str, int] = {}
@@ -60,7 +65,10 @@ class Pipeline:
     def judge(self, stage: Stage, facts: Facts) -> Answer[Verdict]:
         """The verdict of all; at once when there is no judge."""
         judges = self._judges[stage]
-        if not judges:
+        for passes in self._passes[stage]:
+            if passes is None or not passes(stage, facts):
+                break
+        else:
             return PASS
         return self._watched(judges, stage, facts) if self._told else self._ask(judges, stage, facts)
 

@@ -26,13 +26,13 @@ from mta.model.bucket import Bucket
 from mta.model.catalogue import REPLIES
 from mta.model.event import AuthenticationFailed, Event, Rejected
 from mta.model.event_access import Banned
-from mta.model.ledger import Book, Ledger
+from mta.model.ledger import KNOWN_CLIENT, Book, Ledger, View
 from mta.model.network import Network, NetworkTable, client_of, is_within, network_of, parsed
 from mta.model.reply import Reply
 from mta.model.waiting import in_words
 
-#: Kinds of entries: bans, how often there was one before, what was counted, where people log in.
-BAN, BEFORE, COUNTED, KNOWN_CLIENT = "ban", "ban-before", "strike", "known-client"
+#: Kinds of entries: bans, how often there was one before, what was counted.
+BAN, BEFORE, COUNTED = "ban", "ban-before", "strike"
 #: Seconds for which it is remembered that there was a ban.
 _REMEMBER = 14 * 86400.0
 #: Refusals that tell nothing of a client, or are bans and limits themselves.
@@ -147,7 +147,7 @@ class Bans:
         self._hostname = hostname
         self._seconds = seconds
         self._note = note
-        self._view: Any = ledger.view(BAN)
+        self._view: View = ledger.view(BAN)
         self._view.told = self._changed
         self._table = NetworkTable()
         self.use(settings, spared, contact)
@@ -165,14 +165,11 @@ class Bans:
 
     def find(self, address: str) -> tuple[str, dict[str, Any], float] | None:
         """The ban that keeps an address out: network, facts and end; ``None`` if there is none."""
-        network = self._table.find(address)
-        if network is None:
-            return None
-        value = self._view.get(network)
-        if value is None or client_of(address) in value.get("spared", ()):
-            return None
-        until = next(expires for key, _, expires in self._view if key == network)
-        return network, value, until
+        for network in self._table.around(address):
+            value = self._view.get(network)
+            if value is not None and client_of(address) not in value.get("spared", ()):
+                return network, value, self._view.end(network)
+        return None
 
     def refusal(self, address: str) -> Reply | None:
         """The 421 for a client that is banned."""

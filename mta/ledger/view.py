@@ -34,6 +34,11 @@ class View:
         found = self._entries.get(key)
         return found[0] if found is not None and found[1] > self._seconds() else None
 
+    def end(self, key: str) -> float:
+        """When an entry ends; 0.0 if there is none."""
+        found = self._entries.get(key)
+        return found[1] if found is not None else 0.0
+
     def replace(self, entries: Mapping[str, tuple[Any, float]]) -> None:
         """These are all."""
         self._entries = entries

@@ -7,6 +7,9 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
+#: The kind of entries about clients at which some account has logged in.
+KNOWN_CLIENT = "known-client"
+
 
 class Book(Protocol):
     """The entries, within one transaction; each has a kind, a key, a JSON value, and an end.
@@ -45,6 +48,10 @@ class View(Protocol):
 
     def get(self, key: str) -> Any:
         """The value; ``None`` if there is none, or its time is over."""
+
+    def end(self, key: str) -> float:
+        """When an entry ends."""
+        ...
 
 
 class Ledger(Protocol):

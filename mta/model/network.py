@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -66,15 +66,18 @@ class NetworkTable:
     def __bool__(self) -> bool:
         return bool(self._tables)
 
-    def find(self, address: str) -> str | None:
-        """What stands for the narrowest network; ``None`` if there is none."""
+    def around(self, address: str) -> Iterator[str]:
+        """What stands for each network around an address, the narrowest first."""
         found = parsed(address)
         if found is None:
-            return None
+            return
         number = int(found)
         for (version, shift), table in self._tables:
             if version == found.version:
                 name = table.get(number >> shift)
                 if name is not None:
-                    return name
-        return None
+                    yield name
+
+    def find(self, address: str) -> str | None:
+        """What stands for the narrowest network; ``None`` if there is none."""
+        return next(self.around(address), None)

@@ -213,6 +213,8 @@ class WorkersScenario(Scenario):
         why = self.server.mta("why", "127.0.0.66")
         self.assertIn("127.0.0.66 is not let in", why)
         self.assertIn("mta ban lift 127.0.0.66", why)
+        told = self.server.mta("test", BEN, "--client-ip", "127.0.0.66", check=False)
+        self.assertIn("It would be refused: 421 4.7.0", told)
         self.server.mta("ban", "lift", "127.0.0.66")
         for number in (0, 1):
             wait_for(lambda number=number: not refused(number), f"worker {number} does not let it in")  # type: ignore[misc]

@@ -146,6 +146,18 @@ class ThrottleTests(SynchronousTestCase):
         self.assertEqual(4.0, self.log_in("right", "192.0.2.1")[1])
         self.assertEqual(0.0, self.log_in("right", "198.51.100.1")[1])
 
+    def test_webmail(self) -> None:
+        """From where many people log in, what one of them does wrong holds up nobody else."""
+        throttle = Throttle(self.ledger, self.settings, self.clock, self.struck.append, "127.0.0.1".__eq__)  # type: ignore[arg-type]
+        self.authenticator.throttle = throttle
+        for number in range(20):
+            self.log_in("wrong", "127.0.0.1", f"user{number}@example.org")
+        self.assertEqual(0.0, self.log_in("right", "127.0.0.1")[1])
+        for _ in range(5):
+            self.log_in("wrong", "127.0.0.1", "eve@example.org")
+        self.assertEqual(8.0, self.log_in("wrong", "127.0.0.1", "eve@example.org")[1])
+        self.assertEqual([], self.struck)
+
     def test_ledger_is_down(self) -> None:
         """Then nobody is held up."""
         self.ledger.down = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import ensureDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -29,6 +29,7 @@ class AbuseTests(SynchronousTestCase):
         self.ledger = MemoryLedger(self.clock)
         self.noted: list[Any] = []
         self.alerts: list[tuple[str, str]] = []
+        self.history: dict[str, list[Event]] = {}
         self.guard = self.make()
 
     def make(self, **settings: Any) -> AbuseGuard:
@@ -49,6 +50,7 @@ class AbuseTests(SynchronousTestCase):
             seconds=self.clock.seconds,
             note=self.noted.extend,
             alert=lambda subject, text: self.alerts.append((subject, text)),
+            history=lambda message: succeed(self.history.get(message, [])),
         )
 
     def send(self, recipients: int = 1, account: str = ANN) -> Verdict:
@@ -128,6 +130,15 @@ class AbuseTests(SynchronousTestCase):
         self.guard.events(events)
         self.assertEqual("hold", self.send().action)
         self.assertIn("messages that came back", self.noted[0].reason)
+
+    def test_bounces_of_long_ago(self) -> None:
+        """Whose a message was stands in the journal, also after a restart."""
+        about: dict[str, Any] = {"at": 0.0, "message": "old"}
+        self.history["old"] = [Received(sender=ANN, recipients=["x@far.test"], account=ANN, **about)]
+        self.history["ours"] = [Received(at=0.0, message="ours", sender="", recipients=["x@far.test"])]
+        for message in ("ours", "old"):
+            self.guard.events([FailedTo(at=0.0, message=message, recipient="x@far.test")] * 4)
+        self.assertEqual([ANN], [event.account for event in self.noted])
 
     def test_networks(self) -> None:
         """Many new networks at once; those that are known for long do not count."""

@@ -160,6 +160,13 @@ class BanTests(SynchronousTestCase):
         self.assertEqual(["banned", "banned", "lifted"], [event.action for event in self.noted])
         self.failureResultOf(ensureDeferred(self.bans.add("nonsense", "root")), ValueError)
 
+    def test_narrow_and_wide(self) -> None:
+        """A ban that is over does not hide a wider one."""
+        self.successResultOf(ensureDeferred(self.bans.add("192.0.2.7", "root", "", 60.0)))
+        self.successResultOf(ensureDeferred(self.bans.add("192.0.2.0/24", "root", "wide", 600.0)))
+        self.clock.advance(61)
+        self.assertIn("wide", str(self.bans.refusal("192.0.2.7")))
+
     def test_lift_what_keeps_an_address_out(self) -> None:
         self.successResultOf(ensureDeferred(self.bans.add("192.0.2.0/24", "root")))
         gone = self.successResultOf(ensureDeferred(self.bans.lift("192.0.2.7", "root")))
