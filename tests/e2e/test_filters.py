@@ -156,6 +156,14 @@ class RspamdTests(FilterScenario):
         server.wait_trace(identifier, "junk by X-Spam: Yes", "rspamd changes:")
         self.taken(server, mail(SUBJECT, b"Buy"))
         self.arrived(server, b"*** SPAM *** Buy")
+        # What is in a file of its own is written to another one.
+        lines = b"\r\n".join([b"0123456789" * 7] * 10_000)
+        large = (_ATTACHED % lines).replace(b"See below.", SUBJECT)
+        self.taken(server, mail(large, b"Large"))
+        found = self.arrived(server, b"*** SPAM *** Large")
+        self.assertTrue(found.endswith(large.partition(SUBJECT)[2].replace(b"\r\n", b"\n")))
+        files = server.state / "spool" / "0" / "content"
+        wait_for(lambda: not list(files.iterdir()), f"files are left in {files}")
 
     def test_quarantine(self) -> None:
         """What it is sure of is held; a person looks at it, and lets it go or takes it away."""

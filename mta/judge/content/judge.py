@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 from twisted.plugin import IPlugin
@@ -12,11 +12,11 @@ from mta.config.settings import Table
 from mta.interfaces import Facts, IJudge, IKind, PluginContext
 from mta.judge.content.parts import PartScanner
 from mta.judge.content.rules import Finding, Rule, Rules
+from mta.judge.roles import Role
 from mta.model.message import Content
 from mta.model.revision import is_in_memory
 from mta.model.verdict import PASS, Action, Stage, Verdict
 
-Role = Literal["mx", "submission", "submissions", "lmtp", "local"]
 #: Octets up to which a message in memory is looked through at once.
 _AT_ONCE = 64 * 1024
 
@@ -35,6 +35,8 @@ class ContentJudge:
     :param settings: validated.
     :param run_in_thread: where large messages are read.
     """
+
+    stages = frozenset({"message"})
 
     def __init__(self, settings: ContentSettings, run_in_thread: Any) -> None:
         self._roles = frozenset(settings.roles)

@@ -21,11 +21,10 @@ from mta.judge.milter.connections import MilterConnections
 from mta.judge.milter.conversation import Conversation, Patience
 from mta.judge.milter.dialogue import Outcome
 from mta.judge.milter.packets import MilterError
+from mta.judge.roles import Role
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client
 from mta.model.verdict import PASS, Stage, Verdict
-
-Role = Literal["mx", "submission", "submissions", "lmtp", "local"]
 
 
 class MilterSettings(Table):

@@ -423,7 +423,8 @@ class ReuseTests(MilterTestCase):
     def test_session_ends_while_asked(self) -> None:
         """The message that is complete is judged all the same, and nothing stays open."""
         self.filter.answers[b"E"] = None
-        pipeline = Pipeline([("milter", judge_with(self.filter, self.clock, reuse=False))])
+        judge = judge_with(self.filter, self.clock, reuse=False)
+        pipeline = Pipeline([("milter", judge)])
         session = Session(self, pipeline).hello().begin("ann@x.test")
         waiting = Deferred.fromCoroutine(pipeline.judge("message", session.content()))  # type: ignore[arg-type]
         pipeline.closed(session.client)
@@ -431,4 +432,4 @@ class ReuseTests(MilterTestCase):
         self.filter.connections[0]._protocol.dataReceived(Packet(b"r").encode())
         self.assertEqual("reject", self.successResultOf(waiting).action)
         self.assertEqual([], self.filter.connections)
-        self.assertEqual({}, pipeline._judges[0][1]._conversations)  # type: ignore[attr-defined]
+        self.assertEqual({}, judge._conversations)
