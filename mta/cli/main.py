@@ -305,8 +305,12 @@ def _entries(state: Path, kind: str) -> list[tuple[str, Any, float]]:
 
     try:
         return read_entries(state / DATABASE, kind, time.time())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise CommandError(f"{error}; a running server puts a damaged one aside", os.EX_IOERR) from None
 
 
 def _tls_ledger(state: Path) -> Any:

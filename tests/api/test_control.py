@@ -102,6 +102,41 @@ DESTINATION = {
 }
 
 
+class RememberingBans:
+    """Bans whatever begins with a digit."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    async def add(self, network: str, by: str, reason: str, seconds: float) -> str:
+        if not network[0].isdigit():
+            raise ValueError(f"{network!r} is no network")
+        self.asked.append((network, reason, seconds))
+        return network
+
+    async def lift(self, network: str, by: str, reason: str) -> list[str]:
+        if not network[0].isdigit():
+            raise ValueError(f"{network!r} is no network")
+        return [network] if any(network == one for one, *_ in self.asked) else []
+
+
+class RememberingGuard:
+    """Suspends one account."""
+
+    def __init__(self) -> None:
+        self.suspended: set[str] = set()
+
+    async def suspend(self, account: str, by: str, reason: str) -> bool:
+        fresh = account not in self.suspended
+        self.suspended.add(account)
+        return fresh
+
+    async def resume(self, account: str, by: str, reason: str) -> bool:
+        was = account in self.suspended
+        self.suspended.discard(account)
+        return was
+
+
 class ControlServer:
     """A control API on a UNIX socket.
 
@@ -123,7 +158,10 @@ class ControlServer:
             reload=self.reload,
             status=lambda: {"pid": 7, "sessions": {"mx": 2}, "queue": {"destinations": [DESTINATION]}},
             test=self.test,
+            protection=self,
         )
+        self.bans = RememberingBans()
+        self.guard = RememberingGuard()
         self.port: Any = None
 
     async def reload(self) -> dict[str, Any]:
@@ -338,6 +376,22 @@ class ControlTests(ServedCase):
         self.server.reload_trouble = ConfigurationError([problem])
         value = await self.ask("POST", "/v1/reload", status=422)
         self.assertEqual([problem.to_json()], value["problems"])
+
+    async def test_bans(self) -> None:
+        body = {"network": "192.0.2.1", "reason": "scanner"}
+        self.assertEqual({"network": "192.0.2.1"}, await self.ask("POST", "/v1/ban", body))
+        self.assertEqual([("192.0.2.1", "scanner", 0.0)], self.server.bans.asked)
+        self.assertEqual({"lifted": ["192.0.2.1"]}, await self.ask("POST", "/v1/ban/lift", body))
+        self.assertEqual({"lifted": []}, await self.ask("POST", "/v1/ban/lift", {"network": "192.0.2.2"}))
+        for path in ("/v1/ban", "/v1/ban/lift"):
+            value = await self.ask("POST", path, {"network": "x"}, 400)
+            self.assertIn("no network", value["detail"])
+
+    async def test_accounts(self) -> None:
+        body = {"account": "ann@example.org"}
+        for path, count in (("suspend", 1), ("suspend", 0), ("resume", 1), ("resume", 0)):
+            self.assertEqual({"count": count}, await self.ask("POST", f"/v1/account/{path}", body))
+        await self.ask("POST", "/v1/account/suspend", {"account": ""}, 400)
 
     async def test_tls_reports(self) -> None:
         """The first worker sends them; what is wrong with the day is said."""

@@ -131,6 +131,8 @@ class FakeExchange:
             return Success(FakeAccount("ann@local.test"))
         if response == b"down":
             return Denied(True, "the directory is down", "ann@local.test")
+        if response == b"often":
+            return Denied(True, "not looked at", "ann@local.test", wait=61.0)
         if response == b"odd":
             return Denied(False, "odd", "", malformed=True)
         if response == b"explode":

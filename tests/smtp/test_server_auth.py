@@ -66,6 +66,15 @@ class ExchangeTests(SynchronousTestCase):
         self.authenticator = FakeAuthenticator()
         self.d = Dialogue("submission", authenticator=self.authenticator, tls=object()).secure().hello()
 
+    def test_too_often(self) -> None:
+        """What is not looked at is put off, with the time to wait, and stands in the journal."""
+        said = self.d.say(f"AUTH PLAIN {b64(b'often')}")
+        self.assertEqual(
+            "454 4.7.0 Too many failed log-ins, try again in 61 seconds", said.partition(" [")[0]
+        )
+        (event,) = self.d.events
+        self.assertEqual(("auth-throttled", True), (event.name, event.temporary))
+
     def test_initial_response(self) -> None:
         self.assertEqual("235 2.7.0 Authentication succeeded\r\n", self.d.say(f"AUTH plain {b64(b'right')}"))
         client = self.d.protocol.session.client
