@@ -19,7 +19,7 @@ SETTINGS = {
         {"kind": "riddle", "word": "sesame-"},
         {"kind": "list", "addresses": ["anna@example.org", "ben@example.org"]},
     ],
-    "judge": [{"kind": "words", "forbidden": ["viagra"]}],
+    "judge": [{"kind": "words", "forbidden": ["viagra"], "hidden": "secret", "copy_to": "ben@example.org"}],
     "router": [{"kind": "hosts", "domain": "folder.test", "transport": "files"}],
     "transport": [{"kind": "folder", "name": "files", "path": "files"}],
 }
@@ -64,6 +64,23 @@ class PluginPackageScenario(Scenario):
         self.assertTrue(path.name.endswith("-any@folder.test"))
         wait_for(lambda: b"Subject: file" in path.read_bytes(), "it is empty")
         server.wait_trace("any@folder.test", "delivered", "In the folder as")
+
+    def test_content_filter(self) -> None:
+        """A judge changes fields, body and recipients of a message, a small one and one in a file."""
+        server = self.part(self.server).start()
+        for number, lines in enumerate((1, 5000), 1):
+            body = b"a secret, and more of it here\r\n" * lines
+            with Speaker(server.ports["mx"]) as speaker:
+                answer = speaker.send("s@client.test", ["anna@example.org"], b"Subject: x\r\n\r\n" + body)
+            self.assertEqual(b"250", answer[:3], answer)
+            for box in ("anna@example.org", "ben@example.org"):
+                found = server.wait_mail(box, number)[-1]
+                top, _, rest = found.partition(b"\nReceived:")
+                self.assertIn(b"\nX-Words: hidden", top)
+                self.assertIn(b"\nSubject: changed\n\n", rest)
+                self.assertTrue(found.endswith(b"\n\n" + b"a ******, and more of it here\n" * lines))
+        identifier = next(word for word in answer.decode().split() if len(word) == 13)
+        server.wait_trace(identifier, "added X-Words", "added the recipient <ben@example.org>")
 
     def test_mistakes(self) -> None:
         """A mistake in a plugin's settings is reported with file and line, and with what is known."""
