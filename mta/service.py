@@ -28,6 +28,8 @@ from mta.config.automations import automations_of
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
 from mta.daily_report.reporter import DailyReporter, Means
+from mta.dmarc_report.ledger import DmarcLedger
+from mta.dmarc_report.reporter import DmarcReporter
 from mta.environment import ROLES, Environment, endpoints, report_poster, server_certificate, shapes_of
 from mta.examination import problems_of, rehearse_with
 from mta.first_run import announcement, command, first_account, welcome
@@ -414,7 +416,9 @@ class Server:
             settings.tls_report,
             lambda url, data: self._poster.post(url, data),
         )
-        return {"tls_report": tls}
+        ledger = DmarcLedger(state / "dmarc-reports.db")
+        dmarc = DmarcReporter(self._reactor, means, ledger, settings.dmarc_report)
+        return {"tls_report": tls, "dmarc_report": dmarc}
 
     # --- reload --------------------------------------------------------------
 

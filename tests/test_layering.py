@@ -27,6 +27,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.judge": (*COMMON, "mta.asking", "mta.dkim", "mta.dmarc"),
     "mta.certificate_watch": (*COMMON, "mta.certificate"),
     "mta.daily_report": (*COMMON, "mta.journal"),
+    "mta.dmarc_report": (*COMMON, "mta.asking", "mta.daily_report", "mta.dmarc"),
     "mta.tls_report": (*COMMON, "mta.daily_report"),
     "mta.api": (*COMMON, "mta.config", "mta.journal"),
     "mta.cli": (*COMMON, "mta.config", "mta.journal"),

@@ -482,6 +482,11 @@ class ControlApi:
         """Send the TLS reports of a day now, as far as they were not sent."""
         return self._answer(request, self._send_reports(request, "tls_report"))
 
+    @app.route("/v1/dmarc-reports/send", methods=["POST"])
+    def send_dmarc_reports(self, request: IRequest) -> Any:
+        """Send the DMARC reports of a day now, as far as they were not sent."""
+        return self._answer(request, self._send_reports(request, "dmarc_report"))
+
     async def _send_reports(self, request: IRequest, table: str) -> dict[str, Any]:
         body = _body(DailyReports, request)
         if table not in self._reporters:

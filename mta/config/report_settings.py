@@ -1,13 +1,13 @@
-"""The table ``[tls_report]``: what we tell others once a day, and they us."""
+"""The tables ``[tls_report]`` and ``[dmarc_report]``: what we tell others once a day, and they us."""
 
 from __future__ import annotations
 
 import re
 from typing import Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mta.config.values import Duration, Network, Table
+from mta.config.values import Duration, Network, Size, Table
 from mta.model.address import domain_of
 
 
@@ -57,3 +57,9 @@ class TlsReports(DailyReports):
 
     private: list[Network] = []
     authorities: str = ""
+
+
+class DmarcReports(DailyReports):
+    """DMARC aggregate reports (RFC 9990); see :mod:`mta.dmarc_report`."""
+
+    max_size: Size = Field(10 * 1024 * 1024, ge=10_000)

@@ -30,6 +30,7 @@ from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.junk_settings import Junk as Junk
 from mta.config.report_settings import DailyReports as DailyReports
+from mta.config.report_settings import DmarcReports as DmarcReports
 from mta.config.report_settings import TlsReports as TlsReports
 from mta.config.shaping_settings import Automation as Automation
 from mta.config.shaping_settings import Egress as Egress
@@ -373,6 +374,7 @@ class Settings(Table):
     dns: Dns = Dns()
     feedback: Feedback = Feedback()
     tls_report: TlsReports = TlsReports()
+    dmarc_report: DmarcReports = DmarcReports()  # type: ignore[call-arg]
     dkim: Dkim = Dkim()
     arc: Arc = Arc()
     queue: Queue = Queue()  # type: ignore[call-arg]

@@ -17,6 +17,8 @@ from mta.model.event import (
     DeferredTo,
     DeliveredTo,
     Discarded,
+    DmarcReportReceived,
+    DmarcReportSent,
     Event,
     FailedTo,
     Notified,
@@ -322,6 +324,21 @@ def _alerted(event: Alerted) -> str:
     return f"{words} ({told})" if told else words
 
 
+def _dmarc_report_sent(event: DmarcReportSent) -> str:
+    about = f"on {event.day}: {event.messages} messages, {event.failures} fail"
+    to = f" to {event.target}" if event.target else ""
+    words = f"DMARC report for {event.domain} {event.action}{to} {about}"
+    return f"{words}: {event.reason}" if event.reason else words
+
+
+def _dmarc_report_received(event: DmarcReportReceived) -> str:
+    day = datetime.fromtimestamp(event.begins, UTC).strftime("%Y-%m-%d")
+    return (
+        f"DMARC report {event.report} of {event.organization or 'somebody'} on {event.domain}, "
+        f"{day}: {event.messages} messages, {event.failures} fail"
+    )
+
+
 def _server(event: Server) -> str:
     return f"server {event.what}: {event.detail}" if event.detail else f"server {event.what}"
 
@@ -346,6 +363,8 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Complained: _complained,
     Confirmed: _confirmed,
     DeliveredTo: _delivered,
+    DmarcReportReceived: _dmarc_report_received,
+    DmarcReportSent: _dmarc_report_sent,
     DeferredTo: _deferred,
     FailedTo: _failed,
     Notified: _notified,

@@ -30,6 +30,8 @@ from mta.model.event import (
     DeferredTo,
     DeliveredTo,
     Discarded,
+    DmarcReportReceived,
+    DmarcReportSent,
     Event,
     FailedTo,
     Notified,
@@ -270,6 +272,8 @@ _PLAIN = (
     Bounced,
     Complained,
     Confirmed,
+    DmarcReportReceived,
+    DmarcReportSent,
     TlsReportReceived,
     TlsReportSent,
 )

@@ -393,6 +393,62 @@ class TlsReportReceived(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DmarcReportSent(Event):
+    """A domain was told of mail in its name, or could not be (RFC 9990).
+
+    ``action`` is ``queued`` (as a mail, which ``message`` is) or ``failed``; ``day`` is what it is about, in
+    UTC; ``failures`` of the ``messages`` fail DMARC.
+    """
+
+    kind: ClassVar[str] = "dmarc-report-sent"
+    indexed: ClassVar[bool] = True
+
+    action: str
+    domain: str
+    day: str
+    report: str = ""
+    target: str = ""
+    messages: int = 0
+    failures: int = 0
+    reason: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """The domain, and the report's id."""
+        return _lower(self.domain, self.report)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DmarcReportReceived(Event):
+    """Another server told of mail in the name of a domain (RFC 9990); ``message`` brought it.
+
+    ``published`` is the policy that it has found, ``rows`` the messages that are alike in everything, as
+    :class:`~mta.model.dmarc_report.Row` has them; ``cut`` is how many rows were left out.
+    ``authenticated`` is what DMARC says of the mail that brought it, ``""`` if nobody has looked.
+    """
+
+    kind: ClassVar[str] = "dmarc-report-received"
+    indexed: ClassVar[bool] = True
+
+    organization: str
+    report: str
+    domain: str
+    contact: str = ""
+    begins: float = 0.0
+    ends: float = 0.0
+    published: dict[str, Any] = field(default_factory=dict)
+    messages: int = 0
+    failures: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    cut: int = 0
+    error: str = ""
+    authenticated: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """The domain, the organization, and the report's id."""
+        return _lower(self.domain, self.organization, self.report)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operated(Event):
     """A person changed the queue.
 

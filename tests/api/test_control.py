@@ -393,7 +393,7 @@ class ControlTests(ServedCase):
             self.assertEqual({"count": count}, await self.ask("POST", f"/v1/account/{path}", body))
         await self.ask("POST", "/v1/account/suspend", {"account": ""}, 400)
 
-    async def test_tls_reports(self) -> None:
+    async def test_daily_reports(self) -> None:
         """The first worker sends them; what is wrong with the day is said."""
         body = {"day": "2026-01-15", "domain": "far.test"}
         value = await self.ask("POST", "/v1/tls-reports/send", body, status=404)
@@ -409,7 +409,7 @@ class ControlTests(ServedCase):
                 return [Task(day, domain, "mailto:r@far.test", "sent", 1.0, 2.0)]
 
         reporter = Reporter()
-        self.server.api._reporters = {"tls_report": reporter}
+        self.server.api._reporters = {"tls_report": reporter, "dmarc_report": Reporter()}
         value = await self.ask("POST", "/v1/tls-reports/send", body)
         self.assertEqual(
             ("mailto:r@far.test", "sent"), (value["reports"][0]["target"], value["reports"][0]["state"])
@@ -419,6 +419,8 @@ class ControlTests(ServedCase):
         await self.ask("POST", "/v1/tls-reports/send", {"day": "soon"}, status=400)
         self.assertEqual([("2026-01-15", "far.test"), ("2026-13-01", "")], asked)
         self.assertEqual(getpass.getuser(), reporter.by)
+        value = await self.ask("POST", "/v1/dmarc-reports/send", body)
+        self.assertEqual("far.test", value["reports"][0]["domain"])
 
     async def test_rehearsal(self) -> None:
         body = {"address": "bob@example.net", "client_ip": "192.0.2.1"}

@@ -32,7 +32,7 @@ BEFORE = "2026-01-14"
 TOMORROW = midnight(DAY) + 86400
 
 
-class _Spool:
+class Spool:
     """Keeps messages in a list, and their events in the journal.
 
     :ivar trouble: raised instead: before it keeps anything, or ``after``.
@@ -64,7 +64,7 @@ class ReporterCase(LedgerCase):
         self.clock = Clock()
         self.clock.advance(NOON)
         self.events = MemoryJournal([])
-        self.spool = _Spool(self.events, self.clock)
+        self.spool = Spool(self.events, self.clock)
         self.records: dict[str, Any] = {}
         self.asked: list[str] = []
         self.posted: list[tuple[str, bytes]] = []
