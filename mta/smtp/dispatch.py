@@ -94,6 +94,10 @@ def _unfinished(session: ServerSession, rest: bytes) -> None:
             session.buffer = rest
         return
     session.skipped += len(rest)
+    if rest.endswith(b"\r"):
+        # Without it the end of this line would look torn, and so would the next one.
+        session.skipped -= 1
+        session.buffer = b"\r"
     if session.skipped > MAX_SKIPPED:
         session.refuse("command", REPLIES.reply("line-too-long", limit=session.terms.limits.line))
         if not session.closing:
