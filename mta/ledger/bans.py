@@ -5,8 +5,8 @@ clients together; each time for longer.  A person bans and lifts as they like.  
 ledger, so all workers know them, and in memory, so a connection costs a look into a table.
 
 Nobody can have others banned from where they log in: a client at which an account has logged in
-before is banned for failed log-ins neither by itself nor with its network; there passwords are
-only tried slowly (:mod:`mta.identity.throttle`).
+before is banned neither by itself nor with its network; there passwords are only tried slowly
+(:mod:`mta.identity.throttle`).
 """
 
 from __future__ import annotations
@@ -59,11 +59,9 @@ class NewBan:
 def strike(book: Book, address: str, what: What, settings: Ban) -> list[NewBan]:
     """Count one more against a client and its network, and ban where it is too much."""
     client, network = client_of(address), network_of(address)
-    if book.get(BAN, client) is not None:
+    if book.get(BAN, client) is not None or book.get(KNOWN_CLIENT, client) is not None:
         return []
     if what == "failures":
-        if book.get(KNOWN_CLIENT, client) is not None:
-            return []
         counted = ((client, settings.failures), (network, settings.network_failures))
     else:
         counted = ((client, settings.refusals), (network, None))

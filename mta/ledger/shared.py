@@ -13,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -46,7 +47,8 @@ class _Question:
     def __init__(self, ask: Callable[[Book], Any]) -> None:
         self.ask = ask
         self.answer: Deferred[Any] = Deferred()
-        self.value: Any = None
+        #: Until it is answered: what whoever asks is told if the thread fails.
+        self.value: Any = TemporarilyUnavailable("it was not answered")
         self.timer: Any = None
         self.late = False
 
@@ -121,8 +123,10 @@ class SharedLedger:
         self._begin()
 
         def read() -> None:
-            self._look()
-            self._reactor.callFromThread(done.callback, None)
+            try:
+                self._look()
+            finally:
+                self._reactor.callFromThread(done.callback, None)
 
         self._queue.put(read)
         return done
@@ -178,16 +182,23 @@ class SharedLedger:
                     if isinstance(item, _Question):
                         batch.append(item)
                     else:
-                        item()
+                        self._do(item)
                     if len(batch) >= _BATCH:
                         break
                     item = self._queue.get_nowait()
             if batch:
-                self._keep(batch)
+                self._do(partial(self._keep, batch))
                 self._reactor.callFromThread(self._answer, batch)
             if item is None:
                 self._close()
                 return
+
+    def _do(self, work: Callable[[], None]) -> None:
+        """Whatever it is, the thread goes on."""
+        try:
+            work()
+        except Exception:
+            self.log.failure("The ledger's thread failed in a way that it should not")
 
     def _keep(self, batch: list[_Question]) -> None:
         """Answer a batch in one transaction; what cannot be is our trouble."""
@@ -234,9 +245,10 @@ class SharedLedger:
         except (sqlite3.DatabaseError, MemoryError):
             raise
         except Exception as error:
-            # A fault in one question is no trouble of the others.
+            # A fault in one question is no trouble of the others, nor of whoever has asked it.
+            self.log.failure("A question to the ledger failed")
             connection.execute("ROLLBACK TO one")
-            asked.value = error
+            asked.value = TemporarilyUnavailable(f"it failed: {type(error).__name__}")
         connection.execute("RELEASE one")
 
     def _sweep(self, connection: sqlite3.Connection) -> None:

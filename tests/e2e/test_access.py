@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.e2e.client import Speaker
@@ -190,6 +191,13 @@ class WorkersScenario(Scenario):
         answers = [self.through(number % 2, "eve@far.test", f"{BEN[:3]}@example.org") for number in range(8)]
         # The greylist puts the first off; MAIL has counted all the same.
         self.assertEqual(3, sum(b"450 4.7.1 5 messages" in answer for answer in answers), answers)
+
+    def test_limit_at_once(self) -> None:
+        """Whoever knocks at both workers at the same time gets no more."""
+        port = self.server.ports["mx"]
+        with ThreadPoolExecutor(10) as pool:
+            answers = list(pool.map(lambda number: sent(port, "127.0.0.7", "eve@far.test"), range(60)))
+        self.assertEqual(55, sum(b"450 4.7.1 5 messages" in answer for answer in answers), answers)
 
     def test_ban(self) -> None:
         """One worker is told of a ban; the other knows it within a second."""

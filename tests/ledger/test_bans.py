@@ -142,6 +142,10 @@ class BanTests(SynchronousTestCase):
         self.refuse(20, account="ann@example.org")
         self.refuse(20, name="auth-required")
         self.assertEqual([], self.noted)
+        self.ledger.book.put("known-client", "192.0.2.1", 1, 60.0)
+        self.refuse(20)
+        self.assertEqual([], self.noted)
+        self.clock.advance(61)
         self.refuse(6)
         self.assertIn("more than 5 refusals", self.noted[0].reason)
 

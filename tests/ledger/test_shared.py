@@ -111,9 +111,10 @@ class LedgerTests(TestCase):
 
         ledger = self.ledger()
         first, second = ledger.ask(wrong), ledger.ask(count)
-        with self.assertRaises(ValueError):
+        with self.assertRaises(TemporarilyUnavailable):
             await first
         self.assertEqual(1, await second)
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
 
     async def test_view(self) -> None:
         """What one worker writes, another has in memory soon."""
