@@ -75,6 +75,7 @@ class FakeReception:
         self.events: list[Event] = []
         self.write_error: Exception | None = None
         self.protocols: list[str] = []
+        self.over: list[str] = []
 
     def answer(self, question: str, about: Any) -> Any:
         self.asked.append((question, about))
@@ -102,7 +103,7 @@ class FakeReception:
         return self.incoming[-1]
 
     def closed(self, client: Client) -> None:
-        self.over = [*getattr(self, "over", []), client.session]
+        self.over.append(client.session)
 
     def note(self, event: Event) -> None:
         self.events.append(event)

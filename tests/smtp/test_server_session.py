@@ -226,6 +226,16 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual("", d.heard())
         self.assertEqual(set(), d.factory.sessions)
 
+    def test_end_of_a_session_is_told(self) -> None:
+        """Once, whoever ends it, also while a question is open."""
+        for ended in (("QUIT",), ("MAIL FROM:<x@y>",), ()):
+            d = Dialogue().hello()
+            d.reception.answers["sender"] = later()[1]
+            d.say(*ended)
+            self.assertEqual([], d.reception.over)
+            d.protocol.connectionLost()
+            self.assertEqual([d.protocol.session.client.session], d.reception.over)
+
     def test_backpressure(self) -> None:
         """While a question is open, input is not read without bound."""
         recipient, give = later()
