@@ -21,6 +21,7 @@ from twisted.application.service import IService, MultiService
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from mta.alerting import alerting
 from mta.api.control import ControlApi
 from mta.api.health import health_site
 from mta.certificate_watch import CertificateWatch
@@ -39,6 +40,7 @@ from mta.intake.reception import Reception
 from mta.interfaces import TemporarilyUnavailable
 from mta.journal.log import LogSink
 from mta.journal.reader import JournalReader
+from mta.journal.security import SecurityCounts
 from mta.listener import Listener
 from mta.model.bounce_data import classifier
 from mta.model.ids import encode_id
@@ -265,7 +267,8 @@ class Server:
         )
         environment.journal.note = self.spool.note
         self._certificates = CertificateWatch(reactor, self._tls, self.spool.note, shard == 0)
-        watching = (LogSink(loaded.settings.log.level), protection.bans, protection.guard)
+        self._security = SecurityCounts(reactor.seconds)
+        watching = (LogSink(loaded.settings.log.level), protection.bans, protection.guard, self._security)
         self._unsubscribe = [self.spool.subscribe(sink) for sink in watching]
         self._unsubscribe_plugins = [self.spool.subscribe(sink) for sink in parts.sinks]
         self.manager = Manager(
@@ -312,6 +315,17 @@ class Server:
             hostname=settings.hostname,
             seconds=reactor.seconds,
         )
+        self._alerts = None
+        if shard == 0:
+            self._alerts = alerting(
+                reactor,
+                loaded,
+                certificate=self._tls,
+                note=self.spool.note,
+                write=self._letters.write,
+                run_in_thread=environment.run_in_thread,
+            )
+            self._unsubscribe.append(self.spool.subscribe(self._alerts))
         connections = Connections(settings.limits, protection.bans.refusal)
         self.factories = {role: self._factory(role, connections) for role in (*ROLES, "local")}
         self._connections = connections
@@ -327,6 +341,7 @@ class Server:
             run_in_thread=environment.run_in_thread,
             protection=self.protection,
             reporters=self.reporters,
+            alerts=self._alerts,
         )
         sockets = [UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600)]
         if shard == 0:
@@ -344,6 +359,7 @@ class Server:
                 environment.sts,
                 self._certificates,
                 *self.reporters.values(),
+                *filter(None, (self._alerts,)),
             ],
             threads=environment.threads,
             renew=self.renew,
@@ -479,6 +495,8 @@ class Server:
         self.protection.use(new)
         for table, reporter in self.reporters.items():
             reporter.use(getattr(new, table))
+        if self._alerts is not None:
+            self._alerts.use(new.alert)
         self._environment.shaping.use(shapes_of(new))
         self._environment.egress.use(new.egress, new.egress_pool)
         self._environment.demands.use(new.tls_policy, new.relay.tls)
@@ -506,7 +524,12 @@ class Server:
     def status(self) -> dict[str, Any]:
         """Numbers about this worker, JSON values."""
         sessions = {role: len(factory.sessions) for role, factory in self.factories.items()}
-        return {"pid": os.getpid(), "sessions": sessions, "queue": self.manager.status()}
+        return {
+            "pid": os.getpid(),
+            "sessions": sessions,
+            "security": self._security.status(),
+            "queue": self.manager.status(),
+        }
 
     def health(self) -> dict[str, Any]:
         """What anybody may know."""

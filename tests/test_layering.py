@@ -25,6 +25,13 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.mailbox": (*COMMON, "mta.smtp"),
     "mta.feedback": COMMON,
     "mta.judge": (*COMMON, "mta.asking", "mta.dkim", "mta.dmarc"),
+    "mta.alert": (
+        *COMMON,
+        "mta.journal",
+        "mta.deliver.webhook_body",
+        "mta.deliver.webhook_post",
+        "mta.deliver.webhook_signature",
+    ),
     "mta.certificate_watch": (*COMMON, "mta.certificate"),
     "mta.daily_report": (*COMMON, "mta.journal"),
     "mta.dmarc_report": (*COMMON, "mta.asking", "mta.daily_report", "mta.dmarc"),
@@ -35,6 +42,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 # The composition: these see everything.  Any other module directly in mta/ is held to COMMON
 # and to its neighbours there.
 ACROSS = {
+    "mta.alerting",
     "mta.service",
     "mta.environment",
     "mta.examination",

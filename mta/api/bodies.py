@@ -122,6 +122,12 @@ class Flush(Body):
     by: str = Field("", max_length=200)
 
 
+class AlertTest(Body):
+    """Which rule of ``[[alert]]`` is tried out."""
+
+    rule: str = Field(max_length=100)
+
+
 class DailyReports(Body):
     """Of which day, in UTC, and for which domain (``""``: all) to send reports now."""
 

@@ -29,6 +29,7 @@ from werkzeug.exceptions import HTTPException
 from mta.api.bodies import (
     AccountBody,
     Act,
+    AlertTest,
     BanBody,
     Body,
     Bounce,
@@ -79,6 +80,7 @@ class ControlApi:
     :param protection: bans and watched accounts (``mta.protection.Protection``).
     :param reporters: what sends reports, by settings table (``mta.daily_report.reporter``); of what is not
         there another worker sends them.
+    :param alerts: the rules of ``[[alert]]`` (``mta.alert.watch.AlertWatch``); ``None``: another worker's.
     """
 
     _log = Logger()
@@ -95,6 +97,7 @@ class ControlApi:
         run_in_thread: Callable[..., Awaitable[Any]] = deferToThread,
         protection: Any = None,
         reporters: Mapping[str, Any] | None = None,
+        alerts: Any = None,
     ) -> None:
         self._queue = queue
         self._reader = reader
@@ -105,6 +108,7 @@ class ControlApi:
         self._run = run_in_thread
         self._protection = protection
         self._reporters = reporters or {}
+        self._alerts = alerts
 
     def site(self) -> Site:
         """What the socket's listener serves."""
@@ -276,6 +280,15 @@ class ControlApi:
 
         return await self._run(read)  # type: ignore[no-any-return]
 
+    @app.route("/v1/alerts", methods=["GET"])
+    def alerts(self, request: IRequest) -> Any:
+        """The rules for alerts, and how they stand."""
+
+        async def look() -> dict[str, Any]:
+            return {"rules": self._alerts.status() if self._alerts else []}
+
+        return self._answer(request, look())
+
     # --- acting --------------------------------------------------------------
 
     @app.route("/v1/queue/hold", methods=["POST"])
@@ -414,6 +427,18 @@ class ControlApi:
         async def act() -> dict[str, Any]:
             body = _body(Flush, request)
             return {"count": await self._queue.flush(_who(request, body.by))}
+
+        return self._answer(request, act())
+
+    @app.route("/v1/alerts/test", methods=["POST"])
+    def test_alert(self, request: IRequest) -> Any:
+        """Tell everybody of a rule that somebody tries it out."""
+
+        async def act() -> dict[str, Any]:
+            told = await self._alerts.test(_body(AlertTest, request).rule) if self._alerts else None
+            if told is None:
+                raise ApiProblem(404, "No such alert", "`mta alert list` has all, with their names")
+            return {"told": told}
 
         return self._answer(request, act())
 

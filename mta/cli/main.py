@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("quarantine", "look at what filters have had held, and release or remove it"),
     "trace": ("trace", "tell what happened to a message, address, or client"),
     "why": ("why", "tell why an address, a client or a message was refused or marked, and the way out"),
+    "alert": ("alert", "who is told of what, and try it out"),
     "ban": ("ban", "look at the networks that are not let in, and add and lift bans"),
     "account": ("account", "look at suspended accounts, and suspend and resume them"),
     "log": ("log", "show events, newest last"),

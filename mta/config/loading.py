@@ -149,10 +149,10 @@ def _errors(settings: Settings, file: str, locations: Locations) -> list[Problem
     if bool(settings.tls.certificate) != bool(settings.tls.key):
         missing = "key" if settings.tls.certificate else "certificate"
         wrong(("tls",), f"tls.{missing} is missing", "set both, or neither for a self-signed one")
-    for table in ("transport", "router", "judge", "sink"):
+    for table in ("transport", "router", "judge", "sink", "alert"):
         names: set[str] = set()
         for number, item in enumerate(getattr(settings, table)):
-            name = item.name or item.kind
+            name = item.name or getattr(item, "kind", "")
             if name in names:
                 wrong((table, number), f"two [[{table}]] are called {name!r}", "give one another name")
             names.add(name)

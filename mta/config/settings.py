@@ -26,6 +26,7 @@ from mta.config.access_settings import AccessRule as AccessRule
 from mta.config.access_settings import Authentication as Authentication
 from mta.config.access_settings import Ban as Ban
 from mta.config.access_settings import Limit as Limit
+from mta.config.alert_settings import Alert as Alert
 from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.junk_settings import Junk as Junk
@@ -379,6 +380,7 @@ class Settings(Table):
     arc: Arc = Arc()
     queue: Queue = Queue()  # type: ignore[call-arg]
     journal: Journal = Journal()
+    alert: list[Alert] = []
     log: Log = Log()
     identity: list[PluginTable] = []
     judge: list[PluginTable] = []

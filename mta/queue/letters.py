@@ -58,13 +58,17 @@ class Letters:
 
     async def _send(self, to: str, subject: str, text: str) -> None:
         try:
-            await self._queue(to, subject, text)
+            await self.write(to, subject, text)
         except TemporarilyUnavailable as trouble:
             self.log.error("{to} cannot be told: {subject}: {why}", to=to, subject=subject, why=str(trouble))
         except Exception:
             self.log.failure("{to} cannot be told: {subject}", to=to, subject=subject)
 
-    async def _queue(self, to: str, subject: str, text: str) -> None:
+    async def write(self, to: str, subject: str, text: str) -> None:
+        """Write to somebody; it is on disk then.
+
+        :raise TemporarilyUnavailable: if it cannot be queued.
+        """
         now, identifier = self._seconds(), self._spool.new_id()
         data = self._composed(identifier, to, subject, text, now)
         routes: Sequence[Route] | None = None

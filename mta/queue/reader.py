@@ -30,6 +30,15 @@ _LISTED = "m.id, m.created, m.expires, m.size, m.sender, m.file, m.facts, m.trac
 _WAYS = "SELECT DISTINCT transport, next_hop FROM addressees ORDER BY transport, next_hop"
 
 
+_RELEASE = "coalesce(CASE WHEN json_valid(m.facts) THEN json_extract(m.facts, '$[8].release') END, 0)"
+#: Ids grow with time, so that the first are the oldest; several, because some may have been for later.
+_OLDEST = (
+    f"SELECT min(since) FROM (SELECT max(m.created, {_RELEASE}) AS since FROM messages m"  # noqa: S608
+    f" WHERE {_RELEASE} <= ? AND EXISTS (SELECT 1 FROM addressees a WHERE a.message = m.id AND a.state = 0)"
+    " ORDER BY m.id LIMIT 100)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class RowContent:
     """Content in a row of the database, read when it is asked for.
@@ -154,6 +163,16 @@ class QueueReader:
             return read_totals(self._opened())
         except (sqlite3.Error, SchemaError) as error:
             raise self._trouble(error) from error
+
+    def oldest(self, now: float) -> float:
+        """Since when the message waits that has waited longest; 0: none does.
+
+        Those that are held, or whose time has not come, do not wait.
+
+        :raise TemporarilyUnavailable: if the database cannot be read.
+        """
+        found = self._rows(_OLDEST, (now,))
+        return float(found[0][0] or 0.0)
 
     def _message(self, row: tuple[Any, ...]) -> Message | None:
         """The message of a row; ``None`` if this program cannot read it."""

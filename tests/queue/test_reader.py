@@ -41,6 +41,21 @@ class ReaderTests(SpoolCase):
         self.assertEqual([], self.reader.page(limit=0))
         self.assertRaises(ValueError, self.reader.page, after="nonsense")
 
+    async def test_oldest(self) -> None:
+        """Since when the one waits that waits longest; the held, and those for later, do not."""
+        self.spool = spool = await self.open()
+        reader = QueueReader(self.directory)
+        self.addCleanup(reader.close)
+        self.assertEqual(0.0, reader.oldest(2e9))
+        created = (1.0e9, 1.1e9, 1.2e9, 1.3e9)
+        for number, at in enumerate(created):
+            one = message(spool.new_id(), "bob@local.test", state="held" if number == 0 else "queued")
+            one.created = at
+            one.attributes = {"release": 1.5e9} if number == 1 else {}
+            await spool.admit(one, ())
+        self.assertEqual(1.2e9, reader.oldest(1.4e9))
+        self.assertEqual(1.2e9, reader.oldest(1.6e9))
+
     async def test_filters(self) -> None:
         """Each alone and together."""
         many = await self.filled()

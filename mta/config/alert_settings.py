@@ -1,0 +1,103 @@
+"""What somebody is to be told of: ``[[alert]]``; see :mod:`mta.alert`."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from mta.config.values import Duration, OneOrMore, Table, parse_size
+
+#: What an alert may be about; each has exactly one of them.
+SUBJECTS = ("event", "certificate", "disk", "queue_age", "queue_size")
+_ADDRESS = re.compile(r"[!-;=?-~]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|postmaster")
+
+
+def _room(value: Any) -> Any:
+    """``"5%"`` as -5, a size as octets."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        match = re.fullmatch(r"(\d{1,2})\s*%", value.strip())
+        if not match or not int(match[1]):
+            raise ValueError('a share is a whole percentage, such as "5%"')
+        return -int(match[1])
+    found = parse_size(value)
+    if isinstance(found, int | float) and found < 0:
+        raise ValueError('it is a size, such as "2G", or a share, such as "5%"')
+    return found
+
+
+class Alert(Table):
+    """One rule."""
+
+    name: str = Field(min_length=1, max_length=100)
+    event: str = ""
+    rule: str = ""
+    count: int = Field(1, ge=1, le=10_000_000)
+    within: Duration = 600.0
+    certificate: Duration = 0.0
+    disk: Annotated[int, BeforeValidator(_room)] = 0
+    queue_age: Duration = 0.0
+    queue_size: int = Field(0, ge=0)
+    to: OneOrMore = Field(min_length=1)
+    secret: str = ""
+    repeat: Duration = 3600.0
+
+    @field_validator("within")
+    @classmethod
+    def _is_bounded(cls, value: float) -> float:
+        if not 1 <= value <= 7 * 86400:
+            raise ValueError("it is at least a second, and at most 7 days")
+        return value
+
+    @field_validator("repeat")
+    @classmethod
+    def _is_not_a_flood(cls, value: float) -> float:
+        if value < 60:
+            raise ValueError("nobody is told of the same more often than once a minute")
+        return value
+
+    @field_validator("to")
+    @classmethod
+    def _can_be_told(cls, value: list[str]) -> list[str]:
+        for item in value:
+            if "://" not in item:
+                if not _ADDRESS.fullmatch(item):
+                    raise ValueError(f'{item!r} is no address, such as "postmaster@example.org", and no URL')
+                continue
+            parts = urlsplit(item)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+                raise ValueError(
+                    f"{parts.hostname or 'this'!r} is no URL of a webhook, without a password in it"
+                )
+            if parts.scheme == "http" and not _is_here(parts.hostname):
+                raise ValueError("a webhook elsewhere is reached by https:// only")
+        return value
+
+    @model_validator(mode="after")
+    def _is_about_one_thing(self) -> Alert:
+        named = [name for name in SUBJECTS if getattr(self, name)]
+        if len(named) != 1:
+            raise ValueError(f"it is about exactly one of {', '.join(SUBJECTS)}")
+        if self.rule and not self.event:
+            raise ValueError('"rule" goes with "event"')
+        if any("://" in item for item in self.to) and not self.secret:
+            raise ValueError(
+                "what is posted is signed: name a file in secret; "
+                '`echo "whsec_$(openssl rand -base64 32)"` makes one'
+            )
+        return self
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return next(name for name in SUBJECTS if getattr(self, name))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

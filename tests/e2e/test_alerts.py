@@ -1,0 +1,82 @@
+"""Alerts of a running server: by mail and by a signed post, once, with their end."""
+
+from __future__ import annotations
+
+import json
+
+from tests.e2e.application import Application
+from tests.e2e.client import Speaker
+from tests.e2e.journal import events, wait_event
+from tests.e2e.scenario import Scenario
+from tests.e2e.server import Server
+
+SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="
+
+
+class AlertScenario(Scenario):
+    def start(self, *rules: dict[str, object], **settings: object) -> Server:
+        server: Server = self.part(Server(self.place / "server", alert=list(rules), **settings))
+        (server.base / "secret").write_text(SECRET + "\n")
+        return server.start()
+
+    def relay(self, server: Server, count: int) -> None:
+        with Speaker(server.ports["mx"]) as speaker:
+            for _ in range(count):
+                replies = speaker.say(b"MAIL FROM:<s@evil.test>", b"RCPT TO:<v@other.test>", b"RSET")
+                self.assertEqual(b"550", replies[1][:3])
+
+    def test_raised_and_over(self) -> None:
+        application: Application = self.part(Application(SECRET, failures=1))
+        server = self.start(
+            {
+                "name": "relay attempts",
+                "event": "rejected",
+                "rule": "relay",
+                "count": 5,
+                "within": "10s",
+                "to": ["anna@example.org", f"http://127.0.0.1:{application.port}/alerts"],
+                "secret": "secret",
+            },
+            {"name": "much waits", "queue_size": 1000, "to": ["anna@example.org"]},
+        )
+        self.assertIn("5 of rejected (relay) within 10 s", server.mta("alert", "list"))
+        self.relay(server, 12)
+        [mail] = server.wait_mail("anna@example.org")
+        self.assertIn(b"Subject: [ALERT] relay attempts:", mail)
+        self.assertIn(b"127.0.0.1", mail)
+        # It looks at the signature itself, and had to be asked twice.
+        [post] = application.wait()
+        self.assertEqual("alert.raised", json.loads(post["body"])["type"])
+        self.assertEqual(post["id"], application.said("failed")[0]["id"])
+        # However much more there is, nobody is told again; that it is over, they are.
+        self.relay(server, 20)
+        server.wait_mail("anna@example.org", 2, 60)
+        self.assertEqual("alert.recovered", json.loads(application.wait(2)[1]["body"])["type"])
+        self.assertEqual(["raised", "recovered"], [event.action for event in events(server, "alert")])
+        status = json.loads(server.mta("status", "--json"))[0]["security"]
+        self.assertEqual({"since_start": 32, "last_hour": 32}, status["relay_attempts"])
+        # A server that is started again knows whom it has told.
+        server.stop()
+        server.start()
+        self.relay(server, 6)
+        wait_event(
+            server, "alert", lambda event: event.action == "raised" and not event.to, "not raised again"
+        )
+        self.assertEqual(2, len(server.mails("anna@example.org")))
+
+    def test_tried_out(self) -> None:
+        server = self.start(
+            {
+                "name": "full",
+                "disk": "1K",
+                "to": ["ben@example.org", "http://127.0.0.1:1/x"],
+                "secret": "secret",
+            }
+        )
+        said = server.mta("alert", "test", "full", check=False)
+        self.assertIn("a mail is on its way to ben@example.org", said)
+        self.assertIn("http://127.0.0.1:1: Connection refused", said)
+        [mail] = server.wait_mail("ben@example.org")
+        self.assertIn(b"Subject: [TEST] full:", mail)
+        self.assertIn("mta alert list", server.mta("alert", "test", "other", check=False))
+        wait_event(server, "alert", lambda event: event.action == "untold", "it is not told that it failed")
