@@ -8,9 +8,6 @@ kernel knows it.
 from __future__ import annotations
 
 import json
-import pwd
-import socket
-import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -47,6 +44,7 @@ from mta.api.bodies import (
     read_body,
     read_query,
 )
+from mta.api.peer import who
 from mta.api.problem import ApiProblem
 from mta.config.problem import ConfigurationError
 from mta.interfaces import IQueue, TemporarilyUnavailable
@@ -297,7 +295,7 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Act, request)
-            return {"count": await self._queue.hold(body.ids, _who(request, body.by), body.reason)}
+            return {"count": await self._queue.hold(body.ids, who(request, body.by), body.reason)}
 
         return self._answer(request, act())
 
@@ -307,7 +305,7 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Act, request)
-            return {"count": await self._queue.release(body.ids, _who(request, body.by), body.reason)}
+            return {"count": await self._queue.release(body.ids, who(request, body.by), body.reason)}
 
         return self._answer(request, act())
 
@@ -317,7 +315,7 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Act, request)
-            return {"count": await self._queue.retry(body.ids, _who(request, body.by), body.reason)}
+            return {"count": await self._queue.retry(body.ids, who(request, body.by), body.reason)}
 
         return self._answer(request, act())
 
@@ -327,9 +325,9 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Reschedule, request)
-            who = _who(request, body.by)
+            by = who(request, body.by)
             try:
-                return {"count": await self._queue.reschedule(body.ids, who, body.at, body.reason)}
+                return {"count": await self._queue.reschedule(body.ids, by, body.at, body.reason)}
             except ValueError as error:
                 raise ApiProblem(400, "This time cannot be given", str(error)) from None
 
@@ -341,9 +339,9 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Move, request)
-            who = _who(request, body.by)
+            by = who(request, body.by)
             try:
-                count = await self._queue.move(body.ids, who, body.transport, body.next_hop, body.reason)
+                count = await self._queue.move(body.ids, by, body.transport, body.next_hop, body.reason)
             except ValueError as error:
                 raise ApiProblem(400, "This way does not exist", str(error)) from None
             return {"count": count}
@@ -356,7 +354,7 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Bounce, request)
-            return {"count": await self._queue.bounce(body.ids, _who(request, body.by), body.reason)}
+            return {"count": await self._queue.bounce(body.ids, who(request, body.by), body.reason)}
 
         return self._answer(request, act())
 
@@ -366,8 +364,8 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Removal, request)
-            who = _who(request, body.by)
-            return {"count": await self._queue.remove(body.ids, who, body.reason, body.notify)}
+            by = who(request, body.by)
+            return {"count": await self._queue.remove(body.ids, by, body.reason, body.notify)}
 
         return self._answer(request, act())
 
@@ -377,7 +375,7 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Act, request)
-            return {"count": await self._queue.release(body.ids, _who(request, body.by), body.reason)}
+            return {"count": await self._queue.release(body.ids, who(request, body.by), body.reason)}
 
         return self._answer(request, act())
 
@@ -393,8 +391,8 @@ class ControlApi:
                 return [message.id for message in found if message is not None and is_held(message)]
 
             ids = await self._run(read)
-            who = _who(request, body.by)
-            count = await self._queue.remove(ids, who, body.reason, body.notify) if ids else 0
+            by = who(request, body.by)
+            count = await self._queue.remove(ids, by, body.reason, body.notify) if ids else 0
             return {"count": count}
 
         return self._answer(request, act())
@@ -405,8 +403,8 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Suspend, request)
-            who = _who(request, body.by)
-            return {"count": await self._queue.suspend(body.pattern, who, body.reason, body.until)}
+            by = who(request, body.by)
+            return {"count": await self._queue.suspend(body.pattern, by, body.reason, body.until)}
 
         return self._answer(request, act())
 
@@ -416,7 +414,7 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Resume, request)
-            return {"count": await self._queue.resume(body.pattern, _who(request, body.by), body.reason)}
+            return {"count": await self._queue.resume(body.pattern, who(request, body.by), body.reason)}
 
         return self._answer(request, act())
 
@@ -426,7 +424,7 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(Flush, request)
-            return {"count": await self._queue.flush(_who(request, body.by))}
+            return {"count": await self._queue.flush(who(request, body.by))}
 
         return self._answer(request, act())
 
@@ -449,9 +447,9 @@ class ControlApi:
         async def act() -> dict[str, Any]:
             body = _body(BanBody, request)
             seconds = max(1.0, body.until - time.time()) if body.until else 0.0
-            who = _who(request, body.by)
+            by = who(request, body.by)
             try:
-                return {"network": await self._protection.bans.add(body.network, who, body.reason, seconds)}
+                return {"network": await self._protection.bans.add(body.network, by, body.reason, seconds)}
             except ValueError as error:
                 raise ApiProblem(400, "This is no network", str(error)) from None
 
@@ -463,9 +461,9 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(BanBody, request)
-            who = _who(request, body.by)
+            by = who(request, body.by)
             try:
-                return {"lifted": await self._protection.bans.lift(body.network, who, body.reason)}
+                return {"lifted": await self._protection.bans.lift(body.network, by, body.reason)}
             except ValueError as error:
                 raise ApiProblem(400, "This is no network", str(error)) from None
 
@@ -477,8 +475,8 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(AccountBody, request)
-            who = _who(request, body.by)
-            return {"count": int(await self._protection.guard.suspend(body.account, who, body.reason))}
+            by = who(request, body.by)
+            return {"count": int(await self._protection.guard.suspend(body.account, by, body.reason))}
 
         return self._answer(request, act())
 
@@ -488,8 +486,8 @@ class ControlApi:
 
         async def act() -> dict[str, Any]:
             body = _body(AccountBody, request)
-            who = _who(request, body.by)
-            return {"count": int(await self._protection.guard.resume(body.account, who, body.reason))}
+            by = who(request, body.by)
+            return {"count": int(await self._protection.guard.resume(body.account, by, body.reason))}
 
         return self._answer(request, act())
 
@@ -517,7 +515,7 @@ class ControlApi:
         if table not in self._reporters:
             raise ApiProblem(404, "No reports here", "the first worker sends them: control-0.sock")
         try:
-            tasks = await self._reporters[table].send(body.day, body.domain, _who(request, body.by))
+            tasks = await self._reporters[table].send(body.day, body.domain, who(request, body.by))
         except ValueError as error:
             raise ApiProblem(400, "Nothing was sent", str(error)) from None
         return {"reports": [asdict(task) for task in tasks]}
@@ -582,22 +580,3 @@ def _checked(identifier: str) -> str:
     except ValueError as error:
         raise ApiProblem(400, "This is no queue id", str(error)) from None
     return identifier.lower()
-
-
-def _who(request: IRequest, claimed: str) -> str:
-    """The user at the other end, as the kernel knows it; otherwise who they say they are."""
-    transport: Any = getattr(request, "channel", None)
-    transport = getattr(transport, "transport", None)
-    connection = getattr(transport, "socket", None)
-    if connection is None:
-        return claimed or "unknown"
-    try:
-        packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        _, uid, _ = struct.unpack("3i", packed)
-    except (OSError, AttributeError, struct.error):
-        return claimed or "unknown"
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = str(uid)
-    return user if claimed in ("", user) else f"{claimed} ({user})"
