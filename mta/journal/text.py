@@ -31,6 +31,7 @@ from mta.model.event import (
     TlsSession,
 )
 from mta.model.event_access import Banned, Suspended
+from mta.model.event_engagement import Clicked, Opened, Unsubscribed
 from mta.model.event_security import Alerted, CertificateSeen
 
 
@@ -277,6 +278,31 @@ def _suspended(event: Suspended) -> str:
     return f"{words} ({facts})" if facts else words
 
 
+def _visitor(event: Opened | Clicked) -> str:
+    if event.sort == "human":
+        return ""
+    name = f": {event.visitor}" if event.visitor else ""
+    return f" ({'perhaps, by a' if event.sort == 'proxy' else 'by a'} {event.sort}{name})"
+
+
+def _opened(event: Opened) -> str:
+    by = f" by <{event.recipient}>" if event.recipient else ""
+    return f"opened{by}{_visitor(event)}" + (f" from {event.client}" if event.client else "")
+
+
+def _clicked(event: Clicked) -> str:
+    by = f" by <{event.recipient}>" if event.recipient else ""
+    client = f" from {event.client}" if event.client else ""
+    return f"link followed{by}{_visitor(event)}{client}: {event.target}"
+
+
+def _unsubscribed(event: Unsubscribed) -> str:
+    what = "unsubscribed from" if event.action == "unsubscribe" else "subscribed again to"
+    from_what = f"{event.list} of {event.tenant}" if event.list else f"all mail of {event.tenant}"
+    way = {"one-click": " with one click of the mail program", "page": " on the page"}.get(event.way, "")
+    return f"<{event.recipient}> {what} {from_what}{way}"
+
+
 def _completed(event: Completed) -> str:
     return "completed, left the queue"
 
@@ -354,6 +380,9 @@ def _pairs(**values: str) -> list[str]:
 
 _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Banned: _banned,
+    Clicked: _clicked,
+    Opened: _opened,
+    Unsubscribed: _unsubscribed,
     Suspended: _suspended,
     Received: _received,
     Rejected: _rejected,

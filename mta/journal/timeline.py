@@ -42,6 +42,7 @@ from mta.model.event import (
     TlsReportSent,
 )
 from mta.model.event_access import Banned, Suspended
+from mta.model.event_engagement import Clicked, Opened, Unsubscribed
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.message import Message
 
@@ -263,6 +264,9 @@ _PLAIN = (
     CertificateSeen,
     Banned,
     Suspended,
+    Clicked,
+    Opened,
+    Unsubscribed,
     Notified,
     Discarded,
     Operated,

@@ -1,0 +1,26 @@
+"""The header fields by which a mailbox provider offers to unsubscribe (RFC 2369, RFC 8058)."""
+
+from __future__ import annotations
+
+from mta.engagement.links import MessageLinks
+
+#: RFC 8058, 3.1: what the one click posts.
+ONE_CLICK = "List-Unsubscribe=One-Click"
+
+
+def unsubscribe_fields(links: MessageLinks, list_name: str = "") -> list[tuple[str, str]]:
+    """Names and values.  Both must be signed by DKIM (RFC 8058, 4)."""
+    return [
+        ("List-Unsubscribe", f"<{links.unsubscribe(list_name)}>"),
+        ("List-Unsubscribe-Post", ONE_CLICK),
+    ]
+
+
+def is_one_click(content: bytes) -> bool:
+    """Whether a POST's body is that of the one click, url-encoded or as form data."""
+    if len(content) > 4096:
+        return False
+    text = content.decode("ascii", "replace").strip()
+    if text == ONE_CLICK or text.startswith(ONE_CLICK + "&"):
+        return True
+    return 'name="List-Unsubscribe"' in text and "One-Click" in text

@@ -1,0 +1,91 @@
+"""Our links in place of others, and all else as it was."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from time import process_time
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from mta.engagement.links import read_link
+from mta.engagement.rewriting import rewritten
+from tests.engagement.test_links import BASE, MASTER, links, token
+
+
+def targets(html: str) -> list[str]:
+    """Where our links of a part lead."""
+    found = re.findall(rf'(?i)href="({re.escape(BASE)}/c/[^"]*)"', html)
+    return [read_link(MASTER, "click", token(unescape(one))).more for one in found]
+
+
+class ClickTests(SynchronousTestCase):
+    """Links that become ours."""
+
+    def rewritten(self, html: str) -> str:
+        return rewritten(html, links(), clicks=True, opens=False)
+
+    def test_spellings(self) -> None:
+        for html in (
+            '<a href="https://x.example/?a=1&amp;b=2">x</a>',
+            "<A HREF='https://x.example/?a=1&amp;b=2'>x</A>",
+            "<a class=b href=https://x.example/?a=1&amp;b=2>x</a>",
+            '<a\n  title="a > b"\n  href = "https://x.example/?a=1&amp;b=2">x</a>',
+            '<map><area shape=rect href=" https://x.example/?a=1&amp;b=2 "></map>',
+        ):
+            self.assertEqual(["https://x.example/?a=1&b=2"], targets(self.rewritten(html)), html)
+
+    def test_what_stays(self) -> None:
+        for html in (
+            '<a href="mailto:ann@example.org">x</a>',
+            '<a href="#top">x</a>',
+            '<a href="tel:+4312345">x</a>',
+            '<a href="javascript:alert(1)">x</a>',
+            '<a name="x">x</a>',
+            '<a data-track="off" href="https://x.example/">x</a>',
+            '<!-- <a href="https://x.example/">x</a> -->',
+            "<style>a[href='https://x.example/'] { }</style>",
+            '<link href="https://x.example/style.css">',
+            '<img src="https://x.example/a.png">',
+            '<abbr href="https://x.example/">x</abbr>',
+            "https://x.example/",
+            '<a data-href="https://x.example/">x</a>',
+            "plain, <b>bold",
+            "",
+        ):
+            self.assertEqual(html, self.rewritten(html))
+
+    def test_not_twice(self) -> None:
+        once = self.rewritten('<a href="https://x.example/">x</a>')
+        self.assertEqual(once, self.rewritten(once))
+        leave = f'<a href="{links().unsubscribe()}">x</a>'
+        self.assertEqual(leave, self.rewritten(leave))
+
+    @given(st.text(alphabet="<>a/\"' =hrefx-!sty\n", max_size=200))
+    def test_strangers_html(self, html: str) -> None:
+        """Nothing but values of href changes."""
+        self.assertEqual(html, self.rewritten(html))
+
+    def test_hostile_html_takes_no_longer(self) -> None:
+        """What never ends does not make it begin again and again."""
+        began = process_time()
+        for piece in ("<a ", '<a "', "<!--", "<style", "<a href='"):
+            self.rewritten(piece * 100_000)
+        self.assertLess(process_time() - began, 20)
+
+
+class OpenTests(SynchronousTestCase):
+    """The picture."""
+
+    def test_before_the_last_body_ends(self) -> None:
+        html = rewritten("<body>a</body><!-- </body> --></BODY>", links(), clicks=False, opens=True)
+        self.assertRegex(html, rf'^<body>a</body><!-- </body> --><img src="{BASE}/o/[^"]+" [^>]*></BODY>$')
+
+    def test_without_body(self) -> None:
+        self.assertRegex(rewritten("x", links(), clicks=False, opens=True), r"^x<img [^>]*>$")
+
+    def test_off(self) -> None:
+        html = '<body><a href="https://x.example/">x</a></body>'
+        self.assertEqual(html, rewritten(html, links(), clicks=False, opens=False))
