@@ -17,7 +17,7 @@ from tests.engagement.test_links import BASE, MASTER, links, token
 
 def targets(html: str) -> list[str]:
     """Where our links of a part lead."""
-    found = re.findall(rf'(?i)href="({re.escape(BASE)}/c/[^"]*)"', html)
+    found = re.findall(rf'(?i)href\s*=\s*"({re.escape(BASE)}/c/[^"]*)"', html)
     return [read_link(MASTER, "click", token(unescape(one))).more for one in found]
 
 
