@@ -6,8 +6,10 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, cast
+
+import idna
 
 from mta.dkim.header_fields import Canonicalization, HeaderField
 from mta.dkim.tags import TagError, parse_tags, without_folds
@@ -43,8 +45,8 @@ class Signature:
 
     :ivar field: its own field.
     :ivar algorithm: ``rsa-sha256`` or ``ed25519-sha256``.
-    :ivar domain: ``d=``, in lower case.
-    :ivar selector: ``s=``.
+    :ivar domain: ``d=``, in the form of the DNS.
+    :ivar selector: ``s=``, likewise.
     :ivar identity: ``i=``; ``@`` and the domain by default.
     :ivar header_way: canonicalization of the header.
     :ivar body_way: canonicalization of the body.
@@ -105,13 +107,13 @@ def parse_signature(field: HeaderField, tags: Mapping[str, str], default: str = 
     signature = parse_common(field, tags, default)
     _require("bh" in tags and "h" in tags, "it lacks bh= or h=")
     at = signature.identity.rfind("@")
-    _require(at >= 0, "i= has no @")
-    below = signature.identity[at + 1 :].lower().rstrip(".")
+    _require(at >= 0 and signature.identity.isprintable(), "i= is no address")
+    below = _ascii(signature.identity[at + 1 :])
     same = below == signature.domain or below.endswith(f".{signature.domain}")
     _require(same, "the domain of i= is not that of d=, nor below it")
     methods = [one.lower() for one in without_folds(tags.get("q", "dns/txt")).split(":")]
     _require("dns/txt" in methods, "q= knows no dns/txt")
-    return signature
+    return replace(signature, identity=f"{signature.identity[:at]}@{below}")
 
 
 def parse_common(field: HeaderField, tags: Mapping[str, str], default: str) -> Signature:
@@ -125,10 +127,10 @@ def parse_common(field: HeaderField, tags: Mapping[str, str], default: str) -> S
     if algorithm == "rsa-sha1":
         raise Unusable("policy", "rsa-sha1 is not safe any more (RFC 8301)")
     _require(algorithm in ("rsa-sha256", "ed25519-sha256"), f"a={tags['a'][:30]!a} is not known")
-    domain = tags["d"].lower().rstrip(".")
-    _require(_is_domain(domain), f"d={domain[:60]!a} is no domain")
-    selector = tags["s"]
-    _require(_is_domain(selector), f"s={selector[:60]!a} is no selector")
+    domain = _ascii(tags["d"])
+    _require(bool(_DOMAIN.match(domain)), f"d={tags['d'][:60]!a} is no domain")
+    selector = _ascii(tags["s"])
+    _require(bool(_DOMAIN.match(selector)), f"s={tags['s'][:60]!a} is no selector")
     ways = tags.get("c", default).lower().split("/")
     header_way, body_way = ways[0].strip(), ways[1].strip() if len(ways) > 1 else "simple"
     _require(len(ways) < 3 and header_way in _WAYS and body_way in _WAYS, "c= is not known")
@@ -178,15 +180,12 @@ def _base64(value: str, name: str) -> bytes:
         raise Unusable("neutral", f"{name}= is not base64") from None
 
 
-def _is_domain(text: str) -> bool:
-    return _DOMAIN.match(_ascii(text)) is not None
-
-
 def _ascii(text: str) -> str:
-    """A name as the DNS has it (RFC 8616 lets U-labels stand in signatures)."""
-    if text.isascii():
-        return text
+    """A name as the DNS has it, in lower case (RFC 8616 lets U-labels stand in signatures)."""
+    name = text.lower().rstrip(".")
+    if name.isascii():
+        return name
     try:
-        return text.encode("idna").decode()
+        return idna.encode(name, uts46=True).decode("ascii")
     except UnicodeError:
         return ""

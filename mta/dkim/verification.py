@@ -131,7 +131,7 @@ class Verification:
         try:
             record = key_of(signature, answer)
             at = signature.identity.rfind("@")
-            if record.is_strict and signature.identity[at + 1 :].lower() != signature.domain:
+            if record.is_strict and signature.identity[at + 1 :] != signature.domain:
                 raise Unusable("permerror", "the key is for no domain below its own (t=s)")
             covers_body(signature, body)
             covers_header(signature, self._fields, record)

@@ -233,6 +233,21 @@ class VerificationTests(SynchronousTestCase):
             self.assertEqual((), Verification(header, NOW).questions, after)
             self.assertEqual(["neutral"], outcomes(verified(header)), after)
 
+    def test_international(self) -> None:
+        """U-labels (RFC 8616) are asked for in the form of the DNS; what has none is no domain."""
+        good = signed(keys=KEYS[:1])
+        header = good.replace(b"d=example.org;", "d=EXÄMPLE.org; i=@news.exämple.org;".encode())
+        self.assertEqual(("r._domainkey.xn--exmple-cua.org",), Verification(header, NOW).questions)
+        (one,) = verified(
+            header, records={"r._domainkey.xn--exmple-cua.org": RECORDS["r._domainkey.example.org"]}
+        )
+        self.assertEqual(("fail", "xn--exmple-cua.org"), (one.result, one.domain))
+        self.assertEqual("@news.xn--exmple-cua.org", one.identity)
+        for tag in ("d=one\u058best;", "d=\u202e.org;", "d=example.org; i=\u0085@example.org;"):
+            (one,) = verified(good.replace(b"d=example.org;", tag.encode()))
+            self.assertIn(one.result, ("neutral", "permerror"), tag)
+            self.assertTrue((one.reason + one.domain + one.identity).isprintable(), one)
+
     def test_identity_below(self) -> None:
         """i= may be below d=, unless the key says t=s; its b= is wrong here, and so it fails later."""
         header = signed(keys=KEYS[:1]).replace(b"s=r;", b"s=r; i=ann@news.example.org;")
