@@ -26,6 +26,9 @@ _PAGE = 100
 
 Change = Callable[[Message], Awaitable[Result | None]]
 
+#: Seconds for which a message is tried at the least after its hold has ended.
+_AFTER_HOLD = 86400.0
+
 
 class IInterrupted(Protocol):
     """What operations ask of the manager."""
@@ -80,11 +83,17 @@ class Operations:
         """End a hold; due at once, or at the time for which it is scheduled."""
 
         async def change(message: Message) -> Result | None:
+            now = self._reactor.seconds()
             changed = [one for one in message.addressees if one.state == "held"]
             for addressee in changed:
                 addressee.state = "queued"
-                addressee.due = max(self._reactor.seconds(), message.starts)
-            return self._result(message, changed, "release", by, reason)
+                addressee.due = max(now, message.starts)
+            result = self._result(message, changed, "release", by, reason)
+            if result is not None and message.expires < now + _AFTER_HOLD:
+                # It could not be tried while it was held.
+                message.expires = now + _AFTER_HOLD
+                result.retimed = message
+            return result
 
         return await self._each(ids, change)
 

@@ -74,6 +74,18 @@ class OperationTests(SynchronousTestCase):
         self.bench.run(1)
         self.assertEqual(1, len(self.bench.spool.of(DeliveredTo)))
 
+    def test_release_after_its_time(self) -> None:
+        """What was held for longer than it may wait is tried for a day, not once."""
+        message = self.bench.send("x@far.test", state="held")
+        self.bench.run(self.bench.settings.expire + 3600.0, 3600)
+        self.bench.relay.default = LATER
+        self.now(self.manager.release([message.id], "op"))
+        self.bench.run(80_000, 60)
+        self.assertEqual([], self.bench.spool.of(FailedTo))
+        self.bench.relay.default = OK
+        self.bench.run(6400, 60)
+        self.assertIn("x@far.test", [event.recipient for event in self.bench.spool.of(DeliveredTo)])
+
     def test_retry(self) -> None:
         identifier = self.put_off()
         self.assertEqual(1, self.now(self.manager.retry([identifier], "op")))
