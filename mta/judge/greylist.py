@@ -3,7 +3,8 @@
 A network, a sender and a recipient that have not been seen together are put off once, for
 ``delay``.  Whoever comes again within ``window`` is known for ``remember``; a network that has
 done so for several is known as a whole.  What SPF, an allow list, an ``[[access.rule]]`` or
-``known`` speaks for is not put off at all.  All workers remember the same.
+``known`` speaks for is not put off at all, nor is the answer of somebody to whom one of ours has
+written.  All workers remember the same.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import implementer
@@ -28,8 +30,10 @@ from mta.model.network import block, is_within
 from mta.model.verdict import PASS, Stage, Verdict
 from mta.model.waiting import in_words
 
-#: Kinds of entries: what was seen together, and networks that came again.
-GREY, NETWORK = "grey", "grey-network"
+#: Kinds of entries: what was seen together, networks that came again, and who was written to.
+GREY, NETWORK, PARTNER = "grey", "grey-network", "grey-partner"
+#: Recipients of one message that are remembered; a mailing to more is no correspondence.
+_PARTNERS = 50
 #: Seconds between two words about a ledger that does not answer.
 _COMPLAIN = 600.0
 #: What changes in a sender from message to message: VERP, tags, numbers.
@@ -47,6 +51,7 @@ class GreylistSettings(Table):
     known_after: int = Field(5, ge=0)
     spf_pass: bool = True
     allow_lists: bool = True
+    answers: bool = True
     known: list[Network] = Field([])
     known_names: HostPatterns = Field([])
 
@@ -65,12 +70,17 @@ class Seen:
     tries: int = 0
 
 
-def look(book: Book, key: str, network: str, settings: GreylistSettings, rehearsed: bool = False) -> Seen:
+def look(
+    book: Book, key: str, network: str, settings: GreylistSettings, rehearsed: bool = False, pair: str = ""
+) -> Seen:
     """Look, and remember that it was there.
 
     :param key: network, sender and recipient.
     :param rehearsed: remember nothing.
+    :param pair: sender and recipient as they are.
     """
+    if settings.answers and book.get(PARTNER, pair) is not None:
+        return Seen(0.0)
     count = book.get(NETWORK, network) or 0
     if settings.known_after and count >= settings.known_after:
         if not rehearsed:
@@ -108,7 +118,7 @@ class GreylistJudge:
     """
 
     log = Logger()
-    stages = frozenset({"recipient"})
+    stages = frozenset({"recipient", "message"})
 
     def __init__(
         self, settings: GreylistSettings, ledger: Ledger | None, names: ReverseNames, seconds: Any
@@ -126,11 +136,42 @@ class GreylistJudge:
     def judge(self, stage: Stage, facts: Facts) -> Answer[Verdict]:
         """See :class:`~mta.interfaces.IJudge`."""
         client = facts.client
-        if stage != "recipient" or client.role != "mx" or facts.trusted or self._ledger is None:
+        if self._ledger is None:
+            return PASS
+        if stage == "message":
+            if client.account and self._settings.answers:
+                self._written(facts, self._ledger)
+            return PASS
+        if stage != "recipient" or client.role != "mx" or facts.trusted:
             return PASS
         if is_accepted(facts) or is_within(client.address, self._settings.known) or self._is_vouched(facts):
             return PASS
         return self._judge(facts, self._ledger)
+
+    def passes(self, stage: Stage, facts: Facts) -> bool:
+        """Whether there is nothing to be said: see :class:`~mta.interfaces.IJudge`."""
+        return stage == "message" and not facts.client.account
+
+    def _written(self, facts: Facts, ledger: Ledger) -> None:
+        """Remember whom one of ours writes to."""
+        envelope = facts.envelope
+        if envelope is None or not envelope.reverse_path or len(envelope.recipients) > _PARTNERS:
+            return
+        ours = envelope.reverse_path.lower()
+        pairs = [f"{recipient.address.lower()} {ours}" for recipient in envelope.recipients]
+        Deferred.fromCoroutine(self._remember(ledger, pairs))
+
+    async def _remember(self, ledger: Ledger, pairs: list[str]) -> None:
+        seconds = self._settings.remember
+
+        def write(book: Book) -> None:
+            for pair in pairs:
+                book.put(PARTNER, pair, 1, seconds)
+
+        try:
+            await ledger.ask(write)
+        except TemporarilyUnavailable as trouble:
+            self._complain(trouble)
 
     def _is_vouched(self, facts: Facts) -> bool:
         """Whether SPF or an allow list speaks for it."""
@@ -155,7 +196,8 @@ class GreylistJudge:
         sender = plain(envelope.reverse_path)
         key = f"{network} {sender or '<>'} {recipient.address.lower()}"
         try:
-            seen = await ledger.ask(lambda book: look(book, key, network, settings, client.rehearsed))
+            pair = f"{envelope.reverse_path.lower()} {recipient.address.lower()}"
+            seen = await ledger.ask(lambda book: look(book, key, network, settings, client.rehearsed, pair))
         except TemporarilyUnavailable as trouble:
             self._complain(trouble)
             return Verdict(evidence={"not asked": str(trouble)})
@@ -176,7 +218,9 @@ class GreylistJudge:
         now = self._seconds()
         if now >= self._complained:
             self._complained = now + _COMPLAIN
-            self.log.warn("Nobody is put off by the greylist: {trouble}", trouble=str(trouble))
+            self.log.warn(
+                "The greylist remembers nothing, and puts nobody off: {trouble}", trouble=str(trouble)
+            )
 
 
 def plain(sender: str) -> str:

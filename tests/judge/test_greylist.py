@@ -12,11 +12,13 @@ from mta.interfaces import Facts
 from mta.judge.greylist import GreylistJudge, GreylistSettings, plain
 from mta.judge.reverse_name import ReverseNames
 from mta.model.authentication import AuthenticationResult
+from mta.model.envelope import Recipient
 from mta.model.verdict import Verdict
 from tests.judge.facts import Names, facts, verdict
 from tests.ledger.memory import MemoryLedger
 
 DAY = 86400.0
+BEN = "ben@example.org"
 
 
 class GreylistTests(SynchronousTestCase):
@@ -146,6 +148,33 @@ class GreylistTests(SynchronousTestCase):
             ("", ""),
         ):
             self.assertEqual(seen, plain(sender))
+
+    def write(
+        self, *recipients: str, sender: str = "ben@example.org", account: str = "ben@example.org"
+    ) -> None:
+        judge = GreylistJudge(GreylistSettings(), self.ledger, ReverseNames(self.names), self.clock.seconds)  # type: ignore[arg-type,call-arg]
+        found = facts(role="submission", account=account, sender=sender, recipient=None)
+        assert found.envelope is not None
+        found.envelope.recipients = [Recipient(address) for address in recipients]
+        self.assertEqual(not account, judge.passes("message", found))
+        verdict(judge.judge("message", found))
+
+    def test_answers(self) -> None:
+        """Whoever is written to may answer at once, to whom has written, from wherever."""
+        self.write("Ann@far.test")
+        self.assertEqual("pass", self.ask().action)
+        self.assertEqual("defer", self.ask(recipient="anna@example.org").action)
+        self.assertEqual("defer", self.ask(sender="eve@far.test").action)
+        self.assertEqual("defer", self.ask({"answers": False}).action)
+        self.clock.advance(37 * DAY)
+        self.assertEqual("defer", self.ask().action)
+
+    def test_no_correspondence(self) -> None:
+        """Mailings to many, bounces, and mail of nobody count for nothing."""
+        self.write("ann@far.test", *(f"{number}@far.test" for number in range(50)))
+        self.write("ann@far.test", sender="")
+        self.write("ann@far.test", account="")
+        self.assertEqual("defer", self.ask().action)
 
     def test_null_sender(self) -> None:
         self.assertEqual("defer", self.ask(sender="").action)
