@@ -54,18 +54,27 @@ def _from(here: Path, path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def welcome(password: str | None, submission: str, maildir: Path, mta: str, place: Path) -> str:
+def welcome(
+    password: str | None, submission: str, maildir: Path, mta: str, place: Path, http: str = ""
+) -> str:
     """What is printed when an embedded server is ready.
 
     :param password: of the first account, if it was made just now.
     :param submission: ``host:port`` of the submission listener.
     :param maildir: where the first account's mail arrives.
     :param mta: how the ``mta`` command is called from here.
+    :param http: ``host:port`` of the HTTP listener, if there is one.
     :param place: here; another terminal may be elsewhere, and the command looks for
         the configuration and the state in the directory where it is called.
     """
     secret = password or "PASSWORD"
     enter = f"cd {shlex.quote(str(place))} &&"
+    by_http = ""
+    if http:
+        by_http = (
+            f"  Make a key to send by HTTP, as http://{http}/docs tells:\n"
+            f"    {enter} {mta} key create --scope messages:send --scope messages:read\n"
+        )
     account = ""
     if not password:
         account = (
@@ -77,6 +86,7 @@ def welcome(password: str | None, submission: str, maildir: Path, mta: str, plac
         f"  Send a first message:\n"
         f"    {enter} MTA_PASSWORD={secret} {mta} send --smtp {submission} --user {ACCOUNT} "
         f'--to {ACCOUNT} --subject "Hello" --body "It works."\n'
+        f"{by_http}"
         f"  See it arrive:\n"
         f"    {enter} {mta} trace {ACCOUNT} && cat {shlex.quote(_from(place, maildir))}/new/*\n"
     )

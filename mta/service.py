@@ -23,7 +23,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mta.alerting import alerting
 from mta.api.control import ControlApi
-from mta.api.health import health_site
+from mta.application import SendingApi
 from mta.certificate_watch import CertificateWatch
 from mta.config.automations import automations_of
 from mta.config.loading import Loaded, load
@@ -331,6 +331,9 @@ class Server:
         self._connections = connections
         self._poster = report_poster(loaded, environment)
         self.reporters = self._reporters() if shard == 0 else {}
+        self.api = SendingApi(
+            reactor, loaded, environment, note=lambda event: self.spool.note((event,)), health=self.health
+        )
         control = ControlApi(
             queue=self.manager,
             reader=QueueReader(directory),
@@ -342,6 +345,7 @@ class Server:
             protection=self.protection,
             reporters=self.reporters,
             alerts=self._alerts,
+            administration=self.api.administration,
         )
         sockets = [UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600)]
         if shard == 0:
@@ -353,10 +357,11 @@ class Server:
             manager=self.manager,
             listeners=self._listeners(inherit),
             sockets=sockets,
-            sessions=list(self.factories.values()),
+            sessions=[*self.factories.values(), self.api],
             plugins=lambda: [
                 *self.parts.plugins,
                 environment.sts,
+                self.api,
                 self._certificates,
                 *self.reporters.values(),
                 *filter(None, (self._alerts,)),
@@ -397,7 +402,7 @@ class Server:
             descriptor = adopted.get((role, description))
             factory: Any
             if role == "http":
-                factory = health_site(self.health)
+                factory = self.api.site
             elif role == "submissions":
                 factory = TLSMemoryBIOFactory(self._tls, False, self.factories[role])
             else:
@@ -505,6 +510,7 @@ class Server:
         self.manager.replace(new.queue, parts.transports, self._environment.classifier)
         self.manager.automate(automations_of(new))
         self._connections.limits = new.limits
+        self.api.use(new)
         for role, factory in self.factories.items():
             factory.replace(
                 reception=self.reception,
@@ -555,7 +561,8 @@ class Server:
             maildir = self._loaded.state / "mail" / "localhost" / "user"
             here = Path.cwd()
             mta = command(Path(sys.executable).with_name("mta"), self._loaded.path, here)
-            text = welcome(self._password, f"127.0.0.1:{host[1]}", maildir, mta, here)
+            http = f"127.0.0.1:{listen.http[0].split(':')[1]}" if listen.http else ""
+            text = welcome(self._password, f"127.0.0.1:{host[1]}", maildir, mta, here, http)
             # twistd turns sys.stdout into log lines.
             print(text, file=sys.__stdout__, flush=True)
 

@@ -36,7 +36,19 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.daily_report": (*COMMON, "mta.journal"),
     "mta.dmarc_report": (*COMMON, "mta.asking", "mta.daily_report", "mta.dmarc"),
     "mta.tls_report": (*COMMON, "mta.daily_report"),
-    "mta.api": (*COMMON, "mta.config", "mta.journal"),
+    "mta.api": (
+        *COMMON,
+        "mta.config",
+        "mta.journal",
+        "mta.registry",
+        "mta.compose",
+        "mta.template",
+        "mta.tracking",
+        "mta.webhook",
+    ),
+    "mta.compose": (*COMMON, "mta.template"),
+    "mta.tracking": (*COMMON, "mta.journal"),
+    "mta.webhook": (*COMMON, "mta.journal", "mta.registry"),
     "mta.cli": (*COMMON, "mta.config", "mta.journal"),
 }
 # The composition: these see everything.  Any other module directly in mta/ is held to COMMON
@@ -45,6 +57,7 @@ ACROSS = {
     "mta.alerting",
     "mta.service",
     "mta.environment",
+    "mta.application",
     "mta.examination",
     "mta.parts",
     "mta.protection",

@@ -122,6 +122,14 @@ class Flush(Body):
     by: str = Field("", max_length=200)
 
 
+class Administer(Body):
+    """What is asked of tenants, domains and keys; the registry knows the rest."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    by: str = Field("", max_length=200)
+
+
 class AlertTest(Body):
     """Which rule of ``[[alert]]`` is tried out."""
 

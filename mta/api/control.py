@@ -23,6 +23,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException
 
+from mta.api.administering import administered
 from mta.api.bodies import (
     AccountBody,
     Act,
@@ -75,6 +76,7 @@ class ControlApi:
     :param status: numbers about the server, JSON values.
     :param test: plays a message through.
     :param run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
+    :param administration: changes tenants and keys (``mta.registry.administration.Administration``).
     :param protection: bans and watched accounts (``mta.protection.Protection``).
     :param reporters: what sends reports, by settings table (``mta.daily_report.reporter``); of what is not
         there another worker sends them.
@@ -96,6 +98,7 @@ class ControlApi:
         protection: Any = None,
         reporters: Mapping[str, Any] | None = None,
         alerts: Any = None,
+        administration: Any = None,
     ) -> None:
         self._queue = queue
         self._reader = reader
@@ -107,6 +110,7 @@ class ControlApi:
         self._protection = protection
         self._reporters = reporters or {}
         self._alerts = alerts
+        self._administration = administration
 
     def site(self) -> Site:
         """What the socket's listener serves."""
@@ -519,6 +523,12 @@ class ControlApi:
         except ValueError as error:
             raise ApiProblem(400, "Nothing was sent", str(error)) from None
         return {"reports": [asdict(task) for task in tasks]}
+
+    @app.route("/v1/registry/<action>", methods=["POST"])
+    def registry(self, request: IRequest, action: str) -> Any:
+        """Look at tenants, domains and keys, and change them."""
+        content = request.content.read()
+        return self._answer(request, administered(self._administration, action, content, who(request, "")))
 
     @app.route("/v1/test", methods=["POST"])
     def test(self, request: IRequest) -> Any:

@@ -21,10 +21,11 @@ class ApiProblem(Exception):
         self.title = title
         self.detail = detail
         self.more = more
+        self.type = "about:blank"
 
     def encode(self) -> bytes:
         """The document; its media type is ``application/problem+json``."""
-        document: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
+        document: dict[str, Any] = {"type": self.type, "title": self.title, "status": self.status}
         if self.detail:
             document["detail"] = self.detail
         document.update(self.more)

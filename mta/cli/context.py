@@ -46,6 +46,8 @@ class Seams:
     :ivar key_store: the keys that sign, in a state directory.
     :ivar new_keys: makes some: (domain, keys that there are, day, algorithms, bits).
     :ivar import_key: reads one from a file.
+    :ivar administer: changes tenants and keys without a server: (state directory, domains of the
+        configuration, action, request).
     :ivar text_records: asks the DNS for TXT records of several names: for each a list, or why not.
     :ivar entries: what workers remember together, of a state directory and a kind: key, value, end.
     """
@@ -66,6 +68,7 @@ class Seams:
     import_key: Callable[[Path], Any]
     text_records: Callable[[Loaded, list[str]], dict[str, Any]]
     entries: Callable[[Path, str], list[tuple[str, Any, float]]]
+    administer: Callable[[Path, list[str], str, dict[str, Any]], dict[str, Any]]
 
 
 @dataclass

@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "look at what others see of this server in the DNS"),
     "user": ("user", "add, list and remove accounts, and set passwords"),
     "dkim": ("dkim", "make the keys that sign, publish and rotate them"),
+    "tenant": ("tenant", "add, list and change the tenants of the sending API, and their domains"),
+    "key": ("key", "make, list, rotate and revoke keys of the sending API"),
     "queue": ("queue", "look at the queue, and hold, release, retry or remove messages"),
     "quarantine": ("quarantine", "look at what filters have had held, and release or remove it"),
     "trace": ("trace", "tell what happened to a message, address, or client"),
@@ -212,6 +214,7 @@ def seams() -> Seams:
         import_key=_import_key,
         text_records=_text_records,
         entries=_entries,
+        administer=_administer,
     )
 
 
@@ -337,6 +340,22 @@ def _import_key(path: Path) -> Any:
     from mta.dkim.key_store import import_key
 
     return import_key(path)
+
+
+def _administer(state: Path, domains: Sequence[str], action: str, request: dict[str, Any]) -> dict[str, Any]:
+    import time
+
+    from mta.registry.administration import Administration
+    from mta.registry.database import finished
+    from mta.registry.registry import Registry, direct
+
+    database = direct(state)
+    try:
+        administration = Administration(Registry(database, domains), time.time, lambda event: None)
+        answer: dict[str, Any] = finished(administration.act(action, request))
+    finally:
+        database.close()
+    return answer
 
 
 def _new_password() -> str:

@@ -27,6 +27,7 @@ from mta.config.access_settings import Authentication as Authentication
 from mta.config.access_settings import Ban as Ban
 from mta.config.access_settings import Limit as Limit
 from mta.config.alert_settings import Alert as Alert
+from mta.config.api_settings import Api as Api
 from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.junk_settings import Junk as Junk
@@ -359,6 +360,7 @@ class Settings(Table):
     trust: Trust = Trust()
     limits: Limits = Limits()  # type: ignore[call-arg]
     submission: Submission = Submission()
+    api: Api = Api()  # type: ignore[call-arg]
     junk: Junk = Junk()
     domains: dict[str, Domain] = {}
     rewrite: list[Rewrite] = []

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mta.model.event import (
+    Administered,
     Authenticated,
     AuthenticationFailed,
     Automated,
@@ -255,6 +256,13 @@ def _operated(event: Operated) -> str:
     return f"{words}: {event.reason}" if event.reason else words
 
 
+def _administered(event: Administered) -> str:
+    words = f"{event.action} by {event.by or 'somebody'}: {event.target or event.tenant}"
+    if event.target:
+        words += f" of tenant {event.tenant}"
+    return f"{words}: {event.reason}" if event.reason else words
+
+
 def _automated(event: Automated) -> str:
     source = f" from {event.source}" if event.source else ""
     until = f" until {local_time(event.until)}" if event.until else ""
@@ -399,6 +407,7 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Notified: _notified,
     Discarded: _discarded,
     Operated: _operated,
+    Administered: _administered,
     Automated: _automated,
     Alerted: _alerted,
     CertificateSeen: _certificate,

@@ -20,6 +20,7 @@ from mta.journal.text import (
 from mta.model.bounce_classes import BY_NAME
 from mta.model.catalogue import REPLIES
 from mta.model.event import (
+    Administered,
     Authenticated,
     AuthenticationFailed,
     Automated,
@@ -260,6 +261,7 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
 #: Events of which the line says everything.
 _PLAIN = (
     Alerted,
+    Administered,
     Automated,
     CertificateSeen,
     Banned,

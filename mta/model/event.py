@@ -468,6 +468,27 @@ class Operated(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Administered(Event):
+    """Somebody changed what a tenant has: ``action`` is such as ``key create`` or ``tenant add``.
+
+    ``target`` is what it was done to: the id of a key, the name of a domain.  Found by tenant.
+    """
+
+    kind: ClassVar[str] = "administered"
+    indexed: ClassVar[bool] = True
+
+    action: str
+    tenant: str
+    target: str = ""
+    by: str = ""
+    reason: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """Tenant and target."""
+        return _lower(self.tenant, self.target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSession(Event):
     """An attempt to open a session to an MX host ended; the fields are those of ``TlsResult``.
 

@@ -1,0 +1,98 @@
+"""The HTTP listener's site: what a request may take of memory, disk and time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.web.server import Request, Site
+
+from mta.api.v1.refusal import Refusal
+
+
+class BoundedRequest(Request):
+    """A request whose body is bounded in size, and in the time that it takes to arrive.
+
+    Twisted bounds the header: 16 KiB and 500 lines.
+    """
+
+    _received = 0
+    _refused = False
+    _late: Any = None
+
+    def gotLength(self, length: int | None) -> None:
+        """The header is complete, and says how long the body is; ``None``: in chunks."""
+        site = self._bounds()
+        if length is not None and length > site.most_octets:
+            self._refuse(site.most_octets)
+            return
+        if length != 0:
+            self._late = self.channel.callLater(site.most_seconds, self._too_late)
+        super().gotLength(length)  # type: ignore[no-untyped-call]
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Octets of the body."""
+        site = self._bounds()
+        self._received += len(data)
+        if self._refused:
+            return
+        if self._received > site.most_octets:
+            self._refuse(site.most_octets)
+            return
+        super().handleContentChunk(data)  # type: ignore[no-untyped-call]
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The request is complete."""
+        self._in_time()
+        if self._refused:
+            return
+        super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]
+
+    def connectionLost(self, reason: Any) -> None:
+        """The client is gone."""
+        self._in_time()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def _bounds(self) -> ApiSite:
+        channel: Any = self.channel
+        site: ApiSite = channel.site
+        return site
+
+    def _in_time(self) -> None:
+        late, self._late = self._late, None
+        if late is not None and late.active():
+            late.cancel()
+
+    def _too_late(self) -> None:
+        self._late = None
+        self.channel.forceAbortClient()
+
+    def _refuse(self, most: int) -> None:
+        self._in_time()
+        self._refused = True
+        document = Refusal("too-large", f"at most {most} octets").encode()
+        transport: Any = self.channel.transport
+        transport.write(
+            b"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/problem+json\r\n"
+            b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(document), document)
+        )
+        self.channel.loseConnection()
+
+
+class ApiSite(Site):
+    """The site.
+
+    :param resource: answers.
+    :param most_octets: of a body.
+    :param most_seconds: for a body to arrive; and for an idle connection to stay.
+    """
+
+    noisy = False
+    displayTracebacks = False
+
+    def __init__(self, resource: Any, most_octets: int, most_seconds: float) -> None:
+        super().__init__(resource, requestFactory=BoundedRequest, timeout=most_seconds)  # type: ignore[no-untyped-call]
+        self.most_octets = most_octets
+        self.most_seconds = most_seconds
+
+    def log(self, request: Any) -> None:
+        """Write no access lines: what was done is in the journal."""

@@ -1,0 +1,44 @@
+"""All nouns of the registry, on one database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mta.registry import domains, keys, tenants
+from mta.registry.database import Database, Direct, IDatabase
+from mta.registry.domains import SendingDomains
+from mta.registry.keys import Keys
+from mta.registry.schema import DATABASE, Tables
+from mta.registry.tenants import Tenants
+
+#: The tables of every noun; a new noun is added here and in :class:`Registry`.
+TABLES: tuple[Tables, ...] = (tenants.TABLES, keys.TABLES, domains.TABLES)
+
+
+class Registry:
+    """The stores.
+
+    :param database: what they are kept in.
+    :param configured: the domains of the configuration, lower case.
+    """
+
+    def __init__(self, database: IDatabase, configured: Iterable[str] = ()) -> None:
+        self.database = database
+        self.tenants = Tenants(database)
+        self.keys = Keys(database)
+        self.domains = SendingDomains(database, configured)
+
+
+def database(state: Path, reactor: Any) -> Database:
+    """The database of a worker, to be started."""
+    return Database(state / DATABASE, TABLES, reactor)
+
+
+def direct(state: Path) -> Direct:
+    """The database for a command while no server runs.
+
+    :raise TemporarilyUnavailable: with a text for the operator.
+    """
+    return Direct(state / DATABASE, TABLES)

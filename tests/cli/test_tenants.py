@@ -1,0 +1,50 @@
+"""`mta tenant` and `mta key` while no server runs."""
+
+from __future__ import annotations
+
+import os
+
+from tests.cli.test_setting_up import SettingUpCase
+
+
+class TenantCommandTests(SettingUpCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.init("--user", "ann")
+        self.options = ("--config", str(self.file))
+
+    def test_without_a_server(self) -> None:
+        missing = self.mta("tenant", "list", *self.options, status=os.EX_NOINPUT)
+        self.assertIn("start the server once", missing.err)
+        (self.place / "var").mkdir()
+        self.mta("tenant", "add", "shop", "--domain", "Shop.example", "--per-day", "5", *self.options)
+        listed = self.mta("tenant", "list", "--json", *self.options).json
+        self.assertEqual(
+            [("default", ["example.org"], 0), ("shop", ["shop.example"], 5)],
+            [(one["tenant"], one["domains"], one["per_day"]) for one in listed],
+        )
+        lines = self.mta(
+            "key", "create", "--tenant", "shop", "--expires", "90d", *self.options
+        ).out.splitlines()
+        self.assertRegex(lines[0], r"\Amk_\w{12}_\w{43}\Z")
+        self.assertIn("for messages:send of shop, until", lines[1])
+        listed = self.mta("key", "list", "--tenant", "shop", *self.options).out
+        self.assertNotIn(lines[0].split("_")[2], listed)
+        identifier = lines[0].split("_")[1]
+        self.assertIn(identifier, listed)
+        self.mta("key", "rotate", identifier, "--tenant", "shop", "--overlap", "1h", *self.options)
+        self.mta("key", "revoke", lines[0], "--tenant", "shop", *self.options)
+        self.assertNotIn(identifier, self.mta("key", "list", "--tenant", "shop", *self.options).out)
+        self.mta("tenant", "set", "shop", "--suspend", "unpaid", *self.options)
+        self.assertIn("unpaid", self.mta("tenant", "list", *self.options).out)
+
+    def test_refused(self) -> None:
+        (self.place / "var").mkdir()
+        for words, arguments in (
+            ("no tenant nobody", ("key", "create", "--tenant", "nobody")),
+            ("no scope 'mail'", ("key", "create", "--scope", "mail")),
+            ("no key abc", ("key", "revoke", "abc")),
+            ("exists always", ("tenant", "remove", "default")),
+            ("is no name", ("tenant", "add", "A B")),
+        ):
+            self.assertIn(words, self.mta(*arguments, *self.options, status=os.EX_USAGE).err)

@@ -1,0 +1,76 @@
+"""Every route there is, asked without a key, and with the key of another tenant.
+
+A route with something in its path needs a line in ``THINGS``: how the first tenant makes it.
+What belongs to the first tenant has ``MARK`` in it, wherever a name can be given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+from twisted.trial.unittest import TestCase
+
+from mta.api.v1.route import Route
+from tests.e2e.api import ServedApi
+
+MARK = "zebra"
+OWNER = "owner"
+
+
+async def a_key(api: ServedApi, key: str) -> dict[str, str]:
+    answer = await api.ask("POST", "/v1/keys", {"name": MARK, "scopes": ["keys"]}, key=key)
+    return {"id": answer.json["id"]}
+
+
+#: By the beginning of a path with braces: makes what they name; answers with their values.
+THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
+    "/v1/keys/{id}": a_key,
+}
+#: Bodies that are valid for routes without an example.
+BODIES: dict[str, object] = {}
+
+
+def body_of(route: Route) -> object:
+    """A body that the route takes; ``None`` if it takes none."""
+    if f"{route.method} {route.path}" in BODIES:
+        return BODIES[f"{route.method} {route.path}"]
+    if route.examples:
+        return dict(next(iter(route.examples.values())))
+    return {} if route.body is not None else None
+
+
+class TenantsApartTests(TestCase):
+    async def asked(self, with_key: bool) -> None:
+        api = await ServedApi(self).started()
+        await api.tenant(OWNER, f"{MARK}.example")
+        await api.tenant("stranger", "stranger.example")
+        owner, stranger = await api.key(OWNER, name=MARK), await api.key("stranger")
+        routes = [route for route in api.server.api.application.routes if route.scope is not None]
+        self.assertGreater(len(routes), 5)
+        for route in routes:
+            values: dict[str, str] = {}
+            for start, make in THINGS.items():
+                if route.path.startswith(start):
+                    values = await make(api, owner)
+            self.assertEqual(set(route.parameters), set(values), f"{route.path}: no thing for it in THINGS")
+            path = re.sub(r"{(\w+)}", lambda match, values=values: values[match[1]], route.path)
+            name = f"{route.method} {path}"
+            body = body_of(route)
+            key = stranger if with_key else ""
+            answer = await api.ask(route.method, path, body, key=key)
+            if not with_key:
+                self.assertEqual(401, answer.status, name)
+            elif values:
+                self.assertIn(answer.status, (403, 404), f"{name}: {answer}")
+            self.assertNotIn(MARK.encode(), answer.content, f"{name}: {answer}")
+            self.assertLess(answer.status, 500, f"{name}: {answer}")
+            if values and route.method == "GET":
+                # It was there all the time, and still is.
+                self.assertEqual(200, (await api.ask("GET", path, key=owner)).status, name)
+
+    async def test_without_a_key(self) -> None:
+        await self.asked(False)
+
+    async def test_with_the_key_of_another(self) -> None:
+        await self.asked(True)
