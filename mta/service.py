@@ -164,7 +164,9 @@ def _prepare(loaded: Loaded) -> None:
         for directory in (loaded.state, loaded.state / "run", loaded.state / "spool"):
             if not directory.is_dir():
                 # Others may pass through to the socket that takes their mail, but see nothing.
-                directory.mkdir(mode=0o711, parents=True)
+                directory.mkdir(parents=True)
+                # Whatever the process's umask is.
+                directory.chmod(0o711)
         if not os.access(loaded.state, os.W_OK):
             raise PermissionError(13, "not writable")
     except OSError as error:

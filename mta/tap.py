@@ -135,7 +135,12 @@ def makeService(options: Options) -> IService:
     # Imported here, so that `twistd --help` stays quick.
     from mta.config.loading import load
     from mta.config.problem import ConfigurationError
+    from mta.hardening import harden
     from mta.service import make
+
+    if options.parent is not None:
+        # Of the process that is to be the server, and of no other that uses this.
+        harden()
 
     if options["worker"] is not None:
         # A terminal's Ctrl-C is for the supervisor, which then stops us; twice would be an error.
