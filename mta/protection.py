@@ -84,6 +84,10 @@ class Protection:
         self.guard.settings = settings.abuse
         self.guard.contact = contact_of(settings)
 
+    def status(self) -> dict[str, int]:
+        """How many are banned and suspended, as this worker knows it."""
+        return {"banned": self.bans.count_now(), "suspended": self.guard.count_now()}
+
     def rehearsed(self, client: str, answer: dict[str, Any]) -> dict[str, Any]:
         """What would become of a message, seen from the door: who is banned gets no further."""
         refusal = self.bans.refusal(client) if client else None

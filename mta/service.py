@@ -536,6 +536,7 @@ class Server:
             "pid": os.getpid(),
             "sessions": sessions,
             "security": self._security.status(),
+            "access": self.protection.status(),
             "queue": self.manager.status(),
         }
 

@@ -308,6 +308,10 @@ class AbuseGuard:
         except Exception:
             self.log.failure("What {account} does was not counted", account=account)
 
+    def count_now(self) -> int:
+        """How many accounts are suspended."""
+        return sum(1 for _ in self._view)
+
     # --- suspending ----------------------------------------------------------------
 
     async def _suspend(self, account: str, reason: str, found: dict[str, Any]) -> dict[str, Any] | None:

@@ -169,6 +169,10 @@ class Bans:
                 return network, value, self._view.end(network)
         return None
 
+    def count_now(self) -> int:
+        """How many there are."""
+        return sum(1 for _ in self._view)
+
     def refusal(self, address: str) -> Reply | None:
         """The 421 for a client that is banned."""
         if not self._table:

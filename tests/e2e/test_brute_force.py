@@ -78,6 +78,31 @@ class BruteForceScenario(Scenario):
         heard = [address for address, answer in zip(addresses, answers, strict=True) if answer[:3] != b"421"]
         self.assertEqual(set(), set(heard) - seen)
 
+    def test_a_thousand_accounts(self) -> None:
+        """Few clients, one password, many names: none fits, and the clients are banned."""
+        server = self.start(
+            ban={"never": [], "failures": "8/h", "network_failures": "100/h"},
+            authentication={"wait": "1s", "delay": "1s"},
+            limits={"connections_per_client": 1000},
+        )
+        port = server.ports["submission"]
+
+        def attempt(number: int) -> tuple[str, bytes]:
+            account = f"user{number:04}@example.org"
+            return account, guess(port, f"127.0.{number % 20}.9", account, "anna-secret")
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = dict(pool.map(attempt, range(1000)))
+        self.assertEqual([], [account for account, answer in answers.items() if answer.startswith(b"235")])
+        heard = {account for account, answer in answers.items() if answer[:3] in (b"535", b"454")}
+        found = json.loads(server.mta("--json", "trace", "--rejected", "--limit", "5000"))
+        seen = {event["account"] for event in found if event["kind"] == "authentication-failed"}
+        self.assertEqual(set(), heard - seen)
+        banned = json.loads(server.mta("ban", "list", "--json"))
+        self.assertEqual(20, sum(one["network"].endswith(".9") for one in banned), banned)
+        [status] = json.loads(server.mta("--json", "status"))
+        self.assertEqual(len(banned), status["access"]["banned"])
+
     def test_bans(self) -> None:
         """Clients that fail often are banned, then their network; the bans outlive `kill -9`."""
         server = self.start(
