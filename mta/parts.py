@@ -199,7 +199,11 @@ def assemble(
     feedback = settings.feedback
     bounces = BounceAddresses(
         domains=frozenset(filter(None, (*feedback.verp.values(), feedback.srs))),
-        addresses=(*feedback.addresses, *settings.tls_report.addresses),
+        addresses=(
+            *feedback.addresses,
+            *settings.tls_report.addresses,
+            *settings.dmarc_report.addresses,
+        ),
         served=frozenset(name.lower() for name in settings.domains).__contains__,
         keys=keys,
         expire=feedback.expire,

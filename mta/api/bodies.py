@@ -222,6 +222,15 @@ class Search(Body):
     limit: int = Field(100, ge=1, le=10_000)
 
 
+class DmarcSummary(Body):
+    """Which DMARC reports to add up."""
+
+    since: Moment = 0.0
+    domain: str = Field("", max_length=255)
+    failed: bool = False
+    limit: int = Field(100, ge=1, le=10_000)
+
+
 B = TypeVar("B", bound=Body)
 
 

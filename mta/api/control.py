@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -32,6 +31,7 @@ from mta.api.bodies import (
     Body,
     Bounce,
     DailyReports,
+    DmarcSummary,
     Flush,
     Move,
     Page,
@@ -47,6 +47,7 @@ from mta.api.bodies import (
 )
 from mta.api.peer import who
 from mta.api.problem import ApiProblem
+from mta.api.reporting import dmarc_summary, sent
 from mta.config.problem import ConfigurationError
 from mta.interfaces import IQueue, TemporarilyUnavailable
 from mta.journal.quarantine import Held, held, is_held
@@ -509,6 +510,16 @@ class ControlApi:
         """Send the TLS reports of a day now, as far as they were not sent."""
         return self._answer(request, self._send_reports(request, "tls_report"))
 
+    @app.route("/v1/dmarc-reports/summary", methods=["GET"])
+    def dmarc_summary(self, request: IRequest) -> Any:
+        """Who sends in our name, by the reports of others that this shard got."""
+
+        async def read() -> dict[str, Any]:
+            query = read_query(DmarcSummary, request.args)
+            return await self._run(dmarc_summary, self._journal, query)  # type: ignore[no-any-return]
+
+        return self._answer(request, read())
+
     @app.route("/v1/dmarc-reports/send", methods=["POST"])
     def send_dmarc_reports(self, request: IRequest) -> Any:
         """Send the DMARC reports of a day now, as far as they were not sent."""
@@ -516,13 +527,7 @@ class ControlApi:
 
     async def _send_reports(self, request: IRequest, table: str) -> dict[str, Any]:
         body = _body(DailyReports, request)
-        if table not in self._reporters:
-            raise ApiProblem(404, "No reports here", "the first worker sends them: control-0.sock")
-        try:
-            tasks = await self._reporters[table].send(body.day, body.domain, who(request, body.by))
-        except ValueError as error:
-            raise ApiProblem(400, "Nothing was sent", str(error)) from None
-        return {"reports": [asdict(task) for task in tasks]}
+        return await sent(self._reporters, table, body, who(request, body.by))
 
     @app.route("/v1/registry/<action>", methods=["POST"])
     def registry(self, request: IRequest, action: str) -> Any:

@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "test": ("test", "tell what would become of a message, sending nothing"),
     "send": ("send", "send a message"),
     "dns": ("dns", "print the DNS records, and the MTA-STS policies, to publish"),
+    "dmarc-report": ("dmarc_report", "DMARC reports: who sends in our name, and what we tell others"),
     "tls-report": ("tls_report", "TLS reports: those that came, and those that are sent"),
     "reload": ("reload", "have the server read its configuration anew"),
     "status": ("status", "numbers about the running server"),
@@ -209,6 +210,7 @@ def seams() -> Seams:
         users=_users,
         new_password=_new_password,
         tls_ledger=_tls_ledger,
+        dmarc_ledger=_dmarc_ledger,
         key_store=_key_store,
         new_keys=_new_keys,
         import_key=_import_key,
@@ -321,6 +323,12 @@ def _tls_ledger(state: Path) -> Any:
     from mta.tls_report.ledger import TlsLedger
 
     return TlsLedger(state / "tls-reports.db")
+
+
+def _dmarc_ledger(state: Path) -> Any:
+    from mta.dmarc_report.ledger import DmarcLedger
+
+    return DmarcLedger(state / "dmarc-reports.db")
 
 
 def _key_store(state: Path) -> Any:

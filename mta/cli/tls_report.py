@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
-from datetime import UTC, datetime
 from typing import Any
 
-from mta.cli.context import CommandError, Context, moment
+from mta.cli import daily_report
+from mta.cli.context import CommandError, Context
 from mta.journal.reader import JournalError
 from mta.journal.text import event_json, local_time, printable
 from mta.model.event import TlsReportReceived
@@ -26,23 +25,9 @@ from mta.model.event import TlsReportReceived
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``mta tls-report list``."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = commands.add_parser("list", help="reports that came", allow_abbrev=False)
-    listing.add_argument("--since", default="30d", metavar="WHEN", help="such as 2h, 3d, 2026-01-31 (30d)")
-    listing.add_argument("--failed", action="store_true", help="only those that tell of failures")
-    listing.add_argument("--limit", type=int, default=100, metavar="N", help="newest N at the most (100)")
-    show = commands.add_parser("show", help="one of them", allow_abbrev=False)
-    show.add_argument("id", metavar="ID", help="its report-id, or the queue id of its message")
-    for name, help_text in (("sessions", "our sessions, as counted"), ("sent", "our own reports")):
-        one = commands.add_parser(name, help=help_text, allow_abbrev=False)
-        one.add_argument("--day", default="", help="only of this day")
-        one.add_argument("--domain", default="", help="only for this domain")
-    send = commands.add_parser("send", help="send the reports of a day now", allow_abbrev=False)
-    send.add_argument("--day", default="yesterday", help="which (yesterday)")
-    send.add_argument("--domain", default="", help="only for this domain")
-    for act in commands.choices.values():
-        act.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--config", "-c", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    daily_report.add_listing(commands)
+    daily_report.add_own(commands, "sessions", "our sessions, as counted")
+    daily_report.add_usual(commands)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
@@ -54,18 +39,14 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def _list(arguments: argparse.Namespace, context: Context) -> int:
-    if arguments.limit < 1:
-        raise CommandError("--limit: at least 1", os.EX_USAGE)
-    since = moment(arguments.since, time.time())
-    records = context.journal().recent(since=since, kinds=(TlsReportReceived.kind,), limit=arguments.limit)
-    found = [record.event for record in records if isinstance(record.event, TlsReportReceived)]
+    found = daily_report.came(arguments, context, TlsReportReceived, arguments.limit)
     chosen = [event for event in found if event.failures or not arguments.failed]
     if context.out.as_json:
         context.out.json([event_json(event) for event in chosen])
         return os.EX_OK
     rows = [
         (
-            _date(event.begins),
+            daily_report.date(event.begins),
             ", ".join(event.domains[:3]) + (" ..." if len(event.domains) > 3 else ""),
             event.organization,
             event.successes,
@@ -80,18 +61,7 @@ def _list(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def _show(arguments: argparse.Namespace, context: Context) -> int:
-    journal = context.journal()
-    try:
-        records = journal.message(arguments.id.lower())
-    except ValueError:
-        records = []
-    records = records or journal.find(arguments.id)
-    found = [record.event for record in records if isinstance(record.event, TlsReportReceived)]
-    if not found:
-        raise CommandError(
-            f"there is no TLS report {arguments.id!r}; `mta tls-report list` shows them", os.EX_NOINPUT
-        )
-    event = found[0]
+    event = daily_report.one(arguments.id, context, TlsReportReceived, "TLS report", "tls-report")
     if context.out.as_json:
         context.out.json(event_json(event))
         return os.EX_OK
@@ -99,7 +69,7 @@ def _show(arguments: argparse.Namespace, context: Context) -> int:
     context.out.line(f"  came     {local_time(event.at)}, as message {event.message}")
     context.out.line(f"  signed   {printable(', '.join(event.signed)) or 'nobody knows by whom'}")
     context.out.line(f"  contact  {printable(event.contact or '-')}")
-    context.out.line(f"  about    {_utc(event.begins)} to {_utc(event.ends)} (UTC)")
+    context.out.line(f"  about    {daily_report.utc(event.begins)} to {daily_report.utc(event.ends)} (UTC)")
     for one in event.policies:
         policy, summary = one.get("policy", {}), one.get("summary", {})
         good = summary.get("total-successful-session-count", 0)
@@ -131,70 +101,16 @@ def _sessions(arguments: argparse.Namespace, context: Context) -> int:
     ledger = context.seams.tls_ledger(context.state)
     names = ("day", "domain", "policy", "result", "sessions")
     domain = arguments.domain.lower()
-    rows = [row for row in ledger.totals(_day(arguments.day)) if domain in ("", row[1])]
-    if context.out.as_json:
-        context.out.json([dict(zip(names, row, strict=True)) for row in rows])
-    else:
-        context.out.table(names, rows, right=("sessions",))
-    return os.EX_OK
+    rows = [row for row in ledger.totals(daily_report.day(arguments.day)) if domain in ("", row[1])]
+    return daily_report.counted(names, rows, ("sessions",), context)
 
 
 def _sent(arguments: argparse.Namespace, context: Context) -> int:
-    ledger = context.seams.tls_ledger(context.state)
-    tasks = ledger.tasks(_day(arguments.day), arguments.domain.lower())
-    return _tell([{name: getattr(task, name) for name in task.__slots__} for task in tasks], context)
+    return daily_report.sent(arguments, context.seams.tls_ledger(context.state), context)
 
 
 def _send(arguments: argparse.Namespace, context: Context) -> int:
-    from mta.cli.control import ask_one, user
-
-    body = {"day": _day(arguments.day), "domain": arguments.domain, "by": user()}
-    answer = ask_one(context.state, "POST", "/v1/tls-reports/send", body)
-    return _tell(answer.get("reports", []), context)
+    return daily_report.send(arguments, "/v1/tls-reports/send", context)
 
 
-def _tell(tasks: list[dict[str, Any]], context: Context) -> int:
-    if context.out.as_json:
-        context.out.json(tasks)
-        return os.EX_OK
-    rows = [
-        (
-            task["day"],
-            task["domain"],
-            _STATES.get(task["state"], task["state"]),
-            task["target"] or "-",
-            local_time(task["due"]) if task["state"] in ("ask", "send") else "",
-            task["message"],
-            task["detail"],
-        )
-        for task in tasks
-    ]
-    context.out.table(("day", "domain", "state", "to", "due", "message", "detail"), rows)
-    return os.EX_OK
-
-
-_STATES = {"ask": "waiting", "send": "waiting", "unwanted": "not wanted"}
 _ACTIONS = {"list": _list, "show": _show, "sessions": _sessions, "sent": _sent, "send": _send}
-
-
-def _day(text: str) -> str:
-    """A day as the ledger has it; ``""`` stays."""
-    now = datetime.now(UTC)
-    if text in ("today", "yesterday"):
-        return datetime.fromtimestamp(now.timestamp() - 86400 * (text == "yesterday"), UTC).strftime(
-            "%Y-%m-%d"
-        )
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").strftime("%Y-%m-%d") if text else ""
-    except ValueError:
-        raise CommandError(
-            f"--day: {text!r} is no day: say 2026-01-31, today or yesterday", os.EX_USAGE
-        ) from None
-
-
-def _date(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
-
-
-def _utc(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,7 +1,8 @@
 """From the octets of a message to what it says: a bounce, a complaint, or nothing; pure.
 
-RFC 3464, RFC 5965 and RFC 8460 are read by us.  What is neither is given to flufl.bounce, which knows
-what some dozens of servers write.  It is to run in a thread: its patterns take their time.
+RFC 3464, RFC 5965, RFC 8460 and RFC 9990 are read by us.  What is none of these is given to
+flufl.bounce, which knows what some dozens of servers write.  It is to run in a thread: its
+patterns take their time.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from flufl.bounce import all_failures
 
 from mta.feedback.abuse_report import abuse_report
 from mta.feedback.delivery_status import delivery_status, status_in
+from mta.feedback.dmarc_report import LONGEST as LONGEST_DMARC_REPORT
+from mta.feedback.dmarc_report import dmarc_report, is_dmarc_report
 from mta.feedback.mime import parse, parts, words
 from mta.feedback.report import Action, Reading, RecipientReport
 from mta.feedback.returned import traces
 from mta.feedback.tls_report import LONGEST as LONGEST_TLS_REPORT
 from mta.feedback.tls_report import is_tls_report, tls_report
+from mta.model.dmarc_report import BadDmarcReport
 from mta.model.header import header_section
 from mta.model.tls_report import BadTlsReport
 
@@ -50,6 +54,12 @@ def read(octets: bytes) -> Reading:
         return Reading("rfc8460", problem=str(bad))
     if report is not None:
         return Reading("rfc8460", tls=report)
+    try:
+        aggregate = dmarc_report(message)
+    except BadDmarcReport as bad:
+        return Reading("rfc9990", problem=str(bad))
+    if aggregate is not None:
+        return Reading("rfc9990", dmarc=aggregate)
     complaint = abuse_report(message)
     if complaint is not None:
         return Reading("rfc5965", complaint=complaint, traces=traces(message, octets))
@@ -65,7 +75,10 @@ def longest(start: bytes) -> int:
 
     :param start: of the message, with its header section.
     """
-    return LONGEST_TLS_REPORT if is_tls_report(header_section(start[:LONGEST])) else LONGEST
+    header = header_section(start[:LONGEST])
+    if is_tls_report(header):
+        return LONGEST_TLS_REPORT
+    return LONGEST_DMARC_REPORT if is_dmarc_report(header) else LONGEST
 
 
 def _other(message: Message[str, str], octets: bytes) -> list[RecipientReport]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mta.model.dmarc_report import DmarcReport
 from mta.model.outcome import RemoteReply
 from mta.model.tls_report import TlsReport
 
@@ -82,14 +83,15 @@ class Traces:
 class Reading:
     """Everything that was found.
 
-    :ivar format: ``rfc3464``, ``rfc5965``, ``rfc8460``, or ``text`` for one of the many others; ``""``
-        if it says nothing that can be understood.
-    :ivar problem: why a TLS report cannot be read.
+    :ivar format: ``rfc3464``, ``rfc5965``, ``rfc8460``, ``rfc9990``, or ``text`` for one of the many others;
+        ``""`` if it says nothing that can be understood.
+    :ivar problem: why a TLS or a DMARC report cannot be read.
     """
 
-    format: Literal["rfc3464", "rfc5965", "rfc8460", "text", ""] = ""
+    format: Literal["rfc3464", "rfc5965", "rfc8460", "rfc9990", "text", ""] = ""
     recipients: list[RecipientReport] = field(default_factory=list)
     complaint: Complaint | None = None
     traces: Traces = field(default_factory=Traces)
     tls: TlsReport | None = None
+    dmarc: DmarcReport | None = None
     problem: str = ""

@@ -7,13 +7,13 @@ that looks.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
 from mta.feedback.mime import content, parts
+from mta.feedback.packing import BadPacking, gunzipped
 from mta.model.address import domain_of
 from mta.model.authentication_results import NAME, AuthenticationResults, Unreadable
 from mta.model.event import TlsReportReceived
@@ -63,16 +63,10 @@ def unpacked(data: bytes) -> bytes:
 
     :raise BadTlsReport: if it was not, is cut off, or is too large.
     """
-    unpacker = zlib.decompressobj(wbits=31)
     try:
-        found = unpacker.decompress(data, LONGEST_JSON + 1)
-    except zlib.error as error:
-        raise BadTlsReport(f"it is not compressed with gzip: {error}") from None
-    if len(found) > LONGEST_JSON:
-        raise BadTlsReport(f"it unpacks to more than {LONGEST_JSON >> 20} MiB")
-    if not unpacker.eof:
-        raise BadTlsReport("it is cut off")
-    return found
+        return gunzipped(data, LONGEST_JSON)
+    except BadPacking as bad:
+        raise BadTlsReport(str(bad)) from None
 
 
 @dataclass(frozen=True, slots=True)

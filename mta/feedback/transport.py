@@ -1,4 +1,4 @@
-"""Kind ``feedback``: reads bounces, complaints and TLS reports, and records them in the journal."""
+"""Kind ``feedback``: reads bounces, complaints, TLS and DMARC reports, and records them in the journal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from mta.config.settings import Table
+from mta.feedback.dmarc_report import authenticated
+from mta.feedback.dmarc_report import received as aggregate
 from mta.feedback.matching import Original, complainant, find_original, recipient_of
 from mta.feedback.reading import LONGEST, longest, read
 from mta.feedback.report import Reading, RecipientReport
@@ -27,7 +29,7 @@ from mta.model.address import domain_of
 from mta.model.bounce import Classification
 from mta.model.bounce_data import classify
 from mta.model.catalogue import REPLIES
-from mta.model.event import Bounced, Complained, Confirmed, Event, TlsReportReceived
+from mta.model.event import Bounced, Complained, Confirmed, Event
 from mta.model.header import field_value, header_section
 from mta.model.message import Addressee, Message
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
@@ -86,6 +88,8 @@ class FeedbackTransport:
             return _unread(addressee, octets)
         if reading.format == "rfc8460":
             return await self._tls(delivery, octets, reading)
+        if reading.format == "rfc9990":
+            return await self._dmarc(delivery, reading)
         token = None
         if options.get("about"):
             token = Token("bounce", str(options["about"]), str(options.get("who", "")))
@@ -115,16 +119,32 @@ class FeedbackTransport:
             said = "A TLS report without a valid signature of who reports; it does not count (RFC 8460, 3)"
             return Delivered(RemoteReply(250, "2.0.0", said))
         event = received(reading.tls, delivery.message.id, self._seconds(), signers.domains)
+        return await self._record(delivery, event, "TLS report", event.organization)
+
+    async def _dmarc(self, delivery: Delivery, reading: Reading) -> Outcome:
+        """A DMARC aggregate report, likewise."""
+        if reading.dmarc is None:
+            reply = REPLIES.reply("dmarc-report-unread", problem=reading.problem)
+            return Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
+        result = authenticated(delivery.message.trace)
+        if result == "fail":
+            said = "A DMARC report in a mail that fails DMARC itself; it does not count (RFC 9990, 2.5.2)"
+            return Delivered(RemoteReply(250, "2.0.0", said))
+        event = aggregate(reading.dmarc, delivery.message.id, self._seconds(), result)
+        return await self._record(delivery, event, "DMARC report", event.organization)
+
+    async def _record(self, delivery: Delivery, event: Event, what: str, by: str) -> Outcome:
+        """Put a report into the journal, once."""
         if delivery.repeat:
             try:
                 known = await self._journal.message(event.message)
             except TemporarilyUnavailable as trouble:
                 reply = REPLIES.reply("feedback-unavailable", problem=str(trouble))
                 return Postponed(RemoteReply(reply.code, reply.enhanced, reply.text))
-            if any(isinstance(one, TlsReportReceived) for one in known):
-                return Delivered(RemoteReply(250, "2.0.0", "Recorded as a TLS report before"))
+            if any(type(one) is type(event) for one in known):
+                return Delivered(RemoteReply(250, "2.0.0", f"Recorded as a {what} before"))
         self._journal.note([event])
-        return Delivered(RemoteReply(250, "2.0.0", f"Recorded as a TLS report of {event.organization}"))
+        return Delivered(RemoteReply(250, "2.0.0", f"Recorded as a {what} of {by}"))
 
     async def _new(self, events: list[Event]) -> list[Event]:
         """Those that are not in the journal: an attempt before may have got that far."""

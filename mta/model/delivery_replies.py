@@ -101,6 +101,14 @@ DELIVERY: tuple[Entry, ...] = (
         "Whoever wrote it should mend what the text names.",
     ),
     Entry(
+        "dmarc-report-unread",
+        554,
+        "5.6.0",
+        "The DMARC report cannot be read: {problem}",
+        "A DMARC aggregate report (RFC 9990) came whose XML or compression is not as the RFC wants it.",
+        "Whoever wrote it should mend what the text names.",
+    ),
+    Entry(
         "feedback-unavailable",
         451,
         "4.3.0",

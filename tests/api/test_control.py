@@ -23,6 +23,7 @@ from mta.config.problem import ConfigurationError, Problem
 from mta.daily_report.ledger import Task
 from mta.interfaces import IQueue, TemporarilyUnavailable
 from mta.journal.reader import JournalReader
+from mta.model.event import DmarcReportReceived
 from mta.model.supposition import Supposition
 from mta.queue.reader import QueueReader
 from tests.journal.shard import NOON, Shard, ids, queued
@@ -421,6 +422,17 @@ class ControlTests(ServedCase):
         self.assertEqual(getpass.getuser(), reporter.by)
         value = await self.ask("POST", "/v1/dmarc-reports/send", body)
         self.assertEqual("far.test", value["reports"][0]["domain"])
+
+    async def test_dmarc_summary(self) -> None:
+        """What others reported of mail in our name, added up."""
+        rows = [{"source": "192.0.2.9", "author": "example.org", "count": 3, "disposition": "reject"}]
+        facts = {"organization": "big.example", "report": "1", "domain": "example.org", "rows": rows}
+        self.shard.write([DmarcReportReceived(at=NOON, **facts)])
+        value = await self.ask("GET", "/v1/dmarc-reports/summary?domain=example.org&failed=true")
+        [one] = value["sources"]
+        self.assertEqual(("192.0.2.9", 3, {"reject": 3}), (one["source"], one["failed"], one["dispositions"]))
+        self.assertEqual(0, (await self.ask("GET", "/v1/dmarc-reports/summary?domain=x.test"))["all"])
+        await self.ask("GET", "/v1/dmarc-reports/summary?limit=0", status=400)
 
     async def test_rehearsal(self) -> None:
         body = {"address": "bob@example.net", "client_ip": "192.0.2.1"}
