@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.e2e.client import Speaker
 from tests.e2e.dns import Dns
-from tests.e2e.scenario import Scenario
+from tests.e2e.scenario import Scenario, mails
 from tests.e2e.server import Server
 
 RECORDS = {
@@ -54,10 +54,11 @@ class DmarcScenario(Scenario):
 
     def test_junk(self) -> None:
         self.assertTrue(self.send("Shop <sale@shop.test>").startswith("250"))
-        (message,) = self.server.wait_mail("anna@example.org")
+        self.server.wait_trace("x@good.test", "dmarc handling: junk (dmarc.quarantine)", "delivered")
+        (path,) = mails(self.server.maildir("anna@example.org") / ".Junk")
+        message = path.read_bytes()
         self.assertIn(b"X-Spam-Flag: YES", message)
         self.assertIn(b"dmarc=fail", message)
-        self.server.wait_trace("x@good.test", "dmarc handling: junk (dmarc.quarantine)")
 
     def test_two_authors(self) -> None:
         reply = self.send("ann@good.test\r\nFrom: ceo@bank.test")
