@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
 from mta.config.loading import Loaded
 from mta.config.problem import Problem
 from mta.config.settings import Settings
 from mta.identity.throttle import Throttle
 from mta.intake.labels import Labels
-from mta.interfaces import PluginContext
-from mta.judge.abuse import AbuseGuard
+from mta.interfaces import PluginContext, TemporarilyUnavailable
+from mta.judge.abuse import SUSPENDED, AbuseGuard
 from mta.judge.access.judge import NAME as ACCESS
 from mta.judge.access.judge import AccessJudge
 from mta.judge.access.patterns import WrongPattern
@@ -38,10 +41,13 @@ class Protection:
     :param note: puts events into the journal.
     :param letter: writes to somebody: address, subject, text.
     :param history: the events of a message, by its id.
+    :param hold: holds what an account has in this worker's queue: account, reason.
     :ivar ledger: what all workers remember together.
     :ivar bans: who is not let in.
     :ivar guard: watches accounts.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -50,8 +56,10 @@ class Protection:
         note: Callable[[Sequence[Event]], None],
         letter: Callable[[str, str, str], None],
         history: Callable[[str], Awaitable[Sequence[Event]]],
+        hold: Callable[[str, str], Awaitable[int]],
     ) -> None:
         settings = loaded.settings
+        self._hold = hold
         self._settings = settings
         self.ledger = SharedLedger(loaded.state / DATABASE, reactor)
         self.bans = Bans(
@@ -72,6 +80,38 @@ class Protection:
             alert=lambda subject, text: letter(self._told(), subject, text),
             history=history,
         )
+
+        self._suspended: set[str] = set()
+
+    async def start(self) -> None:
+        """Before the first connection: who is banned, and which accounts are suspended."""
+        await self.ledger.start()
+        view = self.ledger.view(SUSPENDED)
+        # What these have in the queue was held when they were suspended; a person may have let it go since.
+        self._suspended = {account for account, _, _ in view}
+        view.told = self._look
+
+    def stop(self) -> None:
+        """After the last question."""
+        self.ledger.stop()
+
+    def _look(self) -> None:
+        """Hold what is in the queue of accounts that were suspended just now, by whichever worker."""
+        found = {account: value for account, value, _ in self.ledger.view(SUSPENDED)}
+        for account in found.keys() - self._suspended:
+            Deferred.fromCoroutine(self._hold_mail_of(account, str(found[account].get("reason", ""))))
+        self._suspended = set(found)
+
+    async def _hold_mail_of(self, account: str, reason: str) -> None:
+        try:
+            count = await self._hold(account, f"the account {account} is suspended because of {reason}")
+        except TemporarilyUnavailable as trouble:
+            self.log.error("Mail of {account} is not held: {why}", account=account, why=str(trouble))
+        except Exception:
+            self.log.failure("Mail of {account} is not held", account=account)
+        else:
+            if count:
+                self.log.warn("{count} messages of {account} are held", count=count, account=account)
 
     def _told(self) -> str:
         """Who is told of a suspended account."""

@@ -49,6 +49,7 @@ from mta.ownership import foreign, give_away
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
 from mta.protection import Protection
+from mta.queue.account_mail import hold_mail_of
 from mta.queue.letters import Letters
 from mta.queue.manager import Manager
 from mta.queue.reader import QueueReader
@@ -240,6 +241,9 @@ class Server:
             lambda events: environment.journal.note(events),
             lambda to, subject, text: self._letters.send(to, subject, text),
             lambda message: environment.journal.message(message),
+            lambda account, reason: hold_mail_of(
+                account, directory, self.manager.hold, environment.run_in_thread, "abuse", reason
+            ),
         )
         self._environment = environment = Environment(reactor, loaded, ledger=protection.ledger)
         self._secret = load_secret(loaded.state)
@@ -372,7 +376,7 @@ class Server:
             renew=self.renew,
             ready=self._ready,
             failed=self._failed,
-            ledger=protection.ledger,
+            ledger=protection,
         )
 
     # --- sessions ------------------------------------------------------------

@@ -91,7 +91,7 @@ class Worker(Service):
     :param ready: called when everything listens.
     :param failed: called with a text when it cannot start.
     :param grace: seconds for what is in flight when it stops.
-    :param ledger: what all workers remember together.
+    :param ledger: what all workers remember together, or who keeps it.
     """
 
     log = Logger()

@@ -9,8 +9,8 @@ networks                networks that it was never seen in, with a log-in in the
 ======================  =====================================================================
 
 The account is suspended until a person has looked (``mta account resume``): its mail is taken and
-held, or put off, or refused.  Nothing that was acknowledged is lost.  The suspension is common to
-all workers, and stands in the journal; postmaster gets a mail.
+held, or put off, or refused; what it has in the queue is held.  Nothing that was acknowledged is
+lost.  The suspension is common to all workers, and stands in the journal; postmaster gets a mail.
 """
 
 from __future__ import annotations
@@ -364,7 +364,7 @@ def _letter(account: str, reason: str, found: dict[str, Any], action: str) -> st
         "hold": "Its mail is taken and held; nothing of it is sent until you release it.",
         "defer": "Its mail is put off with 450, so programs keep it and come again.",
         "reject": "Its mail is refused with 550.",
-    }[action]
+    }[action] + "  What it had in the queue is held."
     facts = "\n".join(f"    {name}: {value}" for name, value in found.items())
     return f"""\
 The account {account} behaves as if it was stolen: {reason}.

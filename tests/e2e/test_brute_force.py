@@ -131,6 +131,33 @@ class BruteForceScenario(Scenario):
         wait_for(lambda: b"235" in guess(port, "127.0.7.200", ANNA, "anna-secret"), "it is not let in again")
         server.wait_trace("127.0.7.200", "takes nothing from 127.0.7.0/24")
 
+    def test_queue_of_a_stolen_account(self) -> None:
+        """What was taken before it was noticed, and is not delivered yet, is held in both workers."""
+        server = self.start(abuse={"action": "reject", "volume": 4}, workers=2, queue={"retry": ["1h"]})
+        wait_for(lambda: server.output.count("ready: submission ") >= 2, "a worker is not ready")
+        port = server.ports["submission"]
+        for _ in range(4):
+            guesser = Guesser(port, "127.0.0.1")
+            self.addCleanup(guesser.close)
+            self.assertIn(b"235", guesser.log_in(ANNA, "anna-secret"))
+            # The DNS of this server does not answer, so it waits.
+            self.assertIn(b"250 2", guesser.send(ANNA, ["x@far.test"], TEXT))
+        self.assertIn(b"550 5.7.13", guesser.send(ANNA, ["x@far.test"], TEXT))
+
+        def held() -> bool:
+            found = json.loads(server.mta("--json", "queue", "list", "--held", "--from", ANNA))
+            return len(found) == 4
+
+        wait_for(held, "it is not held")
+        [message, *_] = json.loads(server.mta("--json", "queue", "list", "--held"))
+        server.wait_trace(message["id"], "hold by abuse", "is suspended because of 5 recipients")
+        server.mta("queue", "release", message["id"])
+        self.assertTrue(server.stop())
+        server.start()
+        found = json.loads(server.mta("--json", "queue", "list", "--held", "--from", ANNA))
+        self.assertNotIn(message["id"], [one["id"] for one in found])
+        self.assertEqual(3, len(found))
+
     def test_stolen_account(self) -> None:
         """What is too much is held, postmaster gets a mail, and a person has it go on."""
         server = self.start(abuse={"action": "hold", "volume": 5})
