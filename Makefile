@@ -1,5 +1,5 @@
 # `make run` starts an embedded server; `make test` checks everything.
-.PHONY: run test check docs bench crash fuzz oracle soak sim clean help set-up test-parts
+.PHONY: audit run test check docs bench crash fuzz oracle soak sim clean help set-up test-parts
 SHELL := /bin/bash
 STAMP := .venv/.set-up
 
@@ -11,6 +11,7 @@ help:
 	@echo "make bench  measure beside Postfix (ARGS: see bench/README.rst)"
 	@echo "make crash  kill the server 200 times under load; make fuzz, make soak: hostile input, ten minutes of load"
 	@echo "make oracle 5,000 signed messages, ours held against dkimpy's in both directions; 5,000 domains, against pyspf"
+	@echo "make audit  packages: pinned, looked at lately, and without a known weakness as far as pip-audit can tell"
 	@echo "make clean  remove .venv and what tests left; ./var stays"
 
 $(STAMP): setup.cfg constraints.txt tools/set-up.sh
@@ -57,6 +58,10 @@ fuzz: test-parts
 oracle: $(STAMP)
 	@MTA_ORACLE=$${MTA_ORACLE:-5000} $(TRIAL) tests.dkim.test_oracle tests.dkim.test_arc \
 		tests.judge.spf.test_oracle
+
+audit: $(STAMP)
+	@tools/set-up.sh audit
+	@.venv/bin/python tools/audit.py
 
 soak: test-parts
 	@MTA_SOAK=$${MTA_SOAK:-600} $(TRIAL) tests.e2e.test_soak

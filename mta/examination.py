@@ -27,6 +27,7 @@ from mta.model.supposition import Supposition
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
 from mta.route.reverse_names import look_at
+from mta.upkeep import upkeep
 
 
 def check(path: Path | None, state: str | None = None) -> list[Problem]:
@@ -211,7 +212,8 @@ async def text_records(loaded: Loaded, names: Sequence[str]) -> dict[str, list[b
 
 
 async def diagnose(loaded: Loaded) -> list[dict[str, str]]:
-    """Whether the DNS names the addresses that mail is to leave from, and the keys that sign it.
+    """Whether the DNS names the addresses that mail is to leave from, and the keys that sign it; and
+    what is out of date.
 
     :return: ``where``, ``state``, ``what`` and ``remedy`` of each.
     """
@@ -231,7 +233,25 @@ async def diagnose(loaded: Loaded) -> list[dict[str, str]]:
     for where, address, helo in places:
         finding = await look_at(resolver, address, helo)
         found.append({"where": where, "state": finding.state, "what": finding.what, "remedy": finding.remedy})
-    return found + await _keys_in_dns(loaded)
+    return found + await _keys_in_dns(loaded) + _upkeep(loaded)
+
+
+def _upkeep(loaded: Loaded) -> list[dict[str, str]]:
+    """What is out of date, and whether there is room."""
+    tls = loaded.settings.tls
+    own = loaded.state / "tls" / "certificate.pem"
+    certificate = loaded.resolve(tls.certificate) if tls.certificate else own if own.exists() else None
+    try:
+        keys = [key for key in KeyStore(loaded.state).stored() if key.state == "active"]
+    except KeyTrouble:
+        keys = []
+    return upkeep(
+        now=time.time(),
+        certificate=certificate,
+        keys=[(key.domain, key.selector, key.since or key.made) for key in keys],
+        state=loaded.state,
+        minimum_free=loaded.settings.queue.minimum_free,
+    )
 
 
 async def _keys_in_dns(loaded: Loaded) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ from mta.model.bounce import Rule
 from mta.model.bounce_classes import CLASSES
 from mta.model.bounce_data import classifier, shipped
 from mta.model.outcome import RemoteReply
+from mta.upkeep import read_pins
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = ROOT / "docs" / "reference" / "plugins.rst"
@@ -109,11 +110,9 @@ class SetUpTests(SynchronousTestCase):
         lines = parser["options"]["install_requires"].split("\n")
         for extra in parser["options.extras_require"].values():
             lines += extra.split("\n")
-        pinned = {}
-        for line in (ROOT / "constraints.txt").read_text().splitlines():
-            if "==" in line:
-                name, _, version = line.partition("==")
-                pinned[_normal(name)] = version
+        pinned = {
+            name: pin.version for name, pin in read_pins((ROOT / "constraints.txt").read_text()).items()
+        }
         for line in filter(None, map(str.strip, lines)):
             match = re.fullmatch(r"([\w.-]+)(?:\[\w+\])? >= ([\d.]+)", line)
             assert match is not None, line

@@ -79,6 +79,15 @@ if [ "${1:-}" = fuzz ]; then
     exit 0
 fi
 
+# pip-audit needs much, which would be in our way; without it the dates in constraints.txt decide.
+if [ "${1:-}" = audit ]; then
+    [ -x .venv/audit/bin/pip-audit ] || {
+        .venv/bin/python -m venv .venv/audit &&
+            .venv/audit/bin/python -m pip install -q --disable-pip-version-check 'pip-audit==2.10.1'
+    } || say "pip-audit cannot be installed; the dates in constraints.txt decide"
+    exit 0
+fi
+
 # What is in a source package, and not in what pip installs of it: a directory of it becomes .venv/share/NAME.
 share() {
     local name=$1 package=$2 directory=$3 what=$4

@@ -1,7 +1,8 @@
 """Looks at what others see of this server in the DNS: the names of the addresses that mail leaves from,
-and the keys that sign it.
+and the keys that sign it; and at what is out of date: packages, Python, OpenSSL, the certificate, keys,
+room on the disk.
 
-What the configuration says is for ``mta check``; this asks the DNS.
+What the configuration says is for ``mta check``.
 """
 
 from __future__ import annotations

@@ -183,6 +183,8 @@ class EgressTests(RelayScenario):
         self.assertIn("[[egress]] a: 11.22.33.44 is called mail-a.example.org, which leads back to it", told)
         self.assertIn("[[egress]] b: 11.22.33.45 has no name in the DNS", told)
         self.assertIn("set its PTR record to mx.example.org", told)
+        self.assertRegex(told, r"good +python: 3\.")
+        self.assertRegex(told, r"(good|bad) +disk: ")
 
     def test_check(self) -> None:
         """An address that is not here is told before mail depends on it."""
