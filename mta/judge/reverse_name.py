@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from twisted.internet.defer import Deferred
 
 from mta.interfaces import IResolver, NoSuchDomain, TemporarilyUnavailable
 from mta.model.envelope import Client
@@ -11,6 +15,8 @@ from mta.model.network import parsed
 
 #: Names of one address that are looked at; nobody has more for a good reason.
 _MOST = 5
+#: Sessions whose name is remembered.
+_REMEMBERED = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +37,30 @@ class ReverseName:
 
 
 class ReverseNames:
-    """Asks the DNS, whose answers are remembered there.
+    """Asks the DNS, once in a session: one that does not answer holds up the client once.
 
     :param resolver: asks.
     """
 
     def __init__(self, resolver: IResolver) -> None:
         self._resolver = resolver
+        self._found: OrderedDict[str, ReverseName] = OrderedDict()
 
     async def find(self, client: Client) -> ReverseName:
         """The name of a client; notes it there, too."""
-        address = parsed(client.address)
+        key = f"{client.session} {client.address}"
+        found = self._found.get(key)
+        if found is None:
+            found = await self._ask(client.address)
+            self._found[key] = found
+            if len(self._found) > _REMEMBERED:
+                self._found.popitem(last=False)
+        if found.name:
+            client.reverse_name = found.name
+        return found
+
+    async def _ask(self, text: str) -> ReverseName:
+        address = parsed(text)
         if address is None:
             return ReverseName("none")
         try:
@@ -50,18 +69,25 @@ class ReverseNames:
             names = ()
         except TemporarilyUnavailable as trouble:
             return ReverseName("unknown", None, (), str(trouble))
-        trouble_met = ""
-        for name in names[:_MOST]:
-            try:
-                found = await self._resolver.addresses(name)
-            except NoSuchDomain:
-                continue
-            except TemporarilyUnavailable as trouble:
-                trouble_met = str(trouble)
-                continue
-            if any(parsed(one) == address for one in found):
-                client.reverse_name = name
-                return ReverseName("confirmed", name, names)
+        # All at once; the first that leads back counts.
+        asked = [(name, Deferred.fromCoroutine(self._addresses(name))) for name in names[:_MOST]]
+        confirmed, trouble_met = "", ""
+        for name, waiting in asked:
+            addresses, why = await waiting
+            trouble_met = trouble_met or why
+            if not confirmed and any(parsed(one) == address for one in addresses):
+                confirmed = name
+        if confirmed:
+            return ReverseName("confirmed", confirmed, names)
         if trouble_met:
             return ReverseName("unknown", None, names, trouble_met)
         return ReverseName("unconfirmed" if names else "none", "", names)
+
+    async def _addresses(self, name: str) -> tuple[Sequence[str], str]:
+        """The addresses of a name, and why nobody can tell them."""
+        try:
+            return await self._resolver.addresses(name), ""
+        except NoSuchDomain:
+            return (), ""
+        except TemporarilyUnavailable as trouble:
+            return (), str(trouble)

@@ -108,6 +108,19 @@ class ReverseNameTests(SynchronousTestCase):
             found = self.find(Names(records))
             self.assertEqual((state, name), (found.state, found.name))
 
+    def test_once_in_a_session(self) -> None:
+        """A DNS that does not answer holds up the client once; names are asked for all at once."""
+        names = Names({("192.0.2.1", "PTR"): ["a.test", "b.test"], ("b.test", "A"): ["192.0.2.1"]})
+        names.silent = {"a.test"}
+        finder = ReverseNames(names)  # type: ignore[arg-type]
+        self.assertNoResult(ensureDeferred(finder.find(facts().client)))
+        self.assertEqual(["192.0.2.1 PTR", "a.test A", "b.test A"], names.asked)
+        names.silent, names.down = set(), {"192.0.2.1"}
+        for _ in range(3):
+            found = self.successResultOf(ensureDeferred(finder.find(facts().client)))
+            self.assertEqual("unknown", found.state)
+        self.assertEqual(4, len(names.asked))
+
     def test_unknown(self) -> None:
         names = Names({("192.0.2.1", "PTR"): ["a.test."]})
         names.down = {"a.test"}
