@@ -26,7 +26,12 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     columns = [dict(_flat(answer)) for answer in answers]
     names = dict.fromkeys(name for column in columns for name in column)
     headings = ["", *(f"worker {number}" for number in range(len(columns)))]
-    rows = [(name, *(_cell(column.get(name, "")) for column in columns)) for name in names]
+    rows = [
+        (name, *(_cell(column.get(name, "")) for column in columns))
+        for name in names
+        # Of what concerns security, what has not happened is no news.
+        if not name.startswith("security.") or any(column.get(name) for column in columns)
+    ]
     context.out.table(headings, rows, right=headings[1:])
     suspensions = answers[0].get("queue", {}).get("suspensions", [])
     if suspensions:

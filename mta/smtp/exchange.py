@@ -45,7 +45,7 @@ def auth(session: ServerSession, argument: bytes) -> None:
     """AUTH mechanism [initial-response]."""
     authenticator = session.terms.authenticator
     if authenticator is None:
-        session.reply(REPLIES.reply("not-implemented", command="AUTH"))
+        session.refuse("auth", REPLIES.reply("not-implemented", command="AUTH"))
         return
     if session.account is not None:
         session.reply(REPLIES.reply("auth-already"))
@@ -84,7 +84,7 @@ def _not_offered(session: ServerSession, mechanism: str, mechanisms: tuple[str, 
         session.refuse("auth", REPLIES.reply("auth-needs-tls"))
     else:
         choice = ", ".join(mechanisms) or "none; STARTTLS comes first"
-        session.reply(REPLIES.reply("auth-mechanism", mechanisms=choice))
+        session.refuse("auth", REPLIES.reply("auth-mechanism", mechanisms=choice))
 
 
 def auth_line(session: ServerSession, line: bytes) -> None:
@@ -108,7 +108,7 @@ def _decode(session: ServerSession, text: bytes) -> bytes | None:
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
-        session.reply(REPLIES.reply("auth-bad-response", problem="it is not base64"))
+        session.refuse("auth", REPLIES.reply("auth-bad-response", problem="it is not base64"))
         return None
 
 

@@ -33,6 +33,12 @@ class OfferTests(SynchronousTestCase):
         self.assertEqual("538", d.say(f"AUTH PLAIN {b64(b'right')}")[:3])
         self.assertEqual("504 5.5.4", d.say("AUTH BOGUS")[:9])
         self.assertEqual("530 5.7.0 Must issue STARTTLS", d.say("MAIL FROM:<a@b>")[:29])
+        # Whoever tries is in the journal.
+        self.assertEqual(["auth-needs-tls", "auth-mechanism", "tls-required"], [one.name for one in d.events])
+        nowhere = Dialogue().hello()
+        nowhere.say(f"AUTH PLAIN {b64(b'right')}")
+        self.assertEqual(["not-implemented"], [one.name for one in nowhere.events])
+        self.assertNotIn(b64(b"right"), str(nowhere.events))
 
     def test_inside_tls(self) -> None:
         """Mail needs AUTH; STARTTLS is not offered again."""
