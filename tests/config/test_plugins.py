@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,7 +11,7 @@ from zope.interface import implementer
 from mta.config.loading import parse
 from mta.config.problem import ConfigurationError
 from mta.config.settings import Table
-from mta.interfaces import IJudge, IKind, IReloadable, IService
+from mta.interfaces import IJudge, IKind, IReloadable, IService, PluginContext
 from mta.plugins import Kinds, Plugin, PluginBuilder
 
 
@@ -61,13 +60,18 @@ class WordKind:
         return WordJudge(settings)
 
 
+def context() -> PluginContext:
+    """What a plugin may use: nothing."""
+    nothing: Any = None
+    return PluginContext(nothing, "", "", "mx.example.org", nothing, nothing)
+
+
 class PluginTests(SynchronousTestCase):
     """``[[judge]]`` tables become instances."""
 
     def build(self, text: str, kept: list[Plugin] | None = None) -> tuple[list[Plugin], list[Any]]:
         loaded = parse(text, Path("/etc/mta/mta.toml"))
-        context: Any = SimpleNamespace()
-        builder = PluginBuilder(loaded, Kinds([WordKind()]), context)
+        builder = PluginBuilder(loaded, Kinds([WordKind()]), context())
         return builder.build(IJudge, "judge", kept or ()), builder.problems
 
     def test_in_order_with_settings(self) -> None:
@@ -119,7 +123,7 @@ class PluginTests(SynchronousTestCase):
 
     def test_unknown_without_any(self) -> None:
         loaded = parse('[[sink]]\nkind = "x"\n', Path("/etc/mta/mta.toml"))
-        builder = PluginBuilder(loaded, Kinds([]), SimpleNamespace())  # type: ignore[arg-type]
+        builder = PluginBuilder(loaded, Kinds([]), context())
         item = loaded.settings.sink[0]
         error = self.assertRaises(ConfigurationError, builder.settings, IJudge, "sink", item, ("sink", 0))
         self.assertIn("known: none", str(error))
