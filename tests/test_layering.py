@@ -35,6 +35,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.certificate_watch": (*COMMON, "mta.certificate"),
     "mta.daily_report": (*COMMON, "mta.journal"),
     "mta.dmarc_report": (*COMMON, "mta.asking", "mta.daily_report", "mta.dmarc"),
+    "mta.batch": (*COMMON, "mta.engagement", "mta.template"),
+    "mta.registry": (*COMMON, "mta.template"),
     "mta.tls_report": (*COMMON, "mta.daily_report"),
     "mta.api": (
         *COMMON,

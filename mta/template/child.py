@@ -12,13 +12,13 @@ import resource
 import signal
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from time import process_time
 from typing import Any, BinaryIO
 
-from mta.template.bundle import Bundle
+from mta.template.bundle import Bundle, Rendered
 from mta.template.framing import frame, read_frame
 from mta.template.problem import TemplateError, TemplateProblem
 from mta.template.rendering import Compiled, place_of
@@ -28,6 +28,10 @@ from mta.template.variables import paths, sample, variables
 _KEPT = 64
 #: Processor time after which the process is ended, as a multiple of that after which it is told.
 _PATIENCE = 2.0
+
+
+#: From a rendering, what the request's items share, and what an item brings besides: JSON values.
+Finish = Callable[[Rendered, Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
 
 
 class TimeIsUp(BaseException):
@@ -56,9 +60,11 @@ class Renderer:
 
     :param seconds: of processor time that one rendering may take.
     :param characters: that a part may have.
+    :param finish: what is made of each rendering, within its time: JSON values.
     """
 
-    def __init__(self, seconds: float, characters: int) -> None:
+    def __init__(self, seconds: float, characters: int, finish: Finish | None = None) -> None:
+        self._finish = finish or (lambda rendered, common, more: asdict(rendered))
         self._seconds = seconds
         self._characters = characters
         self._kept: OrderedDict[str, Compiled | list[dict[str, Any]]] = OrderedDict()
@@ -79,7 +85,10 @@ class Renderer:
         if request.get("about"):
             return self._about(compiled)
         before = process_time()
-        results = [self._rendered(compiled, data, locale) for data, locale in request["items"]]
+        common = request.get("common") or {}
+        results = [
+            self._rendered(compiled, common, data, locale, *more) for data, locale, *more in request["items"]
+        ]
         return {"results": results, "seconds": process_time() - before}
 
     def _compiled(self, encoded: str) -> Compiled | list[dict[str, Any]]:
@@ -100,10 +109,17 @@ class Renderer:
         except (MemoryError, RecursionError, TimeIsUp) as error:
             return {"problems": [_exhausted(error, self._seconds).told()]}
 
-    def _rendered(self, compiled: Compiled, data: Mapping[str, Any], locale: str) -> dict[str, Any]:
+    def _rendered(
+        self,
+        compiled: Compiled,
+        common: Mapping[str, Any],
+        data: Mapping[str, Any],
+        locale: str,
+        more: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         try:
             with limited(self._seconds):
-                return asdict(compiled.render(data, locale, self._characters))
+                return self._finish(compiled.render(data, locale, self._characters), common, more or {})
         except TemplateError as error:
             return {"problems": [problem.told() for problem in error.problems]}
         except (MemoryError, RecursionError, TimeIsUp) as error:
@@ -156,11 +172,11 @@ def serve(renderer: Renderer, source: BinaryIO, sink: BinaryIO) -> None:
         sink.flush()
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str], finish: Finish | None = None) -> None:
     """Run with seconds, characters and memory as arguments."""
     seconds, characters, memory = arguments
     confine(int(memory))
-    renderer = Renderer(float(seconds), int(characters))
+    renderer = Renderer(float(seconds), int(characters), finish)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     # What anything prints must not be taken for an answer.
     sys.stdout = sys.stderr

@@ -40,8 +40,12 @@ _PATIENCE = 120.0
 #: Octets of what a renderer writes to its standard error that are kept for the log.
 _ERRORS = 2000
 
-Item = tuple[dict[str, Any], str]
-Outcome = Rendered | tuple[TemplateProblem, ...]
+#: Data and locale of a recipient, and what the process needs to know of it besides.
+Item = tuple[dict[str, Any], str] | tuple[dict[str, Any], str, dict[str, Any]]
+Problems = tuple[TemplateProblem, ...]
+Outcome = Rendered | Problems
+#: What processes run.
+RENDER = "mta.template.child"
 
 
 class RendererEnded(Exception):
@@ -173,9 +177,11 @@ class Pool:
 
     :param reactor: the reactor.
     :param limits: what a rendering may take.
+    :param module: what the processes run; it ends in :func:`mta.template.child.main`.
     """
 
-    def __init__(self, reactor: Any, limits: Limits | None = None) -> None:
+    def __init__(self, reactor: Any, limits: Limits | None = None, module: str = RENDER) -> None:
+        self._module = module
         self._reactor = reactor
         self._limits = limits or Limits()
         self._renderers: list[_Renderer] = []
@@ -204,15 +210,28 @@ class Pool:
         :raise TemplateError: if the template itself is wrong.
         :raise TemporarilyUnavailable: if no renderer can be had.
         """
+        found = await self.values(bundle, items)
+        return [value if isinstance(value, tuple) else _rendered(value) for value in found]
+
+    async def values(
+        self, bundle: Bundle, items: Sequence[Item], common: dict[str, Any] | None = None
+    ) -> list[dict[str, Any] | Problems]:
+        """What the processes make of each recipient's data, in order.
+
+        :param common: what all items share, for the process.
+        :raise TemplateError: if the template itself is wrong.
+        :raise TemporarilyUnavailable: if no renderer can be had.
+        """
         encoded = _checked(bundle)
         budget = _Budget(_LEAST_SECONDS + _SECONDS_EACH * len(items))
         chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
-        found: list[Outcome] = []
+        found: list[dict[str, Any] | Problems] = []
+        shared = {"common": common} if common else {}
         # Enough to keep all renderers busy; what waits in pipes is held in memory twice.
         width = 2 * self._limits.processes
         for start in range(0, len(chunks), width):
             some = [
-                Deferred.fromCoroutine(self._some(encoded, chunk, budget))
+                Deferred.fromCoroutine(self._some(encoded, chunk, shared, budget))
                 for chunk in chunks[start : start + width]
             ]
             try:
@@ -222,24 +241,26 @@ class Pool:
                 raise _first(error) from None
         return found
 
-    async def _some(self, encoded: str, items: Sequence[Item], budget: _Budget) -> list[Outcome]:
+    async def _some(
+        self, encoded: str, items: Sequence[Item], shared: dict[str, Any], budget: _Budget
+    ) -> list[dict[str, Any] | Problems]:
         if budget.ended >= _MOST_ENDED:
             return [(_stopped_by_it(),)] * len(items)
         if budget.used > budget.seconds:
             return [(_too_slow(budget.seconds),)] * len(items)
         try:
-            answer = await self._ask(encoded, {"items": items})
+            answer = await self._ask(encoded, {"items": items, **shared})
         except RendererEnded:
             budget.ended += 1
             if len(items) == 1:
                 return [(_stopped_by_it(),)]
             half = len(items) // 2
             return [
-                *await self._some(encoded, items[:half], budget),
-                *await self._some(encoded, items[half:], budget),
+                *await self._some(encoded, items[:half], shared, budget),
+                *await self._some(encoded, items[half:], shared, budget),
             ]
         budget.used += answer["seconds"]
-        return [_outcome(value) for value in answer["results"]]
+        return [_value(value) for value in answer["results"]]
 
     async def _ask(self, encoded: str, request: dict[str, Any]) -> dict[str, Any]:
         request = {"digest": digest_of(encoded), **request}
@@ -270,7 +291,7 @@ class Pool:
         here = str(Path(mta.__file__).resolve().parent.parent)
         path = os.pathsep.join([here, *(one for one in sys.path if one and one != here)])
         values = (limits.seconds, limits.characters, limits.memory)
-        arguments = [sys.executable, "-m", "mta.template.child", *map(str, values)]
+        arguments = [sys.executable, "-m", self._module, *map(str, values)]
         try:
             self._reactor.spawnProcess(
                 renderer,
@@ -316,11 +337,14 @@ def _checked(bundle: Bundle) -> str:
     return encoded
 
 
-def _outcome(value: dict[str, Any]) -> Outcome:
+def _value(value: dict[str, Any]) -> dict[str, Any] | Problems:
     if "problems" in value:
         return tuple(TemplateProblem(**problem) for problem in value["problems"])
-    value["missing"] = tuple(value["missing"])
-    return Rendered(**value)
+    return value
+
+
+def _rendered(value: dict[str, Any]) -> Rendered:
+    return Rendered(**{**value, "missing": tuple(value["missing"])})
 
 
 def _stopped_by_it() -> TemplateProblem:
