@@ -13,12 +13,15 @@ from mta.api.v1.keys import KeyRoutes
 from mta.api.v1.route import Route
 from mta.api.v1.server import Descriptions
 from mta.api.v1.site import ApiSite
+from mta.api.v1.templates import TemplateRoutes
+from mta.batch.process import PROCESS
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
 from mta.environment import Environment
 from mta.model.event import Event
 from mta.registry.administration import Administration
 from mta.registry.registry import Registry, database
+from mta.template.pool import Limits, Pool
 
 
 class SendingApi:
@@ -46,10 +49,12 @@ class SendingApi:
         self._database = database(loaded.state, reactor)
         self.registry = Registry(self._database, configured_domains(settings))
         self.administration = Administration(self.registry, reactor.seconds, note)
+        self.renderers = Pool(reactor, _limits(settings), PROCESS)
         described = Descriptions(health, lambda: list(self.application.routes), __version__)
         routes: list[Route] = [
             *described.routes(),
             *KeyRoutes(self.registry.keys, note).routes(),
+            *TemplateRoutes(self.registry.templates, self.renderers, note).routes(),
         ]
         self.application = Application(
             self.registry,
@@ -62,6 +67,17 @@ class SendingApi:
         self.site = ApiSite(
             self.application.app.resource(), settings.api.body_size, settings.api.body_timeout
         )
+        operator = Application(
+            self.registry,
+            routes,
+            reactor=reactor,
+            run_in_thread=environment.run_in_thread,
+            operator=True,
+        )
+        #: The same for the operator of the server, who needs no key: for a socket that is guarded.
+        self.operator_site = ApiSite(
+            operator.app.resource(), settings.api.body_size, settings.api.body_timeout
+        )
 
     async def start(self) -> None:
         """Open the registry.
@@ -71,7 +87,8 @@ class SendingApi:
         self._database.start()
 
     async def stop(self) -> None:
-        """Close the registry."""
+        """End what renders, and close the registry."""
+        await self.renderers.stop()
         await self._database.stop()
 
     async def drain(self, grace: float) -> None:
@@ -87,6 +104,7 @@ class SendingApi:
         self.application.use(_share(settings.api.requests_per_second, settings.workers), settings.api.proxies)
         self.site.most_octets = settings.api.body_size
         self.site.most_seconds = settings.api.body_timeout
+        self.renderers.use(_limits(settings))
 
 
 def configured_domains(settings: Settings) -> list[str]:
@@ -98,6 +116,12 @@ def configured_domains(settings: Settings) -> list[str]:
         except (idna.IDNAError, UnicodeError):
             found.append(name.lower())
     return found
+
+
+def _limits(settings: Settings) -> Limits:
+    """What a rendering may take."""
+    of = settings.template
+    return Limits(of.time, of.output, of.memory, of.processes)
 
 
 def _share(number: int, workers: int | str) -> int:

@@ -353,7 +353,10 @@ class Server:
             alerts=self._alerts,
             administration=self.api.administration,
         )
-        sockets = [UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600)]
+        sockets = [
+            UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600),
+            UnixSocket(reactor, run / f"api-{shard}.sock", self.api.operator_site, 0o600),
+        ]
         if shard == 0:
             sockets.append(UnixSocket(reactor, run / "submit.sock", self.factories["local"], 0o666))
         self.service = Worker(

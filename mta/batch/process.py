@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from mta.batch.skeleton import Copy, Skeleton, composed
@@ -19,7 +20,7 @@ from mta.template.child import main
 
 
 def finished(rendered: Rendered, common: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """The octets of a copy, or its parts, if that is all that is wanted.
+    """The octets of a copy; or its parts, if there is no skeleton.
 
     :param common: ``skeleton``; ``base``, ``tenant``, ``clicks``, ``opens``, ``unsubscribe`` (a list's
         name; ``None``: no such fields); or ``look``: nothing is put together.
@@ -28,6 +29,8 @@ def finished(rendered: Rendered, common: Mapping[str, Any], more: Mapping[str, A
     """
     if common.get("look"):
         return {}
+    if "skeleton" not in common:
+        return asdict(rendered)
     html, own = rendered.html, str(more.get("fields", ""))
     wanted = common.get("unsubscribe")
     if common.get("clicks") or common.get("opens") or wanted is not None:
@@ -42,6 +45,9 @@ def finished(rendered: Rendered, common: Mapping[str, Any], more: Mapping[str, A
     copy = Copy(more["id"], more["to"], rendered.subject, rendered.text, html, own)
     return {"octets": composed(Skeleton(**common["skeleton"]), copy), "subject": rendered.subject}
 
+
+#: What processes run that do this.
+PROCESS = "mta.batch.process"
 
 if __name__ == "__main__":
     main(sys.argv[1:], finished)

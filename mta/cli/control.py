@@ -74,13 +74,32 @@ def ask_one(state: Path, method: str, path: str, body: dict[str, Any] | None = N
     return _ask(shard, socket, state, method, path, body)
 
 
+def ask_api(
+    state: Path, tenant: str, method: str, path: str, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Ask the application API of the first shard as the operator, for a tenant.
+
+    :raise CommandError: if it does not answer, or refuses.
+    """
+    shard, control = sockets(state)[0]
+    socket = control.with_name(f"api-{shard}.sock")
+    headers = {"mta-tenant": tenant, "mta-operator": user()}
+    return _ask(shard, socket, state, method, path, body, headers)
+
+
 def _ask(
-    shard: int, socket: Path, state: Path, method: str, path: str, body: dict[str, Any] | None
+    shard: int,
+    socket: Path,
+    state: Path,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None,
+    headers: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=TIMEOUT) as client:
             content = None if method == "GET" else body or {}
-            answer = client.request(method, f"http://mta{path}", json=content)
+            answer = client.request(method, f"http://mta{path}", json=content, headers=headers)
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         if not os.access(socket, os.R_OK | os.W_OK):
             raise CommandError(forbidden(socket), os.EX_NOPERM) from None

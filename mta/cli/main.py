@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dkim": ("dkim", "make the keys that sign, publish and rotate them"),
     "tenant": ("tenant", "add, list and change the tenants of the sending API, and their domains"),
     "key": ("key", "make, list, rotate and revoke keys of the sending API"),
+    "template": ("template", "list, push and preview the templates of the sending API"),
     "queue": ("queue", "look at the queue, and hold, release, retry or remove messages"),
     "quarantine": ("quarantine", "look at what filters have had held, and release or remove it"),
     "trace": ("trace", "tell what happened to a message, address, or client"),

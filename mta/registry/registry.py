@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mta.registry import domains, keys, tenants
+from mta.registry import domains, keys, templates, tenants
 from mta.registry.database import Database, Direct, IDatabase
 from mta.registry.domains import SendingDomains
 from mta.registry.keys import Keys
 from mta.registry.schema import DATABASE, Tables
+from mta.registry.templates import Templates
 from mta.registry.tenants import Tenants
 
 #: The tables of every noun; a new noun is added here and in :class:`Registry`.
-TABLES: tuple[Tables, ...] = (tenants.TABLES, keys.TABLES, domains.TABLES)
+TABLES: tuple[Tables, ...] = (tenants.TABLES, keys.TABLES, domains.TABLES, templates.TABLES)
 
 
 class Registry:
@@ -29,6 +30,7 @@ class Registry:
         self.tenants = Tenants(database)
         self.keys = Keys(database)
         self.domains = SendingDomains(database, configured)
+        self.templates = Templates(database)
 
 
 def database(state: Path, reactor: Any) -> Database:

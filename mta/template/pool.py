@@ -52,26 +52,25 @@ class RendererEnded(Exception):
     """A renderer has ended while it was at it."""
 
 
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What one rendering may take.
 
     :ivar seconds: of processor time.
     :ivar characters: of a part.
     :ivar memory: octets.
-    :ivar processes: renderers at the most.
+    :ivar processes: renderers at the most; 0: as many as there are processors, and four at the most.
     """
 
-    def __init__(
-        self,
-        seconds: float = 1.0,
-        characters: int = 1 << 20,
-        memory: int = 256 << 20,
-        processes: int = 0,
-    ) -> None:
-        self.seconds = seconds
-        self.characters = characters
-        self.memory = memory
-        self.processes = processes or min(4, os.cpu_count() or 1)
+    seconds: float = 1.0
+    characters: int = 1 << 20
+    memory: int = 256 << 20
+    processes: int = 0
+
+    @property
+    def width(self) -> int:
+        """Renderers at the most."""
+        return self.processes or min(4, os.cpu_count() or 1)
 
 
 @dataclass(slots=True)
@@ -185,6 +184,8 @@ class Pool:
         self._reactor = reactor
         self._limits = limits or Limits()
         self._renderers: list[_Renderer] = []
+        self._retired: list[_Renderer] = []
+        self._stopping = False
         self._stopped: Deferred[None] | None = None
 
     # --- asking --------------------------------------------------------------
@@ -228,7 +229,7 @@ class Pool:
         found: list[dict[str, Any] | Problems] = []
         shared = {"common": common} if common else {}
         # Enough to keep all renderers busy; what waits in pipes is held in memory twice.
-        width = 2 * self._limits.processes
+        width = 2 * self._limits.width
         for start in range(0, len(chunks), width):
             some = [
                 Deferred.fromCoroutine(self._some(encoded, chunk, shared, budget))
@@ -277,10 +278,10 @@ class Pool:
     # --- processes -----------------------------------------------------------
 
     def _renderer(self) -> _Renderer:
-        if self._stopped is not None:
+        if self._stopping:
             raise TemporarilyUnavailable("the server stops")
         least = min(self._renderers, key=lambda one: one.load, default=None)
-        if least is None or (least.load and len(self._renderers) < self._limits.processes):
+        if least is None or (least.load and len(self._renderers) < self._limits.width):
             return self._start()
         return least
 
@@ -306,22 +307,33 @@ class Pool:
         return renderer
 
     def _gone(self, renderer: _Renderer) -> None:
-        if renderer in self._renderers:
-            self._renderers.remove(renderer)
-        if self._stopped is not None and not self._renderers:
+        for some in (self._renderers, self._retired):
+            if renderer in some:
+                some.remove(renderer)
+        if self._stopped is not None and not (self._renderers or self._retired):
             stopped, self._stopped = self._stopped, None
             stopped.callback(None)
+
+    def use(self, limits: Limits) -> None:
+        """Go by other limits; renderers that work by the old ones end when they are done."""
+        if limits != self._limits:
+            self._limits = limits
+            retired, self._renderers = self._renderers, []
+            self._retired += retired
+            for renderer in retired:
+                renderer.close()
 
     async def start(self) -> None:
         """Nothing yet: renderers are started when they are needed."""
 
     async def stop(self) -> None:
         """End them all."""
-        if not self._renderers:
+        self._stopping = True
+        if not (self._renderers or self._retired):
             return
         ended: Deferred[None] = Deferred()
         self._stopped = ended
-        for renderer in list(self._renderers):
+        for renderer in [*self._renderers, *self._retired]:
             renderer.kill()
         await ended
 

@@ -23,9 +23,9 @@ from mta.api.v1.rates import Rates, Standing
 from mta.api.v1.refusal import Refusal, invalid
 from mta.api.v1.route import Call, Response, Route, Stream
 from mta.interfaces import TemporarilyUnavailable, settle
-from mta.registry.keys import Key, matching
+from mta.registry.keys import ADMIN, Key, matching
 from mta.registry.registry import Registry
-from mta.registry.tenants import Tenant
+from mta.registry.tenants import DEFAULT, Tenant
 
 #: Octets of a body from which on it is read in a thread.
 _LARGE = 256 * 1024
@@ -42,6 +42,8 @@ class Application:
     :param requests: requests a second that one tenant may make of this worker; 0: no limit.
     :param run_in_thread: ``(callable, *args) -> Deferred``: where large bodies are read.
     :param proxies: networks of reverse proxies, which are believed from whom a request comes.
+    :param operator: whether those who reach it are the operator, who needs no key and acts for the
+        tenant of the header field ``Mta-Tenant``.
     """
 
     _log = Logger()
@@ -55,7 +57,9 @@ class Application:
         requests: int = 0,
         run_in_thread: Callable[..., Any] = deferToThread,
         proxies: Sequence[IPv4Network | IPv6Network] = (),
+        operator: bool = False,
     ) -> None:
+        self._operator = operator
         self.routes = tuple(routes)
         self._registry = registry
         self._reactor = reactor
@@ -140,7 +144,9 @@ class Application:
 
     async def _handled(self, route: Route, call: Call) -> Any:
         request = call.request
-        if route.scope is not None:
+        if route.scope is not None and self._operator:
+            await self._as_operator(call)
+        elif route.scope is not None:
             await self._authenticate(route, call)
         if route.query is not None:
             call.query = _query(route.query, request.args)
@@ -183,6 +189,16 @@ class Application:
             raise Refusal("too-many", f"at most {standing.quota} requests in {standing.window} s")
         if route.scope and not key.may(route.scope):
             raise Refusal("scope", f"the key {key.id} has not the scope {route.scope}")
+
+    async def _as_operator(self, call: Call) -> None:
+        """For whom the operator acts; its key is good for everything, and in no list."""
+        name = call.header("mta-tenant") or DEFAULT
+        tenant = (await settle(self._registry.tenants.all())).get(name)
+        if tenant is None:
+            raise Refusal("not-found", f"there is no tenant {name!r:.80}")
+        by = call.header("mta-operator")[:100] or "operator"
+        call.tenant = tenant
+        call.key = Key("", name, by, frozenset({ADMIN}), b"", call.now)
 
     async def _tenant(self, key: Key) -> Tenant | None:
         return (await settle(self._registry.tenants.all())).get(key.tenant)

@@ -118,6 +118,12 @@ KINDS: dict[str, Kind] = {
         "a rule of the server refuses this message or this recipient for good",
         "the reply tells why; `mta explain` tells more about it",
     ),
+    "template": Kind(
+        422,
+        "The template is wrong, or the data are not what it asks for",
+        "a mistake in the template, or a variable that the data have not",
+        "each of the errors names part, line and column, and what to do; /v1/preview shows what comes out",
+    ),
     "too-many": Kind(
         429,
         "Too many requests",

@@ -55,7 +55,10 @@ class Call:
     @property
     def who(self) -> str:
         """Who acts, for the journal."""
-        return f"key {self.key.id} of {self.tenant.name}" if self.key is not None else "nobody"
+        if self.key is None:
+            return "nobody"
+        # The operator has no key, and a name.
+        return f"key {self.key.id} of {self.tenant.name}" if self.key.id else self.key.name
 
     def header(self, name: str) -> str:
         """A header field of the request; ``""``: there is none."""
