@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
+from mta.deliver.webhook_signature import parse_secrets
 from mta.dkim.key_store import KeyStore, KeyTrouble
 from mta.environment import Environment, endpoints, report_poster, server_certificate
 from mta.identity.secret import read_secret
@@ -88,7 +89,22 @@ def problems_of(loaded: Loaded, checkers: Sequence[Any] = ()) -> list[Problem]:
             line = loaded.locations.line(("listen", role))
             problems.append(Problem(loaded.file, line, f"listen.{role}", trouble))
     problems += _foreign_addresses(loaded)
+    problems += _alert_problems(loaded)
     return sorted(problems, key=lambda problem: problem.line)
+
+
+def _alert_problems(loaded: Loaded) -> Iterator[Problem]:
+    """Secrets of webhooks that cannot be used; a server runs without them, and cannot tell anybody."""
+    for number, rule in enumerate(loaded.settings.alert):
+        if not rule.secret:
+            continue
+        path = loaded.resolve(rule.secret)
+        try:
+            parse_secrets(path.read_text("utf-8"))
+        except (OSError, ValueError) as trouble:
+            words = getattr(trouble, "strerror", None) or str(trouble)
+            remedy = f'`echo "whsec_$(openssl rand -base64 32)" > {path}` makes one'
+            yield loaded.problem(("alert", number, "secret"), f"{path}: {words}", remedy)
 
 
 def _foreign_addresses(loaded: Loaded) -> Iterator[Problem]:

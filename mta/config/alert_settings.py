@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mta.config.values import Duration, OneOrMore, Table, parse_size
+from mta.model import event_rows as event_rows  # It knows all kinds.
+from mta.model.event import event_kinds
 
 #: What an alert may be about; each has exactly one of them.
 SUBJECTS = ("event", "certificate", "disk", "queue_age", "queue_size")
@@ -44,6 +46,14 @@ class Alert(Table):
     to: OneOrMore = Field(min_length=1)
     secret: str = ""
     repeat: Duration = 3600.0
+
+    @field_validator("event")
+    @classmethod
+    def _is_a_kind(cls, value: str) -> str:
+        known = event_kinds() - {"alert"}
+        if value and value not in known:
+            raise ValueError(f"there is no such kind of event; there are {', '.join(sorted(known))}")
+        return value
 
     @field_validator("within")
     @classmethod

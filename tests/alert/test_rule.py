@@ -155,6 +155,7 @@ class SettingsTests(SynchronousTestCase):
             ({"disk": "5%", "queue_size": 3}, "exactly one of"),
             ({"disk": "0%"}, "percentage"),
             ({"queue_size": 3, "rule": "relay"}, "goes with"),
+            ({"event": "authentification-failed"}, "no such kind of event"),
             ({"queue_size": 3, "to": "nobody"}, "is no address"),
             ({"queue_size": 3, "to": []}, "at least 1"),
             ({"queue_size": 3, "to": "http://example.org/x", "secret": "s"}, "https://"),

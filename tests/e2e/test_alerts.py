@@ -73,6 +73,9 @@ class AlertScenario(Scenario):
                 "secret": "secret",
             }
         )
+        (server.base / "secret").write_text("short\n")
+        self.assertIn("error: alert.secret:", server.mta("check", check=False))
+        (server.base / "secret").write_text(SECRET + "\n")
         said = server.mta("alert", "test", "full", check=False)
         self.assertIn("a mail is on its way to ben@example.org", said)
         self.assertIn("http://127.0.0.1:1: Connection refused", said)
