@@ -27,6 +27,7 @@ from mta.listener import Listener
 from mta.model.supposition import Supposition
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
+from mta.publication import Publication
 from mta.route.reverse_names import look_at
 from mta.upkeep import upkeep
 
@@ -228,8 +229,8 @@ async def text_records(loaded: Loaded, names: Sequence[str]) -> dict[str, list[b
 
 
 async def diagnose(loaded: Loaded) -> list[dict[str, str]]:
-    """Whether the DNS names the addresses that mail is to leave from, and the keys that sign it; and
-    what is out of date.
+    """Whether the DNS names the addresses that mail is to leave from, the keys that sign it, and what
+    our domains say of who may send for them; and what is out of date.
 
     :return: ``where``, ``state``, ``what`` and ``remedy`` of each.
     """
@@ -249,7 +250,13 @@ async def diagnose(loaded: Loaded) -> list[dict[str, str]]:
     for where, address, helo in places:
         finding = await look_at(resolver, address, helo)
         found.append({"where": where, "state": finding.state, "what": finding.what, "remedy": finding.remedy})
-    return found + await _keys_in_dns(loaded) + _upkeep(loaded)
+    found += await _keys_in_dns(loaded)
+    try:
+        signed = {key.domain for key in KeyStore(loaded.state).stored() if key.state == "active"}
+    except KeyTrouble:
+        # It has been told of.
+        signed = {name.lower() for name in settings.domains}
+    return found + await Publication(reactor, resolver, loaded).findings(signed) + _upkeep(loaded)
 
 
 def _upkeep(loaded: Loaded) -> list[dict[str, str]]:

@@ -65,6 +65,7 @@ ACROSS = {
     "mta.examination",
     "mta.parts",
     "mta.protection",
+    "mta.publication",
     "mta.tap",
     "mta.supervisor",
     "mta.plugins",

@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             )
     if not 0 < arguments.max_age <= 31_557_600:
         raise CommandError("--max-age: from 1 to 31557600 seconds (RFC 8461, 3.2)", os.EX_USAGE)
-    found = records(Plan(settings.hostname, tuple(chosen), str(context.state)))
+    plan = Plan(settings.hostname, tuple(chosen), str(context.state))
+    found = records(plan, reports=settings.dmarc_report.addresses)
     policy = sts_policy(arguments.mx or [settings.hostname], arguments.sts, arguments.max_age)
     for name in chosen:
         found += sts_records(name, policy)
@@ -68,6 +69,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             context.out.line(f"    {line}")
     if not settings.tls_report.addresses:
         context.out.line("\nTo hear how TLS goes with this server, set addresses in [tls_report].")
+    if not settings.dmarc_report.addresses:
+        context.out.line("\nTo have reports on mail in your name read, set addresses in [dmarc_report].")
     return os.EX_OK
 
 

@@ -1,6 +1,6 @@
 """Looks at what others see of this server in the DNS: the names of the addresses that mail leaves from,
-and the keys that sign it; and at what is out of date: packages, Python, OpenSSL, the certificate, keys,
-room on the disk.
+the keys that sign it, and what our domains publish of who may send for them (SPF, DMARC); and at what is out
+of date: packages, Python, OpenSSL, the certificate, keys, room on the disk.
 
 What the configuration says is for ``mta check``.
 """

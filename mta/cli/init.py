@@ -13,13 +13,27 @@ import re
 import shutil
 import socket
 import sys
+import time
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from mta.cli.context import CommandError, Context
 from mta.cli.password import choose_password
-from mta.cli.starter import Plan, aliases_text, configuration_text, records
+from mta.cli.starter import (
+    DMARC_REPORTS,
+    TLS_REPORTS,
+    DnsRecord,
+    Plan,
+    aliases_text,
+    configuration_text,
+    records,
+    report_record,
+    sts_policy,
+    sts_records,
+)
+from mta.cli.zone_file import quoted_text
 from mta.model.address import AddressError, parse_address
 
 _NAME = re.compile(
@@ -65,7 +79,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             context.stdin,
         )
     written = _write(plan, text, directory, password, context)
-    _report(plan, written, file, password if made else "", context)
+    keys = _keys(plan, directory, context)
+    _report(plan, written, keys, file, password if made else "", context)
     return os.EX_OK
 
 
@@ -182,6 +197,30 @@ def _write(plan: Plan, text: str, directory: Path, password: str, context: Conte
     return written
 
 
+def _keys(plan: Plan, directory: Path, context: Context) -> list[Any]:
+    """The keys that are to sign the mail of each domain (DKIM); they wait for their records."""
+    state = directory / plan.state
+    day = time.strftime("%Y%m%d")
+    try:
+        state.mkdir(mode=0o711, parents=True, exist_ok=True)
+        store = context.seams.key_store(state)
+        for domain in plan.domains:
+            known = store.stored()
+            if not any(key.domain == domain for key in known):
+                keys = context.seams.new_keys(domain, known, day, ("rsa", "ed25519"), 2048)
+                store.add(domain, keys, "", time.time())
+        found = [key for key in store.stored() if key.domain in plan.domains and key.state != "retired"]
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        context.out.warn(f"no keys for DKIM were made in {state}: {why}; `mta dkim new DOMAIN` makes them")
+        return []
+    if os.geteuid() == 0:
+        with suppress(LookupError, OSError):
+            for path in (state, *state.glob("dkim"), *state.glob("dkim/*")):
+                shutil.chown(path, _USER, _USER)
+    return found
+
+
 def _new(path: Path, text: str, mode: int) -> Path:
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
@@ -193,9 +232,24 @@ def _new(path: Path, text: str, mode: int) -> Path:
     return path
 
 
-def _report(plan: Plan, written: list[Path], file: Path, password: str, context: Context) -> None:
+def _published(plan: Plan, keys: list[Any]) -> list[DnsRecord]:
+    """Everything that is to be published."""
+    found = records(plan, _public_addresses(), [f"{DMARC_REPORTS}@{name}" for name in plan.domains])
+    for key in keys:
+        value = quoted_text(key.record)
+        found.append(DnsRecord(f"{key.name}.", "TXT", value, "DKIM: others verify signatures with it"))
+    policy = sts_policy([plan.hostname], "testing", 7 * 86400)
+    for domain in plan.domains:
+        found.append(report_record(domain, [f"{TLS_REPORTS}@{domain}"]))
+        found += sts_records(domain, policy)
+    return found
+
+
+def _report(
+    plan: Plan, written: list[Path], keys: list[Any], file: Path, password: str, context: Context
+) -> None:
     out = context.out
-    published = records(plan, _public_addresses())
+    published = _published(plan, keys)
     program = _called()
     config = "" if file.parent == Path.cwd() or str(file) == "/etc/mta/mta.toml" else f" --config {file}"
     commands = [
@@ -204,8 +258,13 @@ def _report(plan: Plan, written: list[Path], file: Path, password: str, context:
         f"{program}{config} check",
         f"{program.removesuffix('mta')}twistd --nodaemon --pidfile={_dropping(plan)} mta{config}",
         f"{program}{config} test postmaster@{plan.domains[0]}",
-        # The keys belong to the state directory, which the server makes.
-        *(f"{program}{config} dkim new {domain}" for domain in plan.domains),
+        f"{program}{config} doctor",
+        # They sign when others can verify it.
+        *(
+            f"{program}{config} dkim {'rotate' if keys else 'new'} {domain}"
+            for domain in plan.domains
+            if not any(key.domain == domain and key.state == "active" for key in keys)
+        ),
     ]
     if out.as_json:
         answer = {
@@ -225,6 +284,7 @@ def _report(plan: Plan, written: list[Path], file: Path, password: str, context:
     out.line("\nPublish in the DNS:\n")
     out.table(("name", "type", "value", "why"), [(r.name, r.type, r.value, r.why) for r in published])
     out.line("\nThe name of this server's address (PTR) is set by whoever gave you the address.")
+    out.line("MTA-STS needs a web server, too: `mta dns` prints the policy that it serves.")
     out.line("\nThen:\n")
     for command in commands:
         out.line(f"    {command}")
@@ -243,7 +303,9 @@ def _service_user(plan: Plan, file: Path) -> list[str]:
         pwd.getpwnam(_USER)
     except KeyError:
         made = f"useradd --system --user-group --home-dir /var/lib/mta --shell /usr/sbin/nologin {_USER}"
-        return [f"{made} && chown {_USER}:{_USER} {file.with_name('users')} && chgrp {_USER} {file}"]
+        state = file.parent / plan.state
+        owned = f"chown {_USER}:{_USER} {file.with_name('users')} && chgrp {_USER} {file}"
+        return [f"{made} && {owned} && chown -R {_USER}:{_USER} {state}"]
     return []
 
 

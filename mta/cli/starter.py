@@ -10,6 +10,10 @@ from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import quote
 
+#: Mailboxes that there need not be: reports of others come there.
+DMARC_REPORTS = "dmarc-reports"
+TLS_REPORTS = "tls-reports"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -56,6 +60,9 @@ def configuration_text(plan: Plan) -> str:
             f'#key = "/etc/letsencrypt/live/{plan.hostname}/privkey.pem"'
         )
     domains = "\n".join(_domain(name) for name in plan.domains)
+    dmarc = ", ".join(_quoted(f"{DMARC_REPORTS}@{name}") for name in plan.domains)
+    tls_reports = ", ".join(_quoted(f"{TLS_REPORTS}@{name}") for name in plan.domains)
+    contact = f"contact = {_quoted(plan.user)}" if plan.user else f'#contact = "postmaster@{plan.domains[0]}"'
     return f"""\
 # mta.toml, written by `mta init`.  Every other setting has a default; etc/mta.toml and the
 # reference show all of them.  `mta check` finds mistakes, `mta reload` makes changes take effect.
@@ -85,10 +92,28 @@ submissions = ["tcp:{submissions}"]
 # Networks that may send to anywhere without a password.  Keep it small.
 relay_from = []
 
-# Mail whose sender's domain says that the client may not send it is refused (SPF).  What becomes of
-# it is a setting: fail = "mark" only tells of it.
+# Who may send in whose name.  SPF and DKIM find out, DMARC decides: what fails is refused, or is junk, as
+# the author's domain asks for.  fail = "mark": a forwarder breaks SPF, but not a signature.
 [[judge]]
 kind = "spf"
+fail = "mark"
+
+[[judge]]
+kind = "dkim"
+
+[[judge]]
+kind = "dmarc"
+
+# What others report of mail in our name, and of TLS with us, comes to these addresses, which need no
+# mailbox: `mta dmarc-report summary` and `mta tls-report list` show it.  With a contact, a person who
+# answers, others are told by us, too.
+[dmarc_report]
+addresses = [{dmarc}]
+{contact}
+
+[tls_report]
+addresses = [{tls_reports}]
+{contact}
 
 # Accounts: `mta user add ADDRESS`.
 [[identity]]
@@ -126,10 +151,11 @@ def aliases_text(plan: Plan) -> str:
     )
 
 
-def records(plan: Plan, addresses: Sequence[str] = ()) -> list[DnsRecord]:
+def records(plan: Plan, addresses: Sequence[str] = (), reports: Sequence[str] = ()) -> list[DnsRecord]:
     """The DNS records to publish.
 
     :param addresses: this machine's public ones, if they are known.
+    :param reports: where reports on mail in our name come to; else to postmaster.
     """
     found = []
     for address in addresses or ("(its address)",):
@@ -140,7 +166,10 @@ def records(plan: Plan, addresses: Sequence[str] = ()) -> list[DnsRecord]:
     for domain in plan.domains:
         found.append(DnsRecord(f"{domain}.", "MX", f"10 {plan.hostname}.", "mail comes here"))
         found.append(DnsRecord(f"{domain}.", "TXT", '"v=spf1 mx -all"', "SPF: only this server sends"))
-        policy = f'"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"'
+        # Only where it is of the same domain, nobody else has to agree (RFC 9990, 3).
+        own = [one for one in reports if one.rpartition("@")[2].lower() == domain]
+        uris = ",".join(f"mailto:{quote(one, safe='@+=&')}" for one in own or [f"postmaster@{domain}"])
+        policy = f'"v=DMARC1; p=none; rua={uris}"'
         found.append(DnsRecord(f"_dmarc.{domain}.", "TXT", policy, "DMARC: report, refuse nothing yet"))
     return found
 

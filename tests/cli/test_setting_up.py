@@ -14,7 +14,9 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.cli.zone_file import quoted_text
 from mta.config.loading import load
+from mta.dkim.key_store import KeyStore
 from mta.identity.entry import parse_passwd
 from tests.cli.command import Result, call
 
@@ -78,6 +80,46 @@ class InitTests(SettingUpCase):
         self.assertIn("PTR", [kind for _, kind in records])
         self.assertTrue(any("twistd" in line for line in value["next"]))
 
+    def test_trust(self) -> None:
+        """Mail in others' names is judged, keys wait for their records, and reports have addresses."""
+        value = self.init("--json", "--domain", "example.net", "--user", "ann").json
+        settings = load(self.file).settings
+        self.assertEqual(["spf", "dkim", "dmarc"], [one.kind for one in settings.judge])
+        self.assertEqual({"fail": "mark"}, settings.judge[0].own())
+        self.assertEqual(
+            ["dmarc-reports@example.org", "dmarc-reports@example.net"], settings.dmarc_report.addresses
+        )
+        self.assertEqual("ann@example.org", settings.dmarc_report.contact)
+        keys = KeyStore(self.place / "var").stored()
+        self.assertEqual(
+            {("example.org", "waiting"), ("example.net", "waiting")}, {(k.domain, k.state) for k in keys}
+        )
+        records = {(item["name"], item["type"]): item["value"] for item in value["records"]}
+        for key in keys:
+            self.assertEqual(quoted_text(key.record), records[f"{key.name}.", "TXT"])
+        policy = '"v=DMARC1; p=none; rua=mailto:dmarc-reports@example.net"'
+        self.assertEqual(policy, records["_dmarc.example.net.", "TXT"])
+        self.assertEqual(
+            '"v=TLSRPTv1; rua=mailto:tls-reports@example.org"', records["_smtp._tls.example.org.", "TXT"]
+        )
+        self.assertTrue(records["_mta-sts.example.org.", "TXT"].startswith('"v=STSv1; id='))
+        self.assertEqual(2, len([line for line in value["next"] if "dkim rotate" in line]))
+        # Keys stay, whatever else is written anew.
+        self.init("--force", "--domain", "example.net")
+        self.assertEqual(
+            [key.name for key in keys], [key.name for key in KeyStore(self.place / "var").stored()]
+        )
+
+    def test_no_keys(self) -> None:
+        """Where none can be made, the rest is written all the same, and it is said how to make them."""
+        with mock.patch(
+            "mta.dkim.key_store.KeyStore.add", side_effect=OSError(28, "No space left on device")
+        ):
+            result = self.init("--json")
+        self.assertIn("No space left on device; `mta dkim new DOMAIN` makes them", result.err)
+        self.assertTrue(any("dkim new example.org" in line for line in result.json["next"]))
+        load(self.file)
+
     def test_next_lines(self) -> None:
         """An account before the start, and every program from where this one is, if no path leads there."""
         program = self.place / "bin" / "mta"
@@ -85,14 +127,14 @@ class InitTests(SettingUpCase):
         with mock.patch("mta.cli.init.shutil.which", return_value=None):
             lines = self.init("--json").json["next"]
         self.assertEqual(
-            ["user", "check", "--nodaemon", "test", "dkim"],
+            ["user", "check", "--nodaemon", "test", "doctor", "dkim"],
             [re.split(" --config \\S+ ?| ", line, maxsplit=1)[1].split()[0] for line in lines],
         )
         self.assertEqual([str(program)] * 2, [line.split()[0] for line in lines[:2]])
         self.assertEqual(str(program.with_name("twistd")), lines[2].split()[0])
         with mock.patch("mta.cli.init.shutil.which", return_value="/usr/bin/mta"):
             lines = self.init("--json", "--force").json["next"]
-        self.assertEqual(["mta", "mta", "twistd", "mta", "mta"], [line.split()[0] for line in lines])
+        self.assertEqual(["mta", "mta", "twistd", "mta", "mta", "mta"], [line.split()[0] for line in lines])
 
     def test_drops_root(self) -> None:
         """A server with low ports starts as root and goes on as a user of its own, which is made first."""
@@ -132,7 +174,7 @@ class InitTests(SettingUpCase):
 
     def test_questions(self) -> None:
         """On a terminal it asks; an empty answer takes what is offered."""
-        answers = "mail.example.net\n\n/srv/mta\n-\n"
+        answers = f"mail.example.net\n\n{self.place / 'srv'}\n-\n"
         with mock.patch("mta.cli.init.socket.getfqdn", return_value="box"):
             result = self.mta("init", "--directory", str(self.place), tty=True, stdin=answers)
         self.assertIn("This server's name [box]", result.err)
@@ -140,7 +182,7 @@ class InitTests(SettingUpCase):
         self.assertEqual(
             (["example.net"], "mail.example.net"), (list(loaded.settings.domains), loaded.settings.hostname)
         )
-        self.assertEqual(Path("/srv/mta"), loaded.state)
+        self.assertEqual(self.place / "srv", loaded.state)
         self.assertEqual("# ADDRESS", (self.place / "users").read_text()[:9])
 
     def test_strange_words(self) -> None:

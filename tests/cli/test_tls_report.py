@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from mta.dmarc.record import mail_address, parse_record
 from mta.feedback.tls_report import received
 from mta.journal.reader import JournalReader
 from mta.model.mta_sts import StsPolicy, policy_id
@@ -124,6 +125,18 @@ class DnsTests(CommandCase):
             [target] = destinations([found[f"_smtp._tls.{domain}.", "TXT"].encode()])
             self.assertEqual("mailto:tls+a!b@example.org", target.uri)
             self.assertEqual("10 mx.example.org.", found[f"{domain}.", "MX"])
+
+    def test_dmarc(self) -> None:
+        """Reports come to the address of the domain itself, so that nobody else has to agree."""
+        self.assertIn("set addresses in [dmarc_report]", self.mta("dns", "--config", str(self.file)).out)
+        self.file.write_text(self.file.read_text() + '[dmarc_report]\naddresses = ["d!a@example.org"]\n')
+        answer = self.mta("dns", "--config", str(self.file), "--json").json
+        found = {one["name"]: one["value"].strip('"') for one in answer["records"] if one["type"] == "TXT"}
+        for domain, address in (("example.org", "d!a@example.org"), ("b.test", "postmaster@b.test")):
+            record = parse_record(found[f"_dmarc.{domain}."].encode())
+            assert record is not None
+            self.assertEqual(("none", ()), (record.policy, record.faults))
+            self.assertEqual([address], [mail_address(uri) for uri in record.aggregate])
 
     def test_another_policy(self) -> None:
         """Has another id; the same one keeps it."""

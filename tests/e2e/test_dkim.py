@@ -85,7 +85,8 @@ class SigningTests(Scenario):
         self.assertEqual(2, len(made))
         self.assertIn("mta dkim rotate example.org", self.server.mta("dkim", "publish"))
         self.server.mta("dkim", "rotate", "example.org")
-        self.assertIn(f"{made[0]}._domainkey.example.org is in the DNS", self.server.mta("doctor"))
+        told = self.server.mta("doctor", check=False)
+        self.assertIn(f"{made[0]}._domainkey.example.org is in the DNS", told)
         for count in range(3, 9):
             signed = self.submit(TEXT % b"signed")
             self.assertEqual(made, self.selectors(self.arrived(count)))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import idna
@@ -27,13 +28,11 @@ from mta.interfaces import (
     IJudge,
     IKind,
     IResolver,
-    NoSuchDomain,
     PluginContext,
-    TemporarilyUnavailable,
 )
 from mta.judge.clients import address_of, is_listed
-from mta.judge.spf.evaluation import Answer as DnsAnswer
-from mta.judge.spf.evaluation import Finding, Identity, Question, check_host, is_name
+from mta.judge.spf.evaluation import Finding, Identity, check_host, is_name
+from mta.judge.spf.questions import answer_from
 from mta.judge.spf.received_spf import NAME, received_spf
 from mta.model.authentication import AuthenticationResult
 from mta.model.catalogue import REPLIES
@@ -135,20 +134,10 @@ class SpfJudge:
     async def _check(self, identity: Identity) -> Finding:
         """Run an evaluation, for so long at the most (4.6.4)."""
         try:
-            return await asked(self._reactor, check_host(identity), self._answer, self._settings.timeout)
+            answer = partial(answer_from, self._resolver)
+            return await asked(self._reactor, check_host(identity), answer, self._settings.timeout)
         except Overdue as overdue:
             return Finding("temperror", str(overdue))
-
-    async def _answer(self, question: Question) -> DnsAnswer:
-        try:
-            if question.kind == "PTR":
-                return DnsAnswer(tuple(await self._resolver.reverse(question.name)))
-            values, *_ = await self._resolver.validated(question.name, question.kind)
-            return DnsAnswer(tuple(values))
-        except NoSuchDomain:
-            return DnsAnswer()
-        except TemporarilyUnavailable as trouble:
-            return DnsAnswer(trouble=str(trouble) or "nobody answers")
 
     def _refusal(self, done: Sequence[_Checked], session: str) -> tuple[str, Reply] | None:
         """The rule and the reply, if what was found last is to be refused (8)."""
