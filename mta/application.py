@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import idna
@@ -10,7 +11,8 @@ import idna
 from mta import __version__
 from mta.api.v1.application import Application
 from mta.api.v1.keys import KeyRoutes
-from mta.api.v1.route import Route
+from mta.api.v1.messages import Messages, TenantAccount
+from mta.api.v1.route import Call, Route
 from mta.api.v1.server import Descriptions
 from mta.api.v1.site import ApiSite
 from mta.api.v1.templates import TemplateRoutes
@@ -18,8 +20,14 @@ from mta.batch.process import PROCESS
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
 from mta.environment import Environment
-from mta.model.event import Event
+from mta.intake.handover import Handed, hand_over
+from mta.intake.reception import Reception
+from mta.interfaces import Answer
+from mta.model.envelope import Client, Envelope, Recipient
+from mta.model.event import Event, Received
+from mta.model.options import Options
 from mta.registry.administration import Administration
+from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry, database
 from mta.template.pool import Limits, Pool
 
@@ -30,6 +38,9 @@ class SendingApi:
     :param reactor: the reactor.
     :param loaded: the configuration.
     :param environment: threads and so on.
+    :param shard: which worker this is.
+    :param reception: takes messages.
+    :param session_id: gives ids of sessions.
     :param note: puts an event into the journal.
     :param health: numbers about the worker that anybody may know.
     """
@@ -42,17 +53,36 @@ class SendingApi:
         loaded: Loaded,
         environment: Environment,
         *,
+        shard: int,
+        reception: Reception,
+        session_id: Callable[[], str],
         note: Callable[[Event], None],
         health: Callable[[], dict[str, Any]],
     ) -> None:
         settings = loaded.settings
+        self._settings = settings
+        self._reception = reception
+        self._session_id = session_id
+        self._journal = environment.journal
         self._database = database(loaded.state, reactor)
         self.registry = Registry(self._database, configured_domains(settings))
         self.administration = Administration(self.registry, reactor.seconds, note)
         self.renderers = Pool(reactor, _limits(settings), PROCESS)
+        owner = f"{shard}:{secrets.token_hex(8)}"
+        self._idempotency = Idempotency(self._database, owner, settings.api.idempotency)
+        self.messages = Messages(
+            self.registry,
+            self._idempotency,
+            hand_over=self._hand_over,
+            new_id=reception.spool.new_id,
+            received=self._received,
+            run_in_thread=environment.run_in_thread,
+            furthest=lambda: self._settings.submission.future_release,
+        )
         described = Descriptions(health, lambda: list(self.application.routes), __version__)
         routes: list[Route] = [
             *described.routes(),
+            *self.messages.routes(),
             *KeyRoutes(self.registry.keys, note).routes(),
             *TemplateRoutes(self.registry.templates, self.renderers, note).routes(),
         ]
@@ -85,6 +115,7 @@ class SendingApi:
         :raise TemporarilyUnavailable: if it cannot be used.
         """
         self._database.start()
+        await self._idempotency.adopt()
 
     async def stop(self) -> None:
         """End what renders, and close the registry."""
@@ -98,8 +129,57 @@ class SendingApi:
         """
         await self.application.drain(grace)
 
+    def may_send_as(self, account: str, address: str) -> Answer[bool] | None:
+        """Whether an address is that of a tenant; ``None``: the account is no tenant."""
+        kind, colon, tenant = account.partition(":")
+        if kind != "api" or not colon or "@" in account:
+            return None
+        return TenantAccount(self.registry, tenant).may_send_as(address)
+
+    def _hand_over(
+        self,
+        call: Call,
+        account: TenantAccount,
+        envelope: Envelope,
+        recipients: Sequence[Recipient],
+        compose: Callable[[str, str], Answer[bytes]],
+        options: Options,
+        dry: bool,
+        identifier: str,
+    ) -> Awaitable[Handed]:
+        client = Client(
+            session=self._session_id(),
+            role="api",
+            address=call.address,
+            protocol="HTTPS" if call.request.isSecure() else "HTTP",
+            account=account.name,
+            mechanism="key",
+        )
+        return hand_over(
+            self._reception,
+            client,
+            account,
+            envelope,
+            recipients,
+            compose,
+            options,
+            most=self._settings.limits.message_size,
+            dry=dry,
+            identifier=identifier,
+        )
+
+    async def _received(self, ids: Sequence[str]) -> Sequence[Received]:
+        """What the journal has of the acceptance of messages."""
+        found = []
+        for identifier in ids:
+            events = await self._journal.message(identifier)
+            found += [event for event in events if isinstance(event, Received)]
+        return found
+
     def use(self, settings: Settings) -> None:
         """Go by another configuration from the next request on."""
+        self._settings = settings
+        self._idempotency.keep = settings.api.idempotency
         self.registry.domains.use(configured_domains(settings))
         self.application.use(_share(settings.api.requests_per_second, settings.workers), settings.api.proxies)
         self.site.most_octets = settings.api.body_size

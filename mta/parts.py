@@ -133,6 +133,7 @@ def assemble(
     before: Parts | None = None,
     guard: AbuseGuard | None = None,
     strike: Callable[[str], None] = lambda address: None,
+    tenants: Callable[[str, str], Answer[bool] | None] = lambda account, address: None,
 ) -> Parts:
     """Make the parts.
 
@@ -145,6 +146,7 @@ def assemble(
     :param before: the parts in use, at a reload.
     :param guard: watches accounts; it outlives a reload.
     :param strike: told of a client that tries passwords too fast.
+    :param tenants: whether an address is that of an account which is a tenant; ``None``: it is none.
     :raise ConfigurationError: with everything that is wrong.
     """
     settings = loaded.settings
@@ -237,6 +239,11 @@ def assemble(
     except DomainsError as error:
         raise ConfigurationError([loaded.problem(place, what) for place, what in error.problems]) from None
     router = Routers([*ours, domains, backup, outbound])
+
+    def may_send_as(account: str, address: str) -> Answer[bool]:
+        found = tenants(account, address)
+        return directories.may_send_as(account, address) if found is None else found
+
     paths = ReturnPaths(feedback.verp, feedback.srs, keys, router.is_local, context.reactor)
     return Parts(
         loaded=loaded,
@@ -258,7 +265,7 @@ def assemble(
         router=router,
         departures=Departures(maps.senders.map),
         maps=maps,
-        signer=_signer(loaded, signing_keys, context, directories.may_send_as, there),
+        signer=_signer(loaded, signing_keys, context, may_send_as, there),
         transports=ways,
         sinks=[plugin.instance for plugin in sinks],
     )

@@ -257,6 +257,7 @@ class Server:
             checkers,
             guard=protection.guard,
             strike=protection.strike,
+            tenants=self._may_send_as,
         )
         self._tls = server_certificate(loaded, reactor.seconds())
         run = loaded.state / "run"
@@ -338,7 +339,14 @@ class Server:
         self._poster = report_poster(loaded, environment)
         self.reporters = self._reporters() if shard == 0 else {}
         self.api = SendingApi(
-            reactor, loaded, environment, note=lambda event: self.spool.note((event,)), health=self.health
+            reactor,
+            loaded,
+            environment,
+            shard=shard,
+            reception=self.reception,
+            session_id=self._session_id,
+            note=lambda event: self.spool.note((event,)),
+            health=self.health,
         )
         control = ControlApi(
             queue=self.manager,
@@ -455,6 +463,9 @@ class Server:
     async def _reload(self) -> dict[str, Any]:
         return await self.service.reload()
 
+    def _may_send_as(self, account: str, address: str) -> Any:
+        return self.api.may_send_as(account, address)
+
     async def renew(self) -> dict[str, Any]:
         """Read everything anew and use it from now on.
 
@@ -472,6 +483,7 @@ class Server:
             before,
             self.protection.guard,
             self.protection.strike,
+            self._may_send_as,
         )
         poster = report_poster(loaded, self._environment)
         notes = await after.reread()

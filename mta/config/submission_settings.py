@@ -31,6 +31,7 @@ class Submission(Table):
     tenant_field: str = "X-Mta-Tenant"
     tenant_field_from: list[Account] = []
     campaign_field: str = "X-Mta-Campaign"
+    options: bool = True
 
     @field_validator("tenants")
     @classmethod

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
-from mta.intake.labels import LABELLED_ROLES, label
+from mta.intake.labels import API_ROLE, LABELLED_ROLES, label
+from mta.intake.options import FIELDS, OptionError, options_said
 from mta.intake.rewriting import rewritten
 from mta.intake.submission import missing_fields
 from mta.intake.trace import received_field
@@ -25,8 +26,9 @@ from mta.model.authentication_results import AuthenticationResults, without_forg
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope
 from mta.model.event import Completed, Discarded, Received
-from mta.model.header import field_value, header_section, take_fields
+from mta.model.header import field_value, header_section, subject_of, take_fields
 from mta.model.message import Addressee, Content, InlineContent, Message
+from mta.model.options import NO_OPTIONS, Options
 from mta.model.reply import Reply
 from mta.model.revision import Composed
 from mta.model.signed import Signed
@@ -36,7 +38,11 @@ if TYPE_CHECKING:
     from mta.intake.reception import Reception, ReturnPath
 
 #: Roles whose messages are completed as RFC 6409 (8) allows.
-_COMPLETED_ROLES = frozenset({"submission", "submissions", "local"})
+_COMPLETED_ROLES = frozenset({"submission", "submissions", "local", "api"})
+#: Characters of what a field of ours may say.
+_LONGEST_OPTION = 64_000
+
+_OPTIONS = frozenset(name for name, _ in FIELDS)
 
 
 @implementer(IIncoming)
@@ -49,6 +55,11 @@ class Incoming:
     :param reception: whose message this is.
     :param client: where it comes from.
     :param envelope: complete; every recipient has its routes.
+    :param options: what is said of it by who hands it over.
+    :param identifier: the queue id that it has been given already.
+    :ivar id: its queue id.
+    :ivar dry: ask all questions, and keep nothing.
+    :ivar message: as it is kept, once it is.
     """
 
     __slots__ = (
@@ -56,26 +67,39 @@ class Incoming:
         "_client",
         "_envelope",
         "_file",
-        "_id",
         "_labels",
+        "_options",
         "_producer",
         "_reception",
         "_size",
         "_watch",
+        "dry",
+        "id",
+        "message",
     )
 
-    def __init__(self, reception: Reception, client: Client, envelope: Envelope) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        client: Client,
+        envelope: Envelope,
+        options: Options = NO_OPTIONS,
+        identifier: str = "",
+    ) -> None:
         self._reception = reception
         self._client = client
         self._envelope = envelope
-        self._id = reception.spool.new_id()
+        self._options = options
+        self.id = identifier or reception.spool.new_id()
+        self.dry = False
+        self.message: Message | None = None
         self._blocks: list[bytes] = []
         self._size = 0
         self._file: Any = None
         self._producer: Any = None
         #: What sees the content that goes to the file, for whoever signs it.
         self._watch: Any = None
-        labelled = client.account and client.role in LABELLED_ROLES
+        labelled = client.account and client.role in (*LABELLED_ROLES, API_ROLE)
         #: What is said of the message in its header; ``None`` where nobody may say anything.
         self._labels: dict[str, str] | None = {} if labelled and reception.labels.fields else None
 
@@ -93,7 +117,7 @@ class Incoming:
                 self._blocks = [data]
                 return
             data = self._taken_over(data)
-            self._file = self._reception.spool.create_file(self._id)
+            self._file = self._reception.spool.create_file(self.id)
             self._watch = self._reception.watch(self._client)
             if self._watch is not None:
                 self._file.watch(self._watch.update)
@@ -144,15 +168,19 @@ class Incoming:
         self._blocks = []
         header = header_section(data)
         now = reception.reactor.seconds()
+        misunderstood = self._understand(now)
+        if misunderstood is not None:
+            self.abort()
+            return misunderstood
         date = reception.dates.at(now)
         added = b""
         if client.role in _COMPLETED_ROLES:
-            added = missing_fields(header, self._id, reception.hostname, date, envelope.reverse_path)
+            added = missing_fields(header, self.id, reception.hostname, date, envelope.reverse_path)
         # Judges see what will be sent, and so do those who sign it.
         whole = Composed(added, content) if added else content
         trusted = reception.may_send_anywhere(client)
         before = added + header
-        facts = Facts(client, envelope, None, before, whole, trusted=trusted, id=self._id)
+        facts = Facts(client, envelope, None, before, whole, trusted=trusted, id=self.id)
         verdict = reception.pipeline.judge("message", facts)
         decided = verdict if verdict is PASS else await settle(verdict)
         refusal = reception.refusal(decided, client)
@@ -194,7 +222,7 @@ class Incoming:
             if signed.evidence:
                 decided = replace(decided, evidence={**decided.evidence, "signature": signed.evidence})
         single = envelope.recipients[0].address if len(envelope.recipients) == 1 else ""
-        received = received_field(client, reception.hostname, self._id, date, single, envelope.asked)
+        received = received_field(client, reception.hostname, self.id, date, single, envelope.asked)
         inserted = facts.revision.above if facts.revision is not None else b""
         trace = above + inserted + received + added
         message, event = self._message(content, facts.header, trace, decided, now, junk)
@@ -209,6 +237,10 @@ class Incoming:
                 return Reply(
                     reply.code, reply.lines, reply.enhanced, reply.name, "return-path", {"why": str(trouble)}
                 )
+        if self.dry:
+            self.abort()
+            self.message = message
+            return REPLIES.reply("queued", id=message.id)
         try:
             await reception.spool.admit(message, (event,))
         except TemporarilyUnavailable as trouble:
@@ -217,6 +249,7 @@ class Incoming:
             self.abort()
             return self._trouble(trouble)
         self._file = None  # It is the spool's from here on.
+        self.message = message
         reception.admitted(message)
         if event.asked and envelope.asked is None:
             # MAIL was answered before the header was known.
@@ -235,10 +268,28 @@ class Incoming:
         fields = self._reception.labels.fields
         data, values = take_fields(data, [field for _, field in fields])
         for (name, _), value in zip(fields, values, strict=True):
-            text = label(value)
+            text = label(value, _LONGEST_OPTION) if name in _OPTIONS else label(value)
             if text:
                 self._labels[name] = text
         return data
+
+    def _understand(self, now: float) -> Reply | None:
+        """Take the options that the header states; a reply if they are none."""
+        said, labels = self._labels or {}, self._reception.labels
+        if not _OPTIONS.isdisjoint(said):
+            try:
+                options, at = options_said(said)
+                self._options = self._options.over(options)
+                if at > now + labels.furthest:
+                    raise OptionError("X-MTA-Send-At", "it is further ahead than messages may be scheduled")
+            except OptionError as error:
+                return REPLIES.reply(
+                    "option-misunderstood", field=error.field, problem=str(error), ref=self._client.session
+                )
+            if at > now and not self._envelope.release:
+                # MAIL counts before the header.
+                self._envelope.release = at
+        return None
 
     def _trouble(self, trouble: TemporarilyUnavailable) -> Reply:
         name = "no-space" if isinstance(trouble, SpoolFull) else "spool-trouble"
@@ -286,7 +337,7 @@ class Incoming:
         """
         reception, client, envelope = self._reception, self._client, self._envelope
         assert reception.signer is not None
-        tenant = reception.labels.stated(client, envelope, self._labels or {}).tenant
+        tenant = reception.labels.stated(client, envelope, self._labels or {}, self._options).tenant
         try:
             return await settle(reception.signer.sign(facts, above, content, tenant, self._watch, now))
         except TemporarilyUnavailable as trouble:
@@ -299,14 +350,14 @@ class Incoming:
         """Answer as if it was kept; only the journal knows of it."""
         reception, client, envelope = self._reception, self._client, self._envelope
         self.abort()
-        message_id = field_value(header, b"message-id") or b""
-        event = self._received(verdict, octets, message_id, now)
+        event = self._received(verdict, octets, header, now)
         reason = f"{verdict.rule}: {verdict.reason}" if verdict.rule else "no recipient was left"
         recipients = [recipient.address for recipient in envelope.recipients]
-        about: dict[str, Any] = {"at": now, "message": self._id, "session": client.session}
+        about: dict[str, Any] = {"at": now, "message": self.id, "session": client.session}
         discarded = Discarded(reason=reason, recipients=recipients, what="message", **about)
-        reception.spool.note((event, discarded, Completed(**about)))
-        return REPLIES.reply("queued", id=self._id)
+        if not self.dry:
+            reception.spool.note((event, discarded, Completed(**about)))
+        return REPLIES.reply("queued", id=self.id)
 
     def _message(
         self, content: Content, header: bytes, trace: bytes, verdict: Verdict, now: float, junk: str
@@ -317,7 +368,7 @@ class Incoming:
         scheduled = envelope.release > now
         begins = envelope.release if scheduled else now
         message = Message(
-            id=self._id,
+            id=self.id,
             envelope=envelope,
             client=client,
             trace=trace,
@@ -326,7 +377,7 @@ class Incoming:
             created=now,
             expires=begins + (reception.expire if envelope.reverse_path else reception.bounce_expire),
         )
-        stated = reception.labels.stated(client, envelope, self._labels or {})
+        stated = reception.labels.stated(client, envelope, self._labels or {}, self._options)
         facts = (
             ("tenant", stated.tenant),
             ("campaign", stated.campaign),
@@ -337,18 +388,17 @@ class Incoming:
             ("held", _held(verdict)),
         )
         message.attributes.update((name, value) for name, value in facts if value)
+        if self._options is not NO_OPTIONS:
+            message.attributes.update(self._options.attributes())
         message.addressees = self._addressees(begins, "held" if held else "queued", stated.tenant)
-        message_id = field_value(header, b"message-id") or b""
-        return message, self._received(verdict, message.size, message_id, now, junk)
+        return message, self._received(verdict, message.size, header, now, junk)
 
-    def _received(
-        self, verdict: Verdict, octets: int, message_id: bytes, now: float, junk: str = ""
-    ) -> Received:
+    def _received(self, verdict: Verdict, octets: int, header: bytes, now: float, junk: str = "") -> Received:
         client, envelope = self._client, self._envelope
-        stated = self._reception.labels.stated(client, envelope, self._labels or {})
+        stated = self._reception.labels.stated(client, envelope, self._labels or {}, self._options)
         return Received(
             at=now,
-            message=self._id,
+            message=self.id,
             session=client.session,
             sender=envelope.reverse_path,
             recipients=[recipient.address for recipient in envelope.recipients],
@@ -359,7 +409,7 @@ class Incoming:
             protocol=client.protocol,
             tls=f"{client.tls_version} {client.tls_cipher}".strip(),
             account=client.account,
-            message_id=message_id.decode("utf-8", "replace")[:998],
+            message_id=(field_value(header, b"message-id") or b"").decode("utf-8", "replace")[:998],
             held=_held(verdict),
             junk=junk,
             scheduled=envelope.release if envelope.release > now else 0.0,
@@ -369,6 +419,7 @@ class Incoming:
             claimed=stated.claimed,
             campaign=stated.campaign,
             tags=verdict.evidence,
+            **_told(self._options, stated.tenant, header),
             authentication=[one.told() for one in verdict.authentication],
         )
 
@@ -410,6 +461,19 @@ async def _give_return_paths(message: Message, return_path: ReturnPath) -> None:
             path = await settle(return_path(message.id, sender, addressee.original, addressee.address))
             if path is not None:
                 addressee.options = {**addressee.options, "return_path": path}
+
+
+def _told(options: Options, tenant: str, header: bytes) -> dict[str, Any]:
+    """What whoever sent it will look for."""
+    if options is NO_OPTIONS and not tenant:
+        return {}
+    return {
+        "subject": subject_of(header),
+        "tagged": list(options.tags),
+        "metadata": dict(options.metadata),
+        "batch": options.batch,
+        "key": options.key,
+    }
 
 
 def _held(verdict: Verdict) -> str:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mta.config.settings import Submission
+from mta.intake.options import FIELDS
 from mta.model.envelope import Client, Envelope
+from mta.model.options import NO_OPTIONS, Options
 
 T = TypeVar("T")
 
 #: Roles in which an account may say something of its messages.
 LABELLED_ROLES = frozenset({"submission", "submissions"})
+#: The role of messages that are handed over through the API.
+API_ROLE = "api"
 #: Characters of a tenant or a campaign.
 _LONGEST = 100
 #: RFC 6710, 7: priority-value.
@@ -40,9 +44,10 @@ class Labels:
 
     :param settings: ``None``: nobody may say anything.
     :ivar fields: header fields that are for us, with the names of what they say.
+    :ivar furthest: seconds for which a message may be scheduled ahead.
     """
 
-    __slots__ = ("_ceilings", "_claims", "_tenants", "fields")
+    __slots__ = ("_ceilings", "_claims", "_tenants", "fields", "furthest")
 
     def __init__(self, settings: Submission | None) -> None:
         of = settings or Submission(tenant_field="", campaign_field="", priority_field="")
@@ -51,7 +56,9 @@ class Labels:
             ("campaign", of.campaign_field),
             ("priority", of.priority_field if of.priorities else ""),
         )
-        self.fields = tuple((name, field.encode()) for name, field in named if field)
+        own = FIELDS if settings is not None and settings.options else ()
+        self.fields = (*((name, field.encode()) for name, field in named if field), *own)
+        self.furthest = of.future_release
         self._ceilings = of.priority_ceilings
         self._tenants = of.tenants
         self._claims = dict.fromkeys(of.tenant_field_from, True)
@@ -74,11 +81,22 @@ class Labels:
         believed = bool(claimed) and _of(self._claims, account) is True
         return claimed if believed else _of(self._tenants, account) or ""
 
-    def stated(self, client: Client, envelope: Envelope, said: Mapping[str, str]) -> Stated:
+    def stated(
+        self, client: Client, envelope: Envelope, said: Mapping[str, str], options: Options = NO_OPTIONS
+    ) -> Stated:
         """What holds for a message, going by its envelope and what its header says.
 
         :param said: by the names in ``fields``.
+        :param options: what is said by who hands it over.
         """
+        if client.role == API_ROLE:
+            wanted = envelope.asked
+            if wanted is None:
+                wanted = priority(said.get("priority", "")) or 0
+            given = min(wanted, self.ceiling(client.account))
+            lowered = "" if given == wanted else str(wanted)
+            campaign = options.campaign or said.get("campaign", "")
+            return Stated(given, lowered, options.tenant, "", campaign)
         if client.role not in LABELLED_ROLES:
             return Stated(envelope.priority)
         asked = envelope.asked
@@ -109,10 +127,10 @@ def _of(table: Mapping[str, T], account: str) -> T | None:
     return None
 
 
-def label(octets: bytes) -> str:
+def label(octets: bytes, longest: int = _LONGEST) -> str:
     """What a header field says, as it may stand in a table; ``""``: nothing."""
     text = "".join(c if c.isprintable() else " " for c in octets.decode("utf-8", "replace"))
-    return text.strip()[:_LONGEST]
+    return text.strip()[:longest]
 
 
 def priority(text: str) -> int | None:

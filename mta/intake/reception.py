@@ -39,6 +39,7 @@ from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event
 from mta.model.message import Message
+from mta.model.options import NO_OPTIONS, Options
 from mta.model.reply import Reply
 from mta.model.verdict import PASS, Stage, Verdict
 
@@ -46,7 +47,7 @@ _SENDER_OK = REPLIES.reply("sender-ok")
 _RECIPIENT_OK = REPLIES.reply("recipient-ok")
 
 #: Roles in which the sender must belong to the account (RFC 6409, 6.1).
-SUBMISSION_ROLES = frozenset({"submission", "submissions"})
+SUBMISSION_ROLES = frozenset({"submission", "submissions", "api"})
 
 
 class Leave(Protocol):
@@ -312,9 +313,15 @@ class Reception:
         recipient.routes = found
         return _RECIPIENT_OK
 
-    def data(self, client: Client, envelope: Envelope) -> Incoming:
-        """The content begins."""
-        return Incoming(self, client, envelope)
+    def data(
+        self, client: Client, envelope: Envelope, options: Options = NO_OPTIONS, identifier: str = ""
+    ) -> Incoming:
+        """The content begins.
+
+        :param options: what is said of the message by who hands it over.
+        :param identifier: the queue id that it has been given already.
+        """
+        return Incoming(self, client, envelope, options, identifier)
 
     def note(self, event: Event) -> None:
         """Put it into the journal."""

@@ -41,7 +41,8 @@ def received_field(
         them would tell one recipient of another.
     :param priority: what MT-PRIORITY asked for (RFC 6710, 4.1 and 7).
     """
-    if client.address:
+    # Where an application runs is nobody's business; the journal knows.
+    if client.address and client.role != "api":
         literal = f"IPv6:{client.address}" if ":" in client.address else client.address
         origin = f"{client.reverse_name} [{literal}]" if client.reverse_name else f"[{literal}]"
         source = f"from {_word(client.helo) or literal} ({origin})\r\n\t"

@@ -150,7 +150,7 @@ def _received(event: Received) -> str:
     parts += _pairs(message_id=event.message_id, session=event.session, held=event.held, junk=event.junk)
     priority = str(event.priority) if event.priority or event.asked else ""
     parts += _pairs(priority=priority, asked=event.asked, tenant=event.tenant, claimed=event.claimed)
-    parts += _pairs(campaign=event.campaign)
+    parts += _pairs(campaign=event.campaign, tags=",".join(event.tagged), batch=event.batch, key=event.key)
     parts += _pairs(scheduled=iso_time(event.scheduled) if event.scheduled else "")
     return " ".join(parts)
 

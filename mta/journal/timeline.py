@@ -242,6 +242,11 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
             ("tenant", event.tenant),
             ("tenant claimed, and not believed (submission.tenant_field_from):", event.claimed),
             ("campaign", event.campaign),
+            ("subject", event.subject),
+            ("tags", ", ".join(event.tagged)),
+            ("metadata", ", ".join(f"{name}={value}" for name, value in event.metadata.items())),
+            ("batch", event.batch),
+            ("key", event.key),
             ("scheduled for", when(event.scheduled) if event.scheduled else ""),
         )
         lines += [f"    {name} {value}" for name, value in facts if value]

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from functools import lru_cache
 
 
@@ -80,3 +83,17 @@ _NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
 def has_field(header: bytes, name: bytes) -> bool:
     """Whether a field of this name stands in the header section."""
     return _pattern(name).search(header) is not None
+
+
+def subject_of(header: bytes) -> str:
+    """The subject as a person reads it (RFC 2047), on one line, at most 250 characters.
+
+    :param header: a header section.
+    """
+    text = (field_value(header, b"subject") or b"")[:2000].decode("utf-8", "replace")
+    if "=?" in text:
+        with suppress(HeaderParseError, LookupError, ValueError):
+            text = str(make_header(decode_header(text)))
+    if not text.isprintable():
+        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text[:250]

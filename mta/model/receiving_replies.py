@@ -503,6 +503,14 @@ RECEIVING = (
         "Use BDAT.",
     ),
     Entry(
+        "option-misunderstood",
+        554,
+        "5.6.0",
+        "{field} cannot be understood: {problem} [{ref}]",
+        "An X-MTA-* field of the header has a value that it cannot have.",
+        "Write it as the guide of the sending API says, or leave it out.",
+    ),
+    Entry(
         "header-too-large",
         552,
         "5.3.4",

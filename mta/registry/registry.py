@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mta.registry import domains, keys, templates, tenants
+from mta.registry import domains, idempotency, keys, templates, tenants
 from mta.registry.database import Database, Direct, IDatabase
 from mta.registry.domains import SendingDomains
 from mta.registry.keys import Keys
@@ -15,7 +15,13 @@ from mta.registry.templates import Templates
 from mta.registry.tenants import Tenants
 
 #: The tables of every noun; a new noun is added here and in :class:`Registry`.
-TABLES: tuple[Tables, ...] = (tenants.TABLES, keys.TABLES, domains.TABLES, templates.TABLES)
+TABLES: tuple[Tables, ...] = (
+    tenants.TABLES,
+    keys.TABLES,
+    domains.TABLES,
+    templates.TABLES,
+    idempotency.TABLES,
+)
 
 
 class Registry:

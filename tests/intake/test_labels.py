@@ -45,7 +45,9 @@ class LabelsTests(SynchronousTestCase):
     def test_fields(self) -> None:
         self.assertEqual((), Labels(None).fields)
         names = [name for name, _ in Labels(Submission(priorities=False)).fields]
-        self.assertEqual(["tenant", "campaign"], names)
+        self.assertEqual(["tenant", "campaign", "tags", "metadata", "track", "send_at"], names)
+        without = Labels(Submission(options=False, tenant_field="", priorities=False))
+        self.assertEqual(["campaign"], [name for name, _ in without.fields])
 
     def test_values(self) -> None:
         self.assertEqual("a b", label(b" a\tb\r\n"))

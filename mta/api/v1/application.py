@@ -7,6 +7,7 @@ left, are path, query and body valid.  Only then is the handler called.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
@@ -230,7 +231,7 @@ class Application:
             status, media, octets = route.told(problem)
         else:
             octets = problem.encode()
-        request.setResponseCode(status)
+        request.setResponseCode(status, _phrase(status))
         request.setHeader("content-type", media)
         request.setHeader("cache-control", "no-store")
         return octets
@@ -251,6 +252,14 @@ class Application:
         if 300 <= wrong.code < 400 or wrong.code == 404:
             return self._told(None, request, call, Refusal("not-found", f"{method} {path} is nothing here"))
         return self._told(None, request, call, ApiProblem(wrong.code or 500, wrong.name))
+
+
+def _phrase(status: int) -> bytes:
+    """What stands after the status, which Twisted does not know of each."""
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b"Other"
 
 
 def _body(model: type[BaseModel], content: bytes) -> BaseModel:
