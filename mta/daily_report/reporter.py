@@ -102,6 +102,7 @@ class DailyReporter:
     :cvar title: what it sends, in the plural.
     :cvar section: the name of the table.
     :cvar tag: under which a mail says in the journal what it is.
+    :cvar event: about a report of ours.
     :cvar options: of an addressee whose mail goes to another server.
     """
 
@@ -109,6 +110,7 @@ class DailyReporter:
     title: ClassVar[str] = "reports"
     section: ClassVar[str] = ""
     tag: ClassVar[str] = ""
+    event: ClassVar[type[Any]] = Event
     options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, reactor: Any, means: Means, ledger: Ledger, settings: DailyReports) -> None:
@@ -144,7 +146,9 @@ class DailyReporter:
 
     def told(self, task: Task, action: str, reason: str, **facts: Any) -> Event:
         """The event about a report that was queued, posted, or given up."""
-        raise NotImplementedError
+        at, about = self._reactor.seconds(), {"domain": task.domain, "day": task.day, "target": task.target}
+        told: Event = self.event(at=at, action=action, reason=reason, **about, **facts)
+        return told
 
     # --- life ----------------------------------------------------------------
 

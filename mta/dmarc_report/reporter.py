@@ -38,6 +38,7 @@ class DmarcReporter(DailyReporter):
     title = "DMARC reports"
     section = "dmarc_report"
     tag = "dmarc-report"
+    event = DmarcReportSent
 
     def __init__(self, reactor: Any, means: Means, ledger: DmarcLedger, settings: DmarcReports) -> None:
         super().__init__(reactor, means, ledger, settings)
@@ -77,18 +78,6 @@ class DmarcReporter(DailyReporter):
     async def post(self, task: Task) -> None:
         """See :class:`~mta.daily_report.reporter.DailyReporter`: there are only mails."""
         raise ValueError(f"{task.target} is no address")
-
-    def told(self, task: Task, action: str, reason: str, **facts: Any) -> DmarcReportSent:
-        """See :class:`~mta.daily_report.reporter.DailyReporter`."""
-        return DmarcReportSent(
-            at=self._reactor.seconds(),
-            action=action,
-            reason=reason,
-            domain=task.domain,
-            day=task.day,
-            target=task.target,
-            **facts,
-        )
 
     async def _destinations(self, domain: str, record: Record) -> Destinations:
         try:

@@ -36,6 +36,7 @@ class TlsReporter(DailyReporter):
     title = "TLS reports"
     section = "tls_report"
     tag = "tls-report"
+    event = TlsReportSent
     options: ClassVar[Mapping[str, Any]] = {TLS_OPTIONAL: 1}
 
     def __init__(
@@ -76,18 +77,6 @@ class TlsReporter(DailyReporter):
             raise TemporarilyUnavailable(str(trouble)) from None
         await self.keep(task, state="sent", detail=f"posted: {said}")
         self.note(self.told(task, "posted", said, report=made.report_id, **_numbers(made)))
-
-    def told(self, task: Task, action: str, reason: str, **facts: Any) -> TlsReportSent:
-        """See :class:`~mta.daily_report.reporter.DailyReporter`."""
-        return TlsReportSent(
-            at=self._reactor.seconds(),
-            action=action,
-            reason=reason,
-            domain=task.domain,
-            day=task.day,
-            target=task.target,
-            **facts,
-        )
 
     async def _report(self, task: Task) -> TlsReport:
         sessions = await self._run(self._sessions, task.day, task.domain)
