@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import dkim
+
+from mta.cli.zone_file import quoted_text
+from tests.dkim.test_arc import PEM
+from tests.dkim.test_verification import RSA, rsa_record
 from tests.e2e.client import Speaker
 from tests.e2e.dns import Dns
 from tests.e2e.scenario import Scenario, mails
@@ -63,3 +68,51 @@ class DmarcScenario(Scenario):
     def test_two_authors(self) -> None:
         reply = self.send("ann@good.test\r\nFrom: ceo@bank.test")
         self.assertTrue(reply.startswith("550 5.7.1 Who has written this message cannot be told"), reply)
+
+
+class ForwardedScenario(Scenario):
+    """What a list has changed, that had found it good and sealed what it found."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        records = {**RECORDS, ("s._domainkey.list.test", "TXT"): [quoted_text(rsa_record(RSA).decode())]}
+        self.names = self.part(Dns(records))
+        trusting = [{"kind": "arc", "trusted": ["list.test"]}, {"kind": "dmarc"}]
+        server = Server(
+            self.place / "server",
+            dns={"servers": [self.names.address]},
+            judge=[{"kind": "spf", "fail": "mark"}, {"kind": "dkim"}, *trusting],
+        )
+        self.server: Server = self.part(server).start()
+
+    def send(self, results: bytes) -> str:
+        message = (
+            b"From: ceo@bank.test\r\nTo: l@list.test\r\nSubject: [l] x\r\n\r\nHello.\r\n-- \r\nthe list\r\n"
+        )
+        found = b"Authentication-Results: mx.list.test; " + results + b"\r\n"
+        fields = dkim.arc_sign(found + message, b"s", b"list.test", PEM, b"mx.list.test")
+        with Speaker(self.server.ports["mx"]) as speaker:
+            content = b"".join(fields) + message
+            return speaker.send("bounces@list.test", ["anna@example.org"], content).decode()
+
+    def test_trusted(self) -> None:
+        reply = self.send(b"dmarc=pass header.from=bank.test")
+        self.assertTrue(reply.startswith("250"), reply)
+        [message] = self.server.wait_mail("anna@example.org")
+        self.assertNotIn(b"X-Spam-Flag", message)
+        self.assertIn(b"arc=pass", message)
+        self.server.wait_trace(
+            "bounces@list.test", "it was good when list.test had it", "dmarc handling: mark (dmarc.arc)"
+        )
+
+    def test_not_good(self) -> None:
+        """A seal does not help what its sealer had found bad."""
+        reply = self.send(b"dmarc=fail header.from=bank.test")
+        self.assertTrue(reply.startswith("550 5.7.26"), reply)
+
+    def test_not_trusted(self) -> None:
+        self.server.change(judge=[{"kind": "arc"}, {"kind": "dmarc"}])
+        self.server.write()
+        self.server.reload()
+        reply = self.send(b"dmarc=pass header.from=bank.test")
+        self.assertTrue(reply.startswith("550 5.7.26"), reply)
