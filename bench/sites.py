@@ -102,7 +102,8 @@ def ours(base: Path, port: int, sinks: list[Sink]) -> Server:
         dns={"servers": [names.address]},
         relay={"port": port, "connections": 20, "tls": "never"},
         limits={"connections": 3000, "connections_per_client": 3000},
-        queue={"minimum_free": "64M"},
+        # As Postfix: nobody comes back within minutes.
+        queue={"minimum_free": "64M", "retry": ["5m", "10m", "20m"], "jitter": 0.1},
     )
     server.start()
     return server

@@ -39,7 +39,8 @@ def is_unreachable(outcomes: Sequence[Outcome]) -> bool:
         if not isinstance(outcome, Postponed):
             return False
         reply = outcome.reply
-        if reply.enhanced not in _UNREACHABLE or (reply.host and reply.command != "connect"):
+        # A host that greets with a refusal has not heard of any message yet.
+        if reply.command != "connect" if reply.host else reply.enhanced not in _UNREACHABLE:
             return False
     return bool(outcomes)
 

@@ -12,7 +12,7 @@ from mta.config.settings import Queue
 from mta.interfaces import IQueue, Route
 from mta.model.event import Completed, DeferredTo, DeliveredTo, FailedTo, Notified
 from mta.model.message import InlineContent
-from mta.model.outcome import Delivered, RemoteReply
+from mta.model.outcome import Delivered, Postponed, RemoteReply
 from mta.queue.attempts import FORGOTTEN
 from tests.queue.fakes import CONTENT, DOWN, HOME, LATER, NEVER, NOW, OK, Bench, Scripted
 
@@ -426,6 +426,14 @@ class DestinationDownTests(SynchronousTestCase):
         self.assertEqual(4, len(self.bench.relay.deliveries))
         (status,) = self.bench.manager.status()["destinations"]
         self.assertEqual(1, status["in_flight_limit"])
+
+    def test_a_greeting_that_refuses(self) -> None:
+        """Who refuses the connection has said nothing of the message, whatever the code."""
+        host = "mx.far.test [192.0.2.1]"
+        self.bench.relay.default = Postponed(RemoteReply(450, "4.3.0", "go away", host, "connect"))
+        for number in range(10):
+            self.bench.send(f"u{number}@far.test")
+        self.assertEqual(3, len(self.bench.relay.deliveries))
 
     def test_one_recipients_trouble_is_not_the_destinations(self) -> None:
         self.bench.relay.default = LATER
