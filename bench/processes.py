@@ -43,13 +43,23 @@ def cpu(root: int) -> float:
     return ticks / _TICK
 
 
+def _memory_of(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except PermissionError:
+        return Path(f"/proc/{pid}/status").read_text().splitlines()
+
+
 def memory(root: int) -> int:
-    """Octets of memory of the tree; what is shared counts in proportion (PSS)."""
+    """Octets of memory of the tree; what is shared counts in proportion (PSS).
+
+    Of a process that only root may look into, as ours are, others see RSS alone, which is more.
+    """
     total = 0
     for pid in tree(root):
         try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            lines = _memory_of(pid)
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        total += sum(int(line.split()[1]) for line in lines if line.startswith(("Pss:", "VmRSS:")))
     return total * 1024

@@ -48,4 +48,9 @@ class SoakScenario(Scenario):
 
     @staticmethod
     def _files(server: Server) -> int:
-        return len(os.listdir(f"/proc/{server.pid}/fd"))
+        try:
+            return len(os.listdir(f"/proc/{server.pid}/fd"))
+        except PermissionError:
+            # The server lets nobody but root look at it; memory is counted for everybody.
+            print("its files are not counted: only root may look at them")
+            return 0
