@@ -252,11 +252,14 @@ async def diagnose(loaded: Loaded) -> list[dict[str, str]]:
         found.append({"where": where, "state": finding.state, "what": finding.what, "remedy": finding.remedy})
     found += await _keys_in_dns(loaded)
     try:
-        signed = {key.domain for key in KeyStore(loaded.state).stored() if key.state == "active"}
+        keys = KeyStore(loaded.state).stored()
+        signed = {key.domain for key in keys if key.state == "active"}
+        waiting = {key.domain for key in keys if key.state == "waiting"}
     except KeyTrouble:
         # It has been told of.
-        signed = {name.lower() for name in settings.domains}
-    return found + await Publication(reactor, resolver, loaded).findings(signed) + _upkeep(loaded)
+        signed, waiting = {name.lower() for name in settings.domains}, set()
+    published = await Publication(reactor, resolver, loaded).findings(signed, waiting)
+    return found + published + _upkeep(loaded)
 
 
 def _upkeep(loaded: Loaded) -> list[dict[str, str]]:

@@ -35,10 +35,11 @@ class Publication:
         self._resolver = resolver
         self._settings = loaded.settings
 
-    async def findings(self, signed: Collection[str]) -> list[dict[str, str]]:
+    async def findings(self, signed: Collection[str], waiting: Collection[str] = ()) -> list[dict[str, str]]:
         """``where``, ``state``, ``what`` and ``remedy`` of each domain.
 
         :param signed: domains that have keys which sign.
+        :param waiting: domains that have keys which wait for their records.
         """
         found: list[dict[str, str]] = []
         # Names without a dot are of this machine alone.
@@ -47,7 +48,8 @@ class Publication:
         for domain in domains:
             found += await self._spf(domain, addresses)
             if self._settings.dkim.sign and not any(f".{domain}".endswith(f".{one}") for one in signed):
-                remedy = f"`mta dkim new {domain}` makes one, `mta dkim rotate {domain}` has it sign"
+                first = "publish" if domain in waiting else "new"
+                remedy = f"publish what `mta dkim {first} {domain}` prints, then `mta dkim rotate {domain}`"
                 found.append(_finding("dkim", domain, "bad", "no key signs its mail", remedy))
             found.append(await self._dmarc(domain))
         return found

@@ -48,11 +48,15 @@ class Names:
 
 class PublicationTests(SynchronousTestCase):
     def look(
-        self, records: dict[tuple[str, str], Any], text: str = BASE, signed: Sequence[str] = ("example.org",)
+        self,
+        records: dict[tuple[str, str], Any],
+        text: str = BASE,
+        signed: Sequence[str] = ("example.org",),
+        waiting: Sequence[str] = (),
     ) -> dict[str, tuple[str, str]]:
         names: Any = Names({**GOOD, **records})
         publication = Publication(Clock(), names, parse(text, Path("mta.toml")))
-        found = self.successResultOf(Deferred.fromCoroutine(publication.findings(signed)))
+        found = self.successResultOf(Deferred.fromCoroutine(publication.findings(signed, waiting)))
         return {one["where"]: (one["state"], f"{one['what']} | {one['remedy']}") for one in found}
 
     def expect(self, found: dict[str, tuple[str, str]], where: str, state: str, *words: str) -> None:
@@ -93,6 +97,8 @@ class PublicationTests(SynchronousTestCase):
 
     def test_keys(self) -> None:
         self.expect(self.look({}, signed=()), "dkim example.org", "bad", "mta dkim new example.org")
+        waiting = self.look({}, signed=(), waiting=("example.org",))
+        self.expect(waiting, "dkim example.org", "bad", "`mta dkim publish example.org`", "mta dkim rotate")
         self.assertNotIn("dkim example.org", self.look({}, BASE + "[dkim]\nsign = false\n", ()))
 
     def test_dmarc(self) -> None:
