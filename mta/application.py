@@ -7,11 +7,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import idna
+from twisted.logger import Logger
 
 from mta import __version__
+from mta.api.v1.acts import MessageActs
+from mta.api.v1.allowance import Allowance
 from mta.api.v1.application import Application
 from mta.api.v1.keys import KeyRoutes
 from mta.api.v1.messages import Messages, TenantAccount
+from mta.api.v1.neighbours import Neighbours
 from mta.api.v1.route import Call, Route
 from mta.api.v1.server import Descriptions
 from mta.api.v1.site import ApiSite
@@ -22,14 +26,18 @@ from mta.config.settings import Settings
 from mta.environment import Environment
 from mta.intake.handover import Handed, hand_over
 from mta.intake.reception import Reception
-from mta.interfaces import Answer
+from mta.interfaces import Answer, IQueue, TemporarilyUnavailable
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event, Received
+from mta.model.message import Message
 from mta.model.options import Options
 from mta.registry.administration import Administration
 from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry, database
+from mta.registry.usage import Usage
 from mta.template.pool import Limits, Pool
+
+_log = Logger()
 
 
 class SendingApi:
@@ -40,6 +48,7 @@ class SendingApi:
     :param environment: threads and so on.
     :param shard: which worker this is.
     :param reception: takes messages.
+    :param queue: its queue.
     :param session_id: gives ids of sessions.
     :param note: puts an event into the journal.
     :param health: numbers about the worker that anybody may know.
@@ -55,6 +64,7 @@ class SendingApi:
         *,
         shard: int,
         reception: Reception,
+        queue: IQueue,
         session_id: Callable[[], str],
         note: Callable[[Event], None],
         health: Callable[[], dict[str, Any]],
@@ -70,6 +80,13 @@ class SendingApi:
         self.renderers = Pool(reactor, _limits(settings), PROCESS)
         owner = f"{shard}:{secrets.token_hex(8)}"
         self._idempotency = Idempotency(self._database, owner, settings.api.idempotency)
+        self._usage = Usage(self._database, reactor)
+        self._allowance = Allowance(
+            self._usage,
+            int(settings.workers),
+            settings.api.recipients_per_second,
+            settings.api.recipients_per_day,
+        )
         self.messages = Messages(
             self.registry,
             self._idempotency,
@@ -78,11 +95,20 @@ class SendingApi:
             received=self._received,
             run_in_thread=environment.run_in_thread,
             furthest=lambda: self._settings.submission.future_release,
+            allowance=self._allowance,
+        )
+        acts = MessageActs(
+            shard,
+            queue,
+            find=self._find,
+            received=self._received,
+            forward=Neighbours(loaded.state / "run", environment.run_in_thread).forward,
         )
         described = Descriptions(health, lambda: list(self.application.routes), __version__)
         routes: list[Route] = [
             *described.routes(),
             *self.messages.routes(),
+            *acts.routes(),
             *KeyRoutes(self.registry.keys, note).routes(),
             *TemplateRoutes(self.registry.templates, self.renderers, note).routes(),
         ]
@@ -120,6 +146,10 @@ class SendingApi:
     async def stop(self) -> None:
         """End what renders, and close the registry."""
         await self.renderers.stop()
+        try:
+            await self._usage.write()
+        except TemporarilyUnavailable as trouble:
+            _log.error("What tenants sent is not counted: {why}", why=str(trouble))
         await self._database.stop()
 
     async def drain(self, grace: float) -> None:
@@ -168,6 +198,11 @@ class SendingApi:
             identifier=identifier,
         )
 
+    async def _find(self, identifier: str) -> Message | None:
+        """A message in the queue of this shard, with who waits for it."""
+        found: Message | None = await self._reception.spool.get(identifier)
+        return found
+
     async def _received(self, ids: Sequence[str]) -> Sequence[Received]:
         """What the journal has of the acceptance of messages."""
         found = []
@@ -180,6 +215,7 @@ class SendingApi:
         """Go by another configuration from the next request on."""
         self._settings = settings
         self._idempotency.keep = settings.api.idempotency
+        self._allowance.use(settings.api.recipients_per_second, settings.api.recipients_per_day)
         self.registry.domains.use(configured_domains(settings))
         self.application.use(_share(settings.api.requests_per_second, settings.workers), settings.api.proxies)
         self.site.most_octets = settings.api.body_size

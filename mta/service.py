@@ -344,6 +344,7 @@ class Server:
             environment,
             shard=shard,
             reception=self.reception,
+            queue=self.manager,
             session_id=self._session_id,
             note=lambda event: self.spool.note((event,)),
             health=self.health,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mta.registry import domains, idempotency, keys, templates, tenants
+from mta.registry import domains, idempotency, keys, templates, tenants, usage
 from mta.registry.database import Database, Direct, IDatabase
 from mta.registry.domains import SendingDomains
 from mta.registry.keys import Keys
@@ -21,6 +21,7 @@ TABLES: tuple[Tables, ...] = (
     domains.TABLES,
     templates.TABLES,
     idempotency.TABLES,
+    usage.TABLES,
 )
 
 

@@ -238,3 +238,80 @@ class OnceTests(SendingCase):
         messages._hand_over = hand_over
         self.assertEqual(202, (await self.send(LEAST, headers=headers)).status)
         await self.arrived("ann@example.org", 1)
+
+
+class ActTests(SendingCase):
+    """What waits is held, released, tried, given another time, and taken back."""
+
+    async def act(self, identifier: str, action: str, body: Any = None, **how: Any) -> Answer:
+        return await self.send(body or {}, f"/v1/messages/{identifier}/{action}", **how)
+
+    async def scheduled(self) -> str:
+        at = datetime.fromtimestamp(int(reactor.seconds()) + 3600, UTC).isoformat()  # type: ignore[attr-defined]
+        identifier: str = (await self.send({**LEAST, "send_at": at})).json["id"]
+        return identifier
+
+    async def test_acts(self) -> None:
+        api = await self.served()
+        one = await self.scheduled()
+        held = await self.act(one, "hold", {"reason": "look at it"})
+        self.assertEqual(
+            (200, "hold", ["ann@example.org"]), (held.status, held.json["action"], held.json["recipients"])
+        )
+        again = await self.act(one, "hold")
+        self.assertEqual(
+            (409, "there is nothing to hold: the message is held"), (again.status, again.json["detail"])
+        )
+        self.assertEqual(200, (await self.act(one, "release")).status)
+        later = await self.act(one, "reschedule", {"send_at": "2027-01-01T00:00:00Z"})
+        self.assertEqual((200, "2027-01-01T00:00:00.000Z"), (later.status, later.json["send_at"]))
+        past = await self.act(one, "reschedule", {"send_at": "2020-01-01T00:00:00Z"})
+        self.assertEqual((422, "#/send_at"), (past.status, past.json["errors"][0]["pointer"]))
+        self.assertEqual(200, (await self.act(one, "retry")).status)
+        await self.arrived("ann@example.org")
+        gone = await self.act(one, "cancel")
+        while gone.status == 200:
+            # Its last attempt has ended, and its row goes with the next commit.
+            gone = await self.act(one, "cancel")
+        self.assertEqual((409, "/docs#problem-conflict"), (gone.status, gone.json["type"]))
+        acts = [(event.action, event.by) for event in await self.events(one) if event.kind == "operated"]
+        who = f"key {self.key.split('_')[1]} of default"
+        self.assertEqual([(name, who) for name in ("hold", "release", "reschedule", "retry")], acts[:4])
+        two = await self.scheduled()
+        self.assertEqual(200, (await self.act(two, "cancel")).status)
+        self.assertIn("completed", [event.kind for event in await self.events(two)])
+        self.assertEqual(0, (await api.server.spool.count())["messages"])
+        for wrong in ("nothing", "0an3k8ft00000", "zzzzzzzzzzzzz", two[:-2] + "zz"):
+            self.assertEqual(404, (await self.act(wrong, "cancel")).status, wrong)
+
+
+class AllowanceTests(SendingCase):
+    async def test_a_day(self) -> None:
+        """Of two tenants each has its own; what was refused does not count; a restart forgets nothing."""
+        api = await self.served()
+        act = api.server.api.administration.act
+        await act("tenant-set", {"tenant": "default", "per_day": 3})
+        first = await self.send({**LEAST, "cc": ["ben@example.org"]})
+        self.assertIn('"day";r=1;t=', first.headers["ratelimit"])
+        self.assertIn('"day";q=3;w=86400', first.headers["ratelimit-policy"])
+        await self.send({**LEAST, "to": ["nobody@example.org"]})
+        await self.send({**LEAST, "dry_run": True})
+        refused = await self.send({**LEAST, "cc": ["ben@example.org"]})
+        self.assertEqual((429, "/docs#problem-quota"), (refused.status, refused.json["type"]))
+        self.assertIn("has sent to 2; this is for 2 more", refused.json["detail"])
+        self.assertLessEqual(int(refused.headers["retry-after"]), 86400)
+        self.assertEqual(202, (await self.send(LEAST)).status)
+        self.assertEqual(429, (await self.send(LEAST)).status)
+        usage = api.server.api._usage
+        await usage.write()
+        other = type(usage)(api.server.api._database, reactor)
+        self.assertEqual(3, await other.today("default"))
+
+    async def test_a_second(self) -> None:
+        api = await self.served()
+        await api.server.api.administration.act("tenant-set", {"tenant": "default", "per_second": 0.01})
+        self.assertEqual(202, (await self.send(LEAST)).status)
+        refused = await self.send(LEAST)
+        self.assertEqual(429, refused.status)
+        self.assertIn('"recipients";r=0;t=100', refused.headers["ratelimit"])
+        self.assertIn(refused.headers["retry-after"], ("99", "100"))

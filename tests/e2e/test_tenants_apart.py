@@ -30,9 +30,22 @@ async def a_template(api: ServedApi, key: str) -> dict[str, str]:
     return {"name": "greeting"}
 
 
+async def a_message(api: ServedApi, key: str) -> dict[str, str]:
+    body = {
+        "from": f"news@{MARK}.example",
+        "to": ["ann@example.net"],
+        "subject": MARK,
+        "text": MARK,
+        "send_at": "2099-01-01T00:00:00Z",
+    }
+    answer = await api.ask("POST", "/v1/messages", body, key=key)
+    return {"id": answer.json["id"]}
+
+
 #: By the beginning of a path with braces: makes what they name; answers with their values.
 THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/keys/{id}": a_key,
+    "/v1/messages/{id}": a_message,
     "/v1/templates/{name}": a_template,
     "/v1/layouts/{name}": a_template,
     "/v1/partials/{name}": a_template,
@@ -57,7 +70,7 @@ class TenantsApartTests(TestCase):
         return await api.key(f"stranger{number}")
 
     async def asked(self, with_key: bool) -> None:
-        api = await ServedApi(self).started()
+        api = await ServedApi(self, submission={"future_release": "36500d"}).started()
         await api.tenant(OWNER, f"{MARK}.example")
         owner = await api.key(OWNER, name=MARK)
         routes = [route for route in api.server.api.application.routes if route.scope is not None]

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 
 from mta.api.problem import ApiProblem
-from mta.api.v1.rates import Rates, Standing
+from mta.api.v1.rates import Rates, headers_of
 from mta.api.v1.refusal import Refusal, invalid
 from mta.api.v1.route import Call, Response, Route, Stream
 from mta.interfaces import TemporarilyUnavailable, settle
@@ -133,7 +133,7 @@ class Application:
                 "API request {id}, {method} {path}, failed", id=call.id, method=route.method, path=route.path
             )
             return self._told(route, request, call, Refusal("internal", f"request {call.id}"))
-        request.setHeader("request-id", call.id)
+        _introduce(request, call)
         if isinstance(found, Stream):
             await _streamed(request, found)
             return None
@@ -170,22 +170,21 @@ class Application:
         return await route.handler(call)
 
     async def _authenticate(self, route: Route, call: Call) -> None:
-        request = call.request
-        text = route.token(request)
+        text = route.token(call.request)
         known = self._registry.keys.known()
         found = known if isinstance(known, Mapping) else await known
         key = matching(found, text, call.now) if text else None
         tenant = None if key is None else await self._tenant(key)
         if key is None or tenant is None:
             standing = self._strangers.take(call.address, call.now)
-            _limits(request, standing)
+            call.standings.append(standing)
             if standing.wait:
                 raise Refusal("too-many", "too many requests without a valid key came from this address")
             kind = "wrong-key" if text else "no-key"
             raise Refusal(kind, headers={"www-authenticate": 'Bearer realm="mta"'})
         call.key, call.tenant = key, tenant
         standing = self._rates.take(tenant.name, call.now)
-        _limits(request, standing)
+        call.standings.append(standing)
         if standing.wait:
             raise Refusal("too-many", f"at most {standing.quota} requests in {standing.window} s")
         if route.scope and not key.may(route.scope):
@@ -223,7 +222,7 @@ class Application:
     # --- what went wrong -------------------------------------------------------
 
     def _told(self, route: Route | None, request: Any, call: Call, problem: ApiProblem) -> bytes:
-        request.setHeader("request-id", call.id)
+        _introduce(request, call)
         for name, value in getattr(problem, "headers", {}).items():
             request.setHeader(name, value)
         status, media, octets = problem.status, "application/problem+json", b""
@@ -240,7 +239,7 @@ class Application:
         """No such place, or not with this method."""
         wrong: Any = failure.value
         call = Call(request, self._next_id(), self._seconds(), self._address(request))
-        _limits(request, self._strangers.take(call.address, call.now, 0))
+        call.standings.append(self._strangers.take(call.address, call.now, 0))
         path = request.path.decode("utf-8", "replace")
         method = request.method.decode("ascii", "replace")
         if wrong.code == 405:
@@ -252,6 +251,13 @@ class Application:
         if 300 <= wrong.code < 400 or wrong.code == 404:
             return self._told(None, request, call, Refusal("not-found", f"{method} {path} is nothing here"))
         return self._told(None, request, call, ApiProblem(wrong.code or 500, wrong.name))
+
+
+def _introduce(request: Any, call: Call) -> None:
+    """What stands in the header of every answer."""
+    request.setHeader("request-id", call.id)
+    for name, value in headers_of(call.standings):
+        request.setHeader(name, value)
 
 
 def _phrase(status: int) -> bytes:
@@ -282,11 +288,6 @@ def _query(model: type[BaseModel], arguments: Mapping[bytes, list[bytes]]) -> Ba
         return model.model_validate(values)
     except ValidationError as error:
         raise invalid(error, "query") from None
-
-
-def _limits(request: Any, standing: Standing) -> None:
-    for name, value in standing.headers():
-        request.setHeader(name, value)
 
 
 def _within(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:

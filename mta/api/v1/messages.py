@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from mta.api.v1.allowance import Allowance
 from mta.api.v1.idempotent import HEADER, REFUSALS, once
 from mta.api.v1.keys import moment
 from mta.api.v1.message_models import (
@@ -123,7 +124,7 @@ class Messages:
     :param new_id: gives queue ids.
     :param received: from queue ids, what the journal has of their acceptance.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
-    :param allow: takes a number of recipients off what a tenant may have, or raises.
+    :param allowance: how many recipients tenants may send to.
     :param prepare: whoever changes messages before they are written, in order.
     """
 
@@ -136,7 +137,7 @@ class Messages:
         new_id: Callable[[], str],
         received: Callable[[Sequence[str]], Awaitable[Sequence[Received]]],
         run_in_thread: Callable[..., Any],
-        allow: Callable[[Tenant, int, float], None] = lambda tenant, count, now: None,
+        allowance: Allowance | None = None,
         prepare: Sequence[Prepare] = (),
         furthest: Callable[[], float] = lambda: 30 * 86400.0,
     ) -> None:
@@ -146,7 +147,7 @@ class Messages:
         self._new_id = new_id
         self._received = received
         self._run = run_in_thread
-        self._allow = allow
+        self._allowance = allowance
         self._prepare = tuple(prepare)
         self._furthest = furthest
 
@@ -156,7 +157,7 @@ class Messages:
             "answer": MessageTaken,
             "status": 202,
             "headers": HEADER,
-            "refusals": ("sender", "suspended", "refused", *REFUSALS),
+            "refusals": ("sender", "suspended", "refused", "quota", *REFUSALS),
         }
         return [
             Route(
@@ -281,11 +282,17 @@ class Messages:
         identifier = self._new_id()
 
         async def act() -> tuple[int, BaseModel]:
-            if not terms.dry_run:
-                self._allow(call.tenant, len(people), call.now)
-            for prepare in self._prepare:
-                await prepare(sending)
-            return await self._act(call, terms, sender, sending, compose, release, identifier)
+            allowance = None if terms.dry_run else self._allowance
+            if allowance is not None:
+                await allowance.take(call, len(people))
+            try:
+                for prepare in self._prepare:
+                    await prepare(sending)
+                return await self._act(call, terms, sender, sending, compose, release, identifier)
+            except BaseException:
+                if allowance is not None:
+                    allowance.give_back(call, len(people))
+                raise
 
         if terms.dry_run:
             status, model = await act()

@@ -6,6 +6,8 @@ be had in which time, ``RateLimit`` what is left now and when there is more.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: Names that are remembered; beyond, those that have been quiet are forgotten.
@@ -30,16 +32,17 @@ class Standing:
     wait: float
     full: float
 
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """What the answer says of it; nothing where there is no limit."""
-        if not self.quota:
-            return ()
-        reset = max(1, int(self.wait + 0.999)) if self.wait else max(0, int(self.full + 0.999))
-        found = (
-            ("ratelimit-policy", f'"{self.name}";q={self.quota};w={self.window}'),
-            ("ratelimit", f'"{self.name}";r={self.left};t={reset}'),
-        )
-        return (*found, ("retry-after", str(reset))) if self.wait else found
+    def policy(self) -> str:
+        """What may be had."""
+        return f'"{self.name}";q={self.quota};w={self.window}'
+
+    def told(self) -> str:
+        """What is left."""
+        return f'"{self.name}";r={self.left};t={self.reset()}'
+
+    def reset(self) -> int:
+        """Whole seconds until it is worth while to come again, or until there is all again."""
+        return max(1, math.ceil(self.wait)) if self.wait else max(0, math.ceil(self.full))
 
 
 class Rates:
@@ -57,14 +60,17 @@ class Rates:
         #: By name: when all may come at once again.
         self._full: dict[str, float] = {}
 
-    def take(self, name: str, now: float, count: int = 1, quota: int | None = None) -> Standing:
+    def take(
+        self, name: str, now: float, count: int = 1, quota: int | None = None, window: int = 0
+    ) -> Standing:
         """Count some for a name, unless they are too many.
 
         :param count: 0: only look.
         :param quota: in place of that for everybody.
+        :param window: likewise.
         """
         quota = self._quota if quota is None else quota
-        window = self._window
+        window = window or self._window
         if quota <= 0:
             return Standing(self._policy, 0, window, 0, 0.0, 0.0)
         one = window / quota
@@ -80,11 +86,24 @@ class Rates:
             self._full[name] = after
         return Standing(self._policy, quota, window, _left(after - now, one, window), 0.0, after - now)
 
-    def give_back(self, name: str, count: int, quota: int | None = None) -> None:
+    def give_back(self, name: str, count: int, quota: int | None = None, window: int = 0) -> None:
         """Take back what was counted and did not happen."""
         quota = self._quota if quota is None else quota
         if quota > 0 and name in self._full:
-            self._full[name] -= count * self._window / quota
+            self._full[name] -= count * (window or self._window) / quota
+
+
+def headers_of(standings: Sequence[Standing]) -> list[tuple[str, str]]:
+    """What an answer says of all policies that a request was counted by."""
+    shown = [standing for standing in standings if standing.quota]
+    if not shown:
+        return []
+    found = [
+        ("ratelimit-policy", ", ".join(standing.policy() for standing in shown)),
+        ("ratelimit", ", ".join(standing.told() for standing in shown)),
+    ]
+    waits = [standing.reset() for standing in shown if standing.wait]
+    return [*found, ("retry-after", str(max(waits)))] if waits else found
 
 
 def _left(used: float, one: float, window: float) -> int:

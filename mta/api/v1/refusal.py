@@ -130,6 +130,12 @@ KINDS: dict[str, Kind] = {
         "more requests or messages than the tenant may have in this time",
         "wait as long as Retry-After says",
     ),
+    "quota": Kind(
+        429,
+        "The tenant has sent all that it may send",
+        "more recipients than the tenant may send to in a second, or in a day of UTC",
+        "wait as long as Retry-After says, or have the operator raise the limit: `mta tenant set`",
+    ),
     "internal": Kind(
         500,
         "Trouble on our side",

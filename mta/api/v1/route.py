@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ConfigDict
 from twisted.internet.defer import Deferred
 
+from mta.api.v1.rates import Standing
 from mta.registry.keys import Key
 from mta.registry.tenants import Tenant
 
@@ -39,6 +40,7 @@ class Call:
     :ivar content: the body's octets.
     :ivar tenant: who asks.
     :ivar key: with which key.
+    :ivar standings: what it was counted by, which the answer tells.
     """
 
     request: Any
@@ -51,6 +53,7 @@ class Call:
     content: bytes = b""
     tenant: Tenant = field(default_factory=lambda: Tenant(""))
     key: Key | None = None
+    standings: list[Standing] = field(default_factory=list)
 
     @property
     def who(self) -> str:

@@ -1,0 +1,54 @@
+"""Has another worker answer a request that is about its shard, over its socket for the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mta.api.v1.refusal import Refusal
+from mta.api.v1.route import Call, Response
+
+#: Seconds for an answer.
+_PATIENCE = 20.0
+
+
+class Neighbours:
+    """The other workers.
+
+    :param run: the directory of sockets.
+    :param run_in_thread: ``(callable, *args) -> Deferred``.
+    """
+
+    def __init__(self, run: Path, run_in_thread: Callable[..., Any]) -> None:
+        self._run = run
+        self._run_in_thread = run_in_thread
+
+    async def forward(self, shard: int, method: str, path: str, call: Call) -> Response:
+        """Its answer.
+
+        :raise Refusal: 404 if there is no such worker, 503 if it does not answer.
+        """
+        socket = self._run / f"api-{shard}.sock"
+        if not socket.exists():
+            raise Refusal("not-found", "there is nothing of this id")
+        headers = {
+            "content-type": "application/json",
+            "mta-tenant": call.tenant.name,
+            "mta-operator": call.who,
+        }
+        answer: Response = await self._run_in_thread(_asked, socket, method, path, call.content, headers)
+        return answer
+
+
+def _asked(socket: Path, method: str, path: str, content: bytes, headers: dict[str, str]) -> Response:
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=_PATIENCE) as client:
+            answer = client.request(method, f"http://mta{path}", content=content, headers=headers)
+    except httpx.HTTPError:
+        detail = "the worker that has this message does not answer just now"
+        raise Refusal("unavailable", detail, headers={"retry-after": "5"}) from None
+    media = answer.headers.get("content-type", "application/json")
+    return Response(answer.content, answer.status_code, media=media)

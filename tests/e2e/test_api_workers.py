@@ -1,0 +1,62 @@
+"""Two workers behind one address: whoever is asked, a message is found, and a key is one."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from shutil import rmtree
+
+import httpx
+from twisted.trial.unittest import SynchronousTestCase
+
+from mta.model.ids import shard_of
+from tests.e2e.scenario import free_port, wait_for
+from tests.e2e.server import Server
+
+BODY = {"from": "shop@example.org", "to": ["ann@example.net"], "text": "x", "send_at": "2026-12-31T00:00:00Z"}
+
+
+class WorkersTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        base = Path(tempfile.mkdtemp(prefix="mta"))
+        self.addCleanup(rmtree, base)
+        self.server = Server(base, workers=2, submission={"future_release": "3650d"})
+        self.port = free_port()
+        self.server.config["listen"]["http"] = [f"tcp:{self.port}:interface=127.0.0.1"]
+        self.server.write()
+        self.server.start()
+        self.addCleanup(self.server.stop)
+        wait_for(self.is_well, "the API does not answer", 30)
+
+    def is_well(self) -> bool:
+        try:
+            return self.ask("GET", "/healthz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def ask(self, method: str, path: str, body: object = None, key: str = "") -> httpx.Response:
+        # A connection of its own, so that the kernel chooses a worker each time.
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx.request(
+            method, f"http://127.0.0.1:{self.port}{path}", json=body, headers=headers, timeout=30
+        )
+
+    def test_whichever_worker_is_asked(self) -> None:
+        key = self.server.mta("key", "create", "--scope", "messages:send").split()[0]
+        sent: dict[int, list[str]] = {}
+        for _ in range(200):
+            answer = self.ask("POST", "/v1/messages", BODY, key)
+            self.assertEqual(202, answer.status_code, answer.text)
+            identifier = answer.json()["id"]
+            sent.setdefault(shard_of(identifier), []).append(identifier)
+            if len(sent) == 2 and min(map(len, sent.values())) >= 5:
+                break
+        self.assertEqual({0, 1}, set(sent))
+        for identifier in [*sent[0][:5], *sent[1][:5]]:
+            for action, status in (("hold", 200), ("cancel", 200), ("cancel", 409)):
+                answer = self.ask("POST", f"/v1/messages/{identifier}/{action}", {}, key)
+                self.assertEqual(status, answer.status_code, answer.text)
+        self.server.mta("key", "revoke", key)
+        # Both workers know at once.
+        for _ in range(10):
+            self.assertEqual(401, self.ask("POST", "/v1/messages", BODY, key).status_code)
