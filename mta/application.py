@@ -19,6 +19,7 @@ from mta.api.v1.neighbours import Neighbours
 from mta.api.v1.route import Call, Route
 from mta.api.v1.server import Descriptions
 from mta.api.v1.site import ApiSite
+from mta.api.v1.suppressions import SuppressionCheck, SuppressionRoutes
 from mta.api.v1.templates import TemplateRoutes
 from mta.batch.process import PROCESS
 from mta.config.loading import Loaded
@@ -26,7 +27,8 @@ from mta.config.settings import Settings
 from mta.environment import Environment
 from mta.intake.handover import Handed, hand_over
 from mta.intake.reception import Reception
-from mta.interfaces import Answer, IQueue, TemporarilyUnavailable
+from mta.intake.suppressing import Suppressing
+from mta.interfaces import Answer, IEventSink, IQueue, TemporarilyUnavailable
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event, Received
 from mta.model.message import Message
@@ -35,6 +37,7 @@ from mta.registry.administration import Administration
 from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry, database
 from mta.registry.usage import Usage
+from mta.suppression.watch import SuppressionWatch
 from mta.template.pool import Limits, Pool
 
 _log = Logger()
@@ -76,6 +79,16 @@ class SendingApi:
         self._journal = environment.journal
         self._database = database(loaded.state, reactor)
         self.registry = Registry(self._database, configured_domains(settings))
+        self._suppressed = SuppressionWatch(
+            reactor,
+            self.registry.suppressions,
+            loaded.state / "spool" / str(shard) / "queue.db",
+            shard,
+            settings.suppression,
+            journal=environment.journal,
+            note=lambda events: environment.journal.note(events),
+            run_in_thread=environment.run_in_thread,
+        )
         self.administration = Administration(self.registry, reactor.seconds, note)
         self.renderers = Pool(reactor, _limits(settings), PROCESS)
         owner = f"{shard}:{secrets.token_hex(8)}"
@@ -96,6 +109,7 @@ class SendingApi:
             run_in_thread=environment.run_in_thread,
             furthest=lambda: self._settings.submission.future_release,
             allowance=self._allowance,
+            prepare=[SuppressionCheck(self.registry.suppressions, note, reactor.seconds)],
         )
         acts = MessageActs(
             shard,
@@ -111,6 +125,7 @@ class SendingApi:
             *acts.routes(),
             *KeyRoutes(self.registry.keys, note).routes(),
             *TemplateRoutes(self.registry.templates, self.renderers, note).routes(),
+            *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
         ]
         self.application = Application(
             self.registry,
@@ -135,6 +150,15 @@ class SendingApi:
             operator.app.resource(), settings.api.body_size, settings.api.body_timeout
         )
 
+    @property
+    def sinks(self) -> list[IEventSink]:
+        """What is to be told of events."""
+        return [self._suppressed.follower]
+
+    def suppressing(self, settings: Settings) -> Suppressing:
+        """What clients that submit are told of suppressed recipients."""
+        return Suppressing(self.registry.suppressions.find, settings.suppression.smtp == "refuse")
+
     async def start(self) -> None:
         """Open the registry.
 
@@ -142,6 +166,7 @@ class SendingApi:
         """
         self._database.start()
         await self._idempotency.adopt()
+        await self._suppressed.start()
 
     async def stop(self) -> None:
         """End what renders, and close the registry."""
@@ -150,6 +175,7 @@ class SendingApi:
             await self._usage.write()
         except TemporarilyUnavailable as trouble:
             _log.error("What tenants sent is not counted: {why}", why=str(trouble))
+        await self._suppressed.stop()
         await self._database.stop()
 
     async def drain(self, grace: float) -> None:
@@ -217,6 +243,7 @@ class SendingApi:
         self._idempotency.keep = settings.api.idempotency
         self._allowance.use(settings.api.recipients_per_second, settings.api.recipients_per_day)
         self.registry.domains.use(configured_domains(settings))
+        self._suppressed.use(settings.suppression)
         self.application.use(_share(settings.api.requests_per_second, settings.workers), settings.api.proxies)
         self.site.most_octets = settings.api.body_size
         self.site.most_seconds = settings.api.body_timeout

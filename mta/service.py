@@ -349,6 +349,8 @@ class Server:
             note=lambda event: self.spool.note((event,)),
             health=self.health,
         )
+        self._unsubscribe += [self.spool.subscribe(sink) for sink in self.api.sinks]
+        self.reception.suppressing = self.api.suppressing(settings)
         control = ControlApi(
             queue=self.manager,
             reader=QueueReader(directory),
@@ -533,6 +535,7 @@ class Server:
         self.manager.automate(automations_of(new))
         self._connections.limits = new.limits
         self.api.use(new)
+        self.reception.suppressing = self.api.suppressing(new)
         for role, factory in self.factories.items():
             factory.replace(
                 reception=self.reception,

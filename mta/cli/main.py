@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tenant": ("tenant", "add, list and change the tenants of the sending API, and their domains"),
     "key": ("key", "make, list, rotate and revoke keys of the sending API"),
     "template": ("template", "list, push and preview the templates of the sending API"),
+    "suppression": ("suppression", "look at the addresses that get nothing more, and change the list"),
     "queue": ("queue", "look at the queue, and hold, release, retry or remove messages"),
     "quarantine": ("quarantine", "look at what filters have had held, and release or remove it"),
     "trace": ("trace", "tell what happened to a message, address, or client"),

@@ -39,6 +39,7 @@ from mta.config.shaping_settings import Egress as Egress
 from mta.config.shaping_settings import EgressPool as EgressPool
 from mta.config.shaping_settings import Shape as Shape
 from mta.config.submission_settings import Submission as Submission
+from mta.config.suppression_settings import SuppressionTable as SuppressionTable
 from mta.config.template_settings import TemplateLimits as TemplateLimits
 from mta.config.values import Duration as Duration
 from mta.config.values import HostPatterns as HostPatterns
@@ -363,6 +364,7 @@ class Settings(Table):
     submission: Submission = Submission()
     api: Api = Api()  # type: ignore[call-arg]
     template: TemplateLimits = TemplateLimits()  # type: ignore[call-arg]
+    suppression: SuppressionTable = SuppressionTable()
     junk: Junk = Junk()
     domains: dict[str, Domain] = {}
     rewrite: list[Rewrite] = []

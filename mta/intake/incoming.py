@@ -12,6 +12,7 @@ from mta.intake.labels import API_ROLE, LABELLED_ROLES, label
 from mta.intake.options import FIELDS, OptionError, options_said
 from mta.intake.rewriting import rewritten
 from mta.intake.submission import missing_fields
+from mta.intake.suppressing import left_out, refusal, unavailable
 from mta.intake.trace import received_field
 from mta.interfaces import (
     Facts,
@@ -26,6 +27,7 @@ from mta.model.authentication_results import AuthenticationResults, without_forg
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope
 from mta.model.event import Completed, Discarded, Received
+from mta.model.event_suppression import SuppressedTo
 from mta.model.header import field_value, header_section, subject_of, take_fields
 from mta.model.message import Addressee, Content, InlineContent, Message
 from mta.model.options import NO_OPTIONS, Options
@@ -68,6 +70,7 @@ class Incoming:
         "_envelope",
         "_file",
         "_labels",
+        "_left_out",
         "_options",
         "_producer",
         "_reception",
@@ -97,6 +100,8 @@ class Incoming:
         self._size = 0
         self._file: Any = None
         self._producer: Any = None
+        #: Events of recipients that are on a suppression list.
+        self._left_out: list[SuppressedTo] = []
         #: What sees the content that goes to the file, for whoever signs it.
         self._watch: Any = None
         labelled = client.account and client.role in (*LABELLED_ROLES, API_ROLE)
@@ -172,6 +177,12 @@ class Incoming:
         if misunderstood is not None:
             self.abort()
             return misunderstood
+        if client.account and client.role in LABELLED_ROLES:
+            told = await self._leave_out(now)
+            if told is not None:
+                self.abort()
+                return told
+            envelope = self._envelope
         date = reception.dates.at(now)
         added = b""
         if client.role in _COMPLETED_ROLES:
@@ -242,7 +253,7 @@ class Incoming:
             self.message = message
             return REPLIES.reply("queued", id=message.id)
         try:
-            await reception.spool.admit(message, (event,))
+            await reception.spool.admit(message, (event, *self._left_out))
         except TemporarilyUnavailable as trouble:
             if isinstance(trouble, Undecided):
                 self._file = None  # Should the row be there after all, its content must be.
@@ -289,6 +300,32 @@ class Incoming:
             if at > now and not self._envelope.release:
                 # MAIL counts before the header.
                 self._envelope.release = at
+        return None
+
+    async def _leave_out(self, now: float) -> Reply | None:
+        """Leave out who is on a suppression list; a reply if nobody is left."""
+        client, envelope, suppressing = self._client, self._envelope, self._reception.suppressing
+        labels = self._reception.labels
+        tenant = labels.stated(client, envelope, self._labels or {}, self._options).tenant
+        addresses = [recipient.address for recipient in envelope.recipients]
+        try:
+            found = await settle(suppressing.at_end(tenant, labels.tenant(client.account), addresses))
+        except TemporarilyUnavailable as trouble:
+            return unavailable(envelope.reverse_path, client, trouble)
+        if not found:
+            return None
+        left = [recipient for recipient in envelope.recipients if recipient.address not in found]
+        if not left:
+            address = addresses[0]
+            return refusal(found[address], address, client)
+        about = {"message": self.id, "session": client.session, "sender": envelope.reverse_path}
+        self._left_out = [
+            left_out(found[recipient.address], recipient, at=now, tenant=tenant, **about)
+            for recipient in envelope.recipients
+            if recipient.address in found
+        ]
+        # The session keeps its own, by which it counts replies.
+        self._envelope = replace(envelope, recipients=left)
         return None
 
     def _trouble(self, trouble: TemporarilyUnavailable) -> Reply:

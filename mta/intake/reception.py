@@ -7,7 +7,7 @@ hands on to the journal.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Protocol
@@ -19,7 +19,8 @@ from zope.interface import implementer
 from mta.config.settings import Junk, Submission
 from mta.intake.incoming import Incoming
 from mta.intake.junk import JunkRules
-from mta.intake.labels import Labels
+from mta.intake.labels import LABELLED_ROLES, Labels
+from mta.intake.suppressing import Suppressing
 from mta.intake.trace import DateField
 from mta.interfaces import (
     Answer,
@@ -91,6 +92,7 @@ class Reception:
     :param return_path: gives the reverse-path of a copy, where it is not the sender's.
     :param run_in_thread: ``(callable, *args) -> Deferred``: where content is read.
     :param signer: signs what is accepted; ``None``: nobody does.
+    :param suppressing: knows to whom tenants send nothing more.
     """
 
     log = Logger()
@@ -117,7 +119,9 @@ class Reception:
         return_path: ReturnPath | None = None,
         run_in_thread: Callable[..., Awaitable[Any]] = deferToThread,
         signer: ISigner | None = None,
+        suppressing: Suppressing | None = None,
     ) -> None:
+        self.suppressing = suppressing or Suppressing()
         self.reactor = reactor
         self.hostname = hostname
         self.spool = spool
@@ -277,6 +281,40 @@ class Reception:
             routes = self.router.route(recipient.address)
         except (RouteError, TemporarilyUnavailable) as trouble:
             return self._no_route(trouble, client, recipient)
+        tenant = self._tenant(client)
+        suppressed = self.suppressing.at_rcpt(tenant, recipient.address, client) if tenant else None
+        if suppressed is not None:
+            return self._unless_suppressed(suppressed, client, envelope, recipient, routes)
+        return self._routable(client, envelope, recipient, routes)
+
+    def _tenant(self, client: Client) -> str:
+        """Whose the messages of an account are, before their header says anything."""
+        if not client.account or client.role not in LABELLED_ROLES:
+            return ""
+        return self.labels.tenant(client.account)
+
+    async def _unless_suppressed(
+        self,
+        suppressed: Awaitable[Reply | None],
+        client: Client,
+        envelope: Envelope,
+        recipient: Recipient,
+        routes: Answer[Sequence[Route] | None],
+    ) -> Reply:
+        refusal = await suppressed
+        if refusal is not None:
+            if isinstance(routes, Coroutine):
+                routes.close()
+            return refusal
+        return await settle(self._routable(client, envelope, recipient, routes))
+
+    def _routable(
+        self,
+        client: Client,
+        envelope: Envelope,
+        recipient: Recipient,
+        routes: Answer[Sequence[Route] | None],
+    ) -> Answer[Reply]:
         facts = Facts(client, envelope, recipient, trusted=self.may_send_anywhere(client))
         verdict = self.pipeline.judge("recipient", facts)
         if verdict is PASS and not isinstance(routes, Awaitable):

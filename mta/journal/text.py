@@ -34,6 +34,7 @@ from mta.model.event import (
 from mta.model.event_access import Banned, Suspended
 from mta.model.event_engagement import Clicked, Opened, Unsubscribed
 from mta.model.event_security import Alerted, CertificateSeen
+from mta.model.event_suppression import SuppressedTo, SuppressionChanged
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -263,6 +264,28 @@ def _administered(event: Administered) -> str:
     return f"{words}: {event.reason}" if event.reason else words
 
 
+def _suppression(event: SuppressionChanged) -> str:
+    whose = f"of tenant {event.tenant}" if event.tenant else "of the server"
+    by = f" by {event.by}" if event.by else ""
+    if event.action == "imported":
+        return f"{event.count} addresses imported to the suppression list {whose}{by}"
+    to = "put on" if event.action == "added" else "taken off"
+    words = f"<{event.recipient}> {to} the suppression list {whose}{by}: {event.reason or 'every reason'}"
+    if event.list:
+        words += f" of list {event.list}"
+    said = event.evidence.get("reply") or event.evidence.get("note") or event.evidence.get("type")
+    return f"{words}, {said}" if said else words
+
+
+def _suppressed(event: SuppressedTo) -> str:
+    whose = "the server" if event.everybody else f"tenant {event.tenant}"
+    since = f" since {local_time(event.since)}" if event.since else ""
+    on = f"it is on the suppression list of {whose}{since}, {event.reason}"
+    words = f"nothing is sent to <{event.recipient}>: {on}"
+    said = event.evidence.get("reply") or event.evidence.get("note")
+    return f"{words}: {said}" if said else words
+
+
 def _automated(event: Automated) -> str:
     source = f" from {event.source}" if event.source else ""
     until = f" until {local_time(event.until)}" if event.until else ""
@@ -413,6 +436,8 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     CertificateSeen: _certificate,
     Completed: _completed,
     Server: _server,
+    SuppressedTo: _suppressed,
+    SuppressionChanged: _suppression,
     TlsReportReceived: _tls_report_received,
     TlsReportSent: _tls_report_sent,
     TlsSession: _tls_session,

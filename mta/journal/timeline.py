@@ -45,6 +45,7 @@ from mta.model.event import (
 from mta.model.event_access import Banned, Suspended
 from mta.model.event_engagement import Clicked, Opened, Unsubscribed
 from mta.model.event_security import Alerted, CertificateSeen
+from mta.model.event_suppression import SuppressedTo, SuppressionChanged
 from mta.model.message import Message
 
 
@@ -271,6 +272,8 @@ _PLAIN = (
     CertificateSeen,
     Banned,
     Suspended,
+    SuppressedTo,
+    SuppressionChanged,
     Clicked,
     Opened,
     Unsubscribed,

@@ -30,6 +30,16 @@ JUDGING = (
         "`mta trace {ref}` names it; change what the filter is configured to add.",
     ),
     Entry(
+        "recipient-suppressed",
+        550,
+        "5.7.1",
+        "<{address}>: nothing more is sent to this address from here: {why} [{ref}]",
+        "The address is on the suppression list of the tenant that the message belongs to, or of the server: "
+        "it complained, unsubscribed, does not exist any more, or was put there by hand.",
+        "Take the address off your lists. If it is there by mistake: `mta suppression remove {address}`, "
+        "with --tenant, or DELETE /v1/suppressions/{address}.",
+    ),
+    Entry(
         "policy-reject",
         550,
         "5.7.1",

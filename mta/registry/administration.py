@@ -12,6 +12,7 @@ from mta.interfaces import settle
 from mta.model.event import Administered, Event
 from mta.registry.keys import Key, NoKey
 from mta.registry.registry import Registry
+from mta.registry.suppression_acts import SuppressionActs
 from mta.registry.tenants import DEFAULT, NoTenant, Tenant
 
 
@@ -67,7 +68,9 @@ class Administration:
         self._registry = registry
         self._seconds = seconds
         self._note = note
-        self._acts: dict[str, tuple[type[_Request], Callable[[Any], Any]]] = {
+        more = SuppressionActs(registry.suppressions, registry.tenants, seconds, note)
+        self._acts: dict[str, tuple[type[BaseModel], Callable[[Any], Any]]] = {
+            **more.acts(),
             "tenant-list": (_Request, self._tenants),
             "tenant-add": (_Tenant, self._add_tenant),
             "tenant-set": (_Tenant, self._set_tenant),

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mta.registry import domains, idempotency, keys, templates, tenants, usage
+from mta.registry import domains, idempotency, keys, suppressions, templates, tenants, usage
 from mta.registry.database import Database, Direct, IDatabase
 from mta.registry.domains import SendingDomains
 from mta.registry.keys import Keys
 from mta.registry.schema import DATABASE, Tables
+from mta.registry.suppressions import Suppressions
 from mta.registry.templates import Templates
 from mta.registry.tenants import Tenants
 
@@ -22,6 +23,7 @@ TABLES: tuple[Tables, ...] = (
     templates.TABLES,
     idempotency.TABLES,
     usage.TABLES,
+    suppressions.TABLES,
 )
 
 
@@ -38,6 +40,7 @@ class Registry:
         self.keys = Keys(database)
         self.domains = SendingDomains(database, configured)
         self.templates = Templates(database)
+        self.suppressions = Suppressions(database)
 
 
 def database(state: Path, reactor: Any) -> Database:

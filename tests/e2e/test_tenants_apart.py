@@ -42,6 +42,12 @@ async def a_message(api: ServedApi, key: str) -> dict[str, str]:
     return {"id": answer.json["id"]}
 
 
+async def a_suppression(api: ServedApi, key: str) -> dict[str, str]:
+    address = f"{MARK}@far.example"
+    await api.ask("POST", "/v1/suppressions", {"addresses": [address]}, key=key)
+    return {"address": address}
+
+
 #: By the beginning of a path with braces: makes what they name; answers with their values.
 THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/keys/{id}": a_key,
@@ -49,6 +55,7 @@ THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/templates/{name}": a_template,
     "/v1/layouts/{name}": a_template,
     "/v1/partials/{name}": a_template,
+    "/v1/suppressions/{address}": a_suppression,
 }
 #: Bodies that are valid for routes without an example.
 BODIES: dict[str, object] = {}

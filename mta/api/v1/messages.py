@@ -73,6 +73,9 @@ class Sending:
     :ivar recipients: addresses, and where in the request each stands (JSON pointer).
     :ivar suppressed: addresses that get nothing, and why.
     :ivar draft: ``None``: the message was written by the application.
+    :ivar sender: the reverse-path.
+    :ivar identifier: its queue id.
+    :ivar dry: it is not kept.
     """
 
     tenant: Tenant
@@ -80,6 +83,9 @@ class Sending:
     options: Options
     draft: Draft | None
     suppressed: dict[str, str] = field(default_factory=dict)
+    sender: str = ""
+    identifier: str = ""
+    dry: bool = False
 
 
 #: Whoever prepares messages: looks at suppressions, fills templates, adds links.
@@ -278,8 +284,16 @@ class Messages:
             raise field_refusal("/send_at", "it is further ahead than messages may be scheduled")
         assert call.key is not None
         options = terms.options(call.tenant.name, call.key.id)
-        sending = Sending(call.tenant, people, options, draft)
         identifier = self._new_id()
+        sending = Sending(
+            call.tenant,
+            people,
+            options,
+            draft,
+            sender=terms.return_path or sender,
+            identifier=identifier,
+            dry=terms.dry_run,
+        )
 
         async def act() -> tuple[int, BaseModel]:
             allowance = None if terms.dry_run else self._allowance
