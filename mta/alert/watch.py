@@ -70,8 +70,8 @@ class AlertWatch:
         self._run = run_in_thread
         self._rules = {one.name: Rule(one) for one in settings}
         self._kinds: frozenset[str] = frozenset()
-        #: Up to which number the journal of each other worker was read, by path and kind.
-        self._read: dict[tuple[Path, str], int] = {}
+        #: Up to which number the journal of each worker was read.
+        self._read: dict[Path, int] = {}
         self._call: Any = None
         self._looking: Deferred[None] | None = None
         self._stopped = False
@@ -84,8 +84,7 @@ class AlertWatch:
 
     async def start(self) -> None:
         """Take up what was, and begin to look."""
-        if self._rules:
-            await self._remember()
+        await self._remember()
         self._look_later()
 
     async def stop(self) -> None:
@@ -106,7 +105,8 @@ class AlertWatch:
     async def _remember(self) -> None:
         """What an earlier process has counted and told."""
         now = self._reactor.seconds()
-        kinds, within = self._kinds, max(rule.settings.within for rule in self._rules.values())
+        kinds = self._kinds
+        within = max((rule.settings.within for rule in self._rules.values()), default=0.0)
 
         def read() -> tuple[list[Event], list[Event]]:
             journals = self._journals()
@@ -128,8 +128,7 @@ class AlertWatch:
 
     def _begin_to_read(self, journals: JournalReader) -> None:
         for path, end in zip(journals.paths, journals.ends(), strict=True):
-            for kind in self._kinds:
-                self._read.setdefault((path, kind), end)
+            self._read.setdefault(path, end)
 
     # --- what happens ------------------------------------------------------------
 
@@ -161,10 +160,8 @@ class AlertWatch:
         self._looking.addBoth(lambda result: self._look_later())
 
     async def _look_once(self) -> None:
-        if not self._rules:
-            return
         try:
-            seen = await self._run(self._others) if self._kinds else []
+            seen = await self._run(self._others)
         except JournalError as trouble:
             self.log.warn("Events of other workers are not counted now: {why}", why=str(trouble))
             seen = []
@@ -178,13 +175,10 @@ class AlertWatch:
         """What other workers have written since the last look; in a thread."""
         journals, found = self._journals(), []
         for shard, path in enumerate(journals.paths[1:], 1):
-            for kind in self._kinds:
-                place = (path, kind)
-                if place not in self._read:
-                    self._read[place] = journals.ends()[shard]
-                    continue
-                records, self._read[place] = journals.following(shard, kind, self._read[place])
-                found += [record.event for record in records]
+            # A journal that was not there before is read from its beginning.
+            after = self._read.get(path, 0)
+            records, self._read[path] = journals.following(shard, sorted(self._kinds), after)
+            found += [record.event for record in records]
         return found
 
     def _judge(self, rule: Rule, now: float, facts: dict[str, float]) -> None:

@@ -15,7 +15,7 @@ from mta.alert.rule import Rule
 from mta.alert.watch import LOOK, AlertWatch, Untold
 from mta.config.settings import Alert
 from mta.journal.reader import JournalError, Record
-from mta.model.event import Event
+from mta.model.event import Event, Rejected
 from mta.model.event_security import Alerted
 from tests.alert.test_rule import NOW, failure
 
@@ -39,10 +39,10 @@ class Journals:
         return [Record(event, 0, 0) for event in reversed(found)][:limit]
 
     def ends(self) -> tuple[int, ...]:
-        return (0, len(self.other))
+        return (0, len(self.other))[: len(self.paths)]
 
-    def following(self, shard: int, kind: str, after: int) -> tuple[list[Record], int]:
-        found = [event for event in self.other[after:] if event.kind == kind]
+    def following(self, shard: int, kinds: list[str], after: int) -> tuple[list[Record], int]:
+        found = [event for event in self.other[after:] if event.kind in kinds]
         return [Record(event, shard, 0) for event in found], len(self.other)
 
 
@@ -95,6 +95,27 @@ class WatchTests(SynchronousTestCase):
         self.clock.advance(LOOK)
         self.assertEqual([], self.actions())
         self.journals.other += [failure(NOW), failure(NOW)]
+        self.clock.advance(LOOK)
+        self.assertEqual(["raised"], self.actions())
+
+    def test_worker_that_begins_later(self) -> None:
+        """What it wrote before the first look at it counts."""
+        self.journals.paths = (Path("0"),)
+        self.watch(GUESSES)
+        self.journals.paths = (Path("0"), Path("1"))
+        self.journals.other += [failure(NOW), failure(NOW)]
+        self.clock.advance(LOOK)
+        self.assertEqual(["raised"], self.actions())
+
+    def test_another_kind(self) -> None:
+        """A rule that a reload brings counts from then on."""
+        watch = self.watch(GUESSES)
+        self.journals.other += [Rejected(at=NOW, stage="mail", code=550, reply="x", rule="relay")]
+        self.clock.advance(LOOK)
+        watch.use([GUESSES, Alert(name="relay", event="rejected", to="postmaster")])
+        self.clock.advance(LOOK)
+        self.assertEqual([], self.actions())
+        self.journals.other += [Rejected(at=NOW, stage="mail", code=550, reply="x", rule="relay")]
         self.clock.advance(LOOK)
         self.assertEqual(["raised"], self.actions())
 

@@ -16,10 +16,12 @@ def events(server: Server, *kinds: str, limit: int = 100_000) -> list[Any]:
     return [record.event for record in reversed(reader.recent(kinds=kinds, limit=limit))]
 
 
-def wait_event(server: Server, kind: str, fits: Callable[[Any], bool], what: str) -> Any:
+def wait_event(
+    server: Server, kind: str, fits: Callable[[Any], bool], what: str, timeout: float = 30.0
+) -> Any:
     """Wait for an event, which is written a moment after the reply."""
 
     def found() -> Any:
         return next((event for event in events(server, kind) if fits(event)), None)
 
-    return wait_for(found, what)
+    return wait_for(found, what, timeout)

@@ -7,7 +7,7 @@ import json
 from tests.e2e.application import Application
 from tests.e2e.client import Speaker
 from tests.e2e.journal import events, wait_event
-from tests.e2e.scenario import Scenario
+from tests.e2e.scenario import Scenario, wait_for
 from tests.e2e.server import Server
 
 SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="
@@ -63,6 +63,19 @@ class AlertScenario(Scenario):
             server, "alert", lambda event: event.action == "raised" and not event.to, "not raised again"
         )
         self.assertEqual(2, len(server.mails("anna@example.org")))
+
+    def test_all_workers_count(self) -> None:
+        """Whichever of them a client has met."""
+        server = self.start(
+            {"name": "relay", "event": "rejected", "rule": "relay", "count": 30, "to": ["anna@example.org"]},
+            workers=2,
+        )
+        wait_for(lambda: len(events(server, "server")) == 2, "not both workers have started")
+        for _ in range(30):
+            self.relay(server, 1)
+        event = wait_event(server, "alert", lambda one: one.action == "raised", "it is not raised", 60)
+        self.assertEqual(30, event.value)
+        server.wait_mail("anna@example.org")
 
     def test_tried_out(self) -> None:
         server = self.start(
