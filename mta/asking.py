@@ -9,15 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar, cast
 
-from twisted.internet.defer import CancelledError, Deferred
+from mta.bounded import Overdue, bounded
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
-
-
-class Overdue(Exception):
-    """The answers took too long; the text says how long was waited."""
 
 
 async def asked(
@@ -34,24 +30,10 @@ async def asked(
     :param limit: seconds for all questions together.
     :raise Overdue: if they were not enough.
     """
-    work = Deferred.fromCoroutine(_run(asking, answer))
-    overdue = False
-
-    def expire() -> None:
-        nonlocal overdue
-        overdue = True
-        work.cancel()
-
-    timer = reactor.callLater(limit, expire)
     try:
-        return await work
-    except CancelledError:
-        if not overdue:
-            raise
+        return await bounded(reactor, _run(asking, answer), limit)
+    except Overdue:
         raise Overdue(f"the DNS did not answer all questions in {limit:g} seconds") from None
-    finally:
-        if timer.active():
-            timer.cancel()
 
 
 async def _run(

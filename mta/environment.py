@@ -14,6 +14,7 @@ from mta.config.loading import Loaded
 from mta.config.problem import ConfigurationError, Problem
 from mta.config.providers import provider_shapes
 from mta.config.settings import Network, Settings, Shape
+from mta.https.authorities import trust_of
 from mta.interfaces import Ledger, PluginContext
 from mta.journal.history import History
 from mta.model.bounce_data import classifier
@@ -27,7 +28,7 @@ from mta.route.own_addresses import OwnAddresses
 from mta.route.resolver import Resolver, is_loopback
 from mta.route.shaping import Shaping
 from mta.route.tls_demands import Published, TlsDemands
-from mta.tls_report.post import ReportPoster, trust_of
+from mta.tls_report.post import ReportPoster
 
 #: Roles of listeners that speak SMTP or LMTP.
 ROLES = ("mx", "submission", "submissions", "lmtp")

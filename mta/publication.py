@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
-from mta.asking import Overdue, asked
+from mta.asking import asked
+from mta.bounded import Overdue
 from mta.config.loading import Loaded
 from mta.dmarc.destinations import destinations
 from mta.dmarc.discovery import DnsTrouble, Tree

@@ -8,7 +8,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.asking import Overdue, asked
+from mta.asking import asked
+from mta.bounded import Overdue
 
 
 class AskedTests(SynchronousTestCase):

@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 600
 
 # What every package may import besides itself.
-COMMON = ("mta.model", "mta.interfaces", "mta.config.settings")
+COMMON = ("mta.model", "mta.interfaces", "mta.config.settings", "mta.bounded")
 # What some may import besides that.
 ARROWS: dict[str, tuple[str, ...]] = {
     "mta.model": (),
     "mta.interfaces": ("mta.model",),
-    "mta.deliver": (*COMMON, "mta.smtp"),
+    "mta.deliver": (*COMMON, "mta.https", "mta.smtp"),
     "mta.mailbox": (*COMMON, "mta.smtp"),
     "mta.feedback": COMMON,
     "mta.judge": (*COMMON, "mta.asking", "mta.dkim", "mta.dmarc"),
@@ -37,7 +37,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.dmarc_report": (*COMMON, "mta.asking", "mta.daily_report", "mta.dmarc"),
     "mta.batch": (*COMMON, "mta.engagement", "mta.template"),
     "mta.registry": (*COMMON, "mta.template"),
-    "mta.tls_report": (*COMMON, "mta.daily_report"),
+    "mta.tls_report": (*COMMON, "mta.daily_report", "mta.https"),
+    "mta.route": (*COMMON, "mta.https"),
     "mta.api": (
         *COMMON,
         "mta.config",
@@ -54,7 +55,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.suppression": (*COMMON, "mta.journal", "mta.registry"),
     "mta.compose": (*COMMON, "mta.template"),
     "mta.tracking": (*COMMON, "mta.journal"),
-    "mta.webhook": (*COMMON, "mta.journal", "mta.registry"),
+    "mta.webhook": (*COMMON, "mta.https", "mta.journal", "mta.registry"),
     "mta.cli": (*COMMON, "mta.config", "mta.journal"),
 }
 # The composition: these see everything.  Any other module directly in mta/ is held to COMMON

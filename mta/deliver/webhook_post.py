@@ -11,17 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
-from service_identity import CertificateError, VerificationError
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
@@ -36,6 +31,8 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from mta.deliver.webhook_body import Body
+from mta.https.authorities import trust_of
+from mta.https.trouble import handshake_words, is_wrong_name, reasons
 
 _CONNECT = (error.ConnectError, error.DNSLookupError, error.ConnectionAborted)
 
@@ -101,7 +98,7 @@ class Poster:
         self._pool.maxPersistentPerHost = connections
         self._pool.cachedConnectionTimeout = int(idle)
         self._pool.retryAutomatically = False
-        trust = trustRootFromCertificates(_certificates(authorities)) if authorities else None
+        trust = trust_of(authorities) if authorities else None
         policy = BrowserLikePolicyForHTTPS(trust)
         self._kept = Agent(reactor, policy, connectTimeout=connect_timeout, pool=self._pool)
         self._fresh = Agent(reactor, policy, connectTimeout=connect_timeout)
@@ -253,27 +250,16 @@ class _Start(Protocol):
             self.transport.loseConnection()
 
 
-def _certificates(path: str) -> list[Certificate]:
-    try:
-        found = x509.load_pem_x509_certificates(Path(path).read_bytes())
-        return [Certificate.loadPEM(item.public_bytes(Encoding.PEM)) for item in found]
-    except OSError as trouble:
-        raise ValueError(f"{path}: {trouble.strerror}") from None
-    except ValueError:
-        raise ValueError(f"{path}: no PEM certificates can be read from it") from None
-
-
 def _no_answer(trouble: BaseException) -> NoAnswer:
     """What a failure of the agent means; its own words name URLs, and tracebacks."""
     if isinstance(trouble, _CONNECT):
         return NoAnswer("connect", _words(trouble))
-    inner = _reasons(trouble)
+    inner = reasons(trouble)
     for reason in inner:
-        if isinstance(reason, VerificationError | CertificateError):
+        if is_wrong_name(reason):
             return NoAnswer("tls", "its certificate is not for this name")
         if isinstance(reason, SSL.Error):
-            said = "; ".join(str(part[-1]) for part in reason.args[0]) if reason.args else ""
-            return NoAnswer("tls", said or "the TLS handshake failed")
+            return NoAnswer("tls", handshake_words(reason) or "the TLS handshake failed")
     for reason in inner:
         if isinstance(reason, OSError):
             return NoAnswer("ours", reason.strerror or type(reason).__name__)
@@ -284,15 +270,6 @@ def _no_answer(trouble: BaseException) -> NoAnswer:
     if isinstance(trouble, ResponseFailed | RequestTransmissionFailed):
         return NoAnswer("protocol", "what it answers is not HTTP")
     return NoAnswer("ours", type(trouble).__name__)
-
-
-def _reasons(trouble: BaseException) -> list[BaseException]:
-    found = [trouble]
-    for failure in getattr(trouble, "reasons", ()):
-        value = failure.value if isinstance(failure, Failure) else failure
-        if isinstance(value, BaseException):
-            found += _reasons(value)
-    return found
 
 
 def _words(trouble: BaseException) -> str:

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 import mta
-from mta.asking import Overdue, asked
+from mta.asking import asked
+from mta.bounded import Overdue
 from mta.config.settings import DmarcReports
 from mta.daily_report.ledger import Task
 from mta.daily_report.reporter import DailyReporter, Made, Means, Unwanted

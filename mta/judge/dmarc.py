@@ -18,7 +18,8 @@ from pydantic import Field
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from mta.asking import Overdue, asked
+from mta.asking import asked
+from mta.bounded import Overdue
 from mta.config.settings import Duration, Network, Table
 from mta.dkim.arc import RESULT, ArcJudged
 from mta.dmarc.author import Authors, authors_of

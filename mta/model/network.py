@@ -8,6 +8,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Network = IPv4Network | IPv6Network
 
+#: Addresses that a NAT64 makes IPv4 ones of, which are their last 32 bits (RFC 6052, 2.1).
+_NAT64 = ip_network("64:ff9b::/96")
+
 
 @lru_cache(maxsize=4096)
 def parsed(address: str) -> IPv4Address | IPv6Address | None:
@@ -45,6 +48,20 @@ def is_within(address: str, networks: Iterable[Network]) -> bool:
     """Whether an address is in one of some networks."""
     found = parsed(address)
     return found is not None and any(found in network for network in networks)
+
+
+def is_public(address: str, besides: Iterable[Network] = ()) -> bool:
+    """Whether an address is one of the public internet, or in one of some networks besides.
+
+    An address of IPv6 that leads to one of IPv4 is as private as that.
+    """
+    found = parsed(address)
+    if isinstance(found, IPv6Address):
+        within = IPv4Address(int(found) & 0xFFFFFFFF) if found in _NAT64 else None
+        found = within or found.sixtofour or found
+    if found is None or "%" in address:
+        return False
+    return (found.is_global and not found.is_multicast) or any(found in network for network in besides)
 
 
 class NetworkTable:

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from OpenSSL import SSL
-from service_identity import CertificateError, VerificationError
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
-from twisted.web.client import URI, Agent, ResponseDone
+from twisted.web.client import Agent, ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgentEndpointFactory
-from zope.interface import implementer
 
+from mta.bounded import Overdue, bounded
+from mta.https.one_address import OneAddress, addresses_of
+from mta.https.trouble import is_about_tls, words
 from mta.interfaces import IResolver, NoSuchDomain, TemporarilyUnavailable
 from mta.model.mta_sts import MAX_POLICY, BadPolicy, StsPolicy
 from mta.model.tls_result import ResultType
@@ -69,34 +66,20 @@ class PolicyFetcher:
         :param domain: in its ASCII form.
         :raise NoPolicy: if there is none.
         """
-        work = Deferred.fromCoroutine(self._fetch(f"mta-sts.{domain}"))
-        overdue = False
-
-        def expire() -> None:
-            nonlocal overdue
-            overdue = True
-            work.cancel()
-
-        timer = self._reactor.callLater(self._timeout, expire)
+        host = f"mta-sts.{domain}"
         try:
-            return await work
-        except (CancelledError, NoPolicy):
-            # The agent wraps the end that it was made to come to.
-            if not overdue:
-                raise
-            raise NoPolicy(f"mta-sts.{domain} did not answer in {self._timeout:g} seconds") from None
-        finally:
-            if timer.active():
-                timer.cancel()
+            return await bounded(self._reactor, self._fetch(host), self._timeout)
+        except Overdue:
+            raise NoPolicy(f"{host} did not answer in {self._timeout:g} seconds") from None
 
     async def _fetch(self, host: str) -> StsPolicy:
         try:
-            addresses = await self._resolver.addresses(host)
+            addresses = await addresses_of(self._resolver, host)
         except (NoSuchDomain, TemporarilyUnavailable) as trouble:
             raise NoPolicy(f"{host} cannot be found: {trouble}") from None
         problem = "it has no address"
         result: ResultType = "sts-policy-fetch-error"
-        for address in addresses[:_ADDRESSES]:
+        for address in addresses:
             try:
                 return StsPolicy.parse(await self._get(host, address))
             except BadPolicy as bad:
@@ -104,12 +87,13 @@ class PolicyFetcher:
             except (NoPolicy, CancelledError):
                 raise
             except Exception as trouble:
-                problem = _words(trouble)
-                result = "sts-webpki-invalid" if _is_tls(trouble) else "sts-policy-fetch-error"
+                problem = words(trouble)
+                result = "sts-webpki-invalid" if is_about_tls(trouble) else "sts-policy-fetch-error"
         raise NoPolicy(f"{host} gives no policy: {problem}", result)
 
     async def _get(self, host: str, address: str) -> bytes:
-        endpoint = _OneAddress(self._reactor, host, address, self._port, self._trust)
+        options = optionsForClientTLS(host, *([] if self._trust is None else [self._trust]))
+        endpoint = OneAddress(self._reactor, address, self._port, options)
         agent = Agent.usingEndpointFactory(self._reactor, endpoint)
         url = f"https://{host}/.well-known/mta-sts.txt".encode("ascii")
         try:
@@ -125,36 +109,6 @@ class PolicyFetcher:
         finally:
             # Whoever has more to say than we wanted to know is not listened to.
             endpoint.abort()
-
-
-@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
-class _OneAddress:
-    """Connects to one address, whatever the URL says, and demands the certificate of a name."""
-
-    def __init__(self, reactor: Any, host: str, address: str, port: int, trust: Any) -> None:
-        kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
-        options = optionsForClientTLS(host) if trust is None else optionsForClientTLS(host, trust)
-        self._endpoint = wrapClientTLS(options, kind(reactor, address, port, timeout=_CONNECT))
-        self._connected: Any = None
-
-    def endpointForURI(self, uri: URI) -> _OneAddress:
-        """See ``IAgentEndpointFactory``."""
-        return self
-
-    def connect(self, factory: Any) -> Deferred[Any]:
-        """See ``IStreamClientEndpoint``."""
-
-        def remember(protocol: Any) -> Any:
-            self._connected = protocol
-            return protocol
-
-        connecting: Deferred[Any] = self._endpoint.connect(factory)
-        return connecting.addCallback(remember)
-
-    def abort(self) -> None:
-        """Close the connection at once, if there is one."""
-        if self._connected is not None and self._connected.transport is not None:
-            self._connected.transport.abortConnection()
 
 
 class _Body(Protocol):
@@ -179,18 +133,3 @@ class _Body(Protocol):
             self.done.callback(self._data)
         else:
             self.done.errback(reason)
-
-
-def _is_tls(trouble: BaseException) -> bool:
-    """Whether it is about the certificate, or the rest of TLS."""
-    reasons = getattr(trouble, "reasons", None)
-    if reasons:
-        return _is_tls(reasons[0].value)
-    return isinstance(trouble, (SSL.Error, VerificationError, CertificateError))
-
-
-def _words(trouble: BaseException) -> str:
-    reasons = getattr(trouble, "reasons", None)
-    if reasons:
-        return _words(reasons[0].value)
-    return Failure(trouble).getErrorMessage().rstrip(".") or type(trouble).__name__

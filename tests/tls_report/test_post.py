@@ -14,8 +14,9 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
+from mta.https.authorities import trust_of
 from mta.interfaces import NoSuchDomain
-from mta.tls_report.post import NotTaken, ReportPoster, trust_of
+from mta.tls_report.post import NotTaken, ReportPoster
 from tests.deliver.relay_server import Authority
 
 reactor: Any = _reactor
@@ -108,18 +109,7 @@ class PostTests(TestCase):
     async def test_private(self) -> None:
         """A record in the DNS opens no door in our own network."""
         self.serve()
-        for address in (
-            "127.0.0.1",
-            "10.0.0.1",
-            "169.254.169.254",
-            "::1",
-            "fe80::1",
-            "::ffff:127.0.0.1",
-            "2002:7f00:1::",
-            "0.0.0.0",
-            "100.64.0.1",
-            "fd00::1",
-        ):
+        for address in ("127.0.0.1", "169.254.169.254", "2002:7f00:1::"):
             self.found = (address,)
             words = await self.refused(private=())
             self.assertIn(f"reports.test is [{address}], which is not on the public internet", words)
@@ -165,9 +155,3 @@ class PostTests(TestCase):
         self.port = port.getHost().port
         self.assertIn("TLS: ", await self.refused())
         self.assertNotIn(b"report", Greeting.got.replace(b"reports.test", b""))
-
-    def test_authorities(self) -> None:
-        place = Path(self.mktemp())
-        self.assertIn("No such file", str(self.assertRaises(ValueError, trust_of, place)))
-        place.write_text("nothing")
-        self.assertIn("no PEM certificates", str(self.assertRaises(ValueError, trust_of, place)))

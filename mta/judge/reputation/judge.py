@@ -13,11 +13,12 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
+from mta.bounded import Overdue, bounded
 from mta.config.settings import Duration, Table
 from mta.interfaces import (
     Answer,
@@ -374,24 +375,10 @@ class ReputationJudge:
 
     async def _in_time(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The answer; ``None`` if it does not come in time."""
-        waiting: Deferred[Any] = Deferred.fromCoroutine(work)
-        overdue = False
-
-        def expire() -> None:
-            nonlocal overdue
-            overdue = True
-            waiting.cancel()
-
-        timer = self._reactor.callLater(self._settings.timeout, expire)
         try:
-            return await waiting
-        except CancelledError:
-            if not overdue:
-                raise
+            return await bounded(self._reactor, work, self._settings.timeout)
+        except Overdue:
             return None
-        finally:
-            if timer.active():
-                timer.cancel()
 
     def _complain(self, zone: str, trouble: str) -> None:
         now = self._reactor.seconds()

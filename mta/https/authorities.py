@@ -1,0 +1,25 @@
+"""The authorities in a PEM file, as a trust root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
+
+
+def trust_of(path: str | Path) -> Any:
+    """The authorities in a PEM file, as a trust root.
+
+    :raise ValueError: if it cannot be read.
+    """
+    try:
+        found = x509.load_pem_x509_certificates(Path(path).read_bytes())
+        ours = [Certificate.loadPEM(one.public_bytes(Encoding.PEM)) for one in found]
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{path}: no PEM certificates can be read from it") from None
+    return trustRootFromCertificates(ours)
