@@ -86,7 +86,7 @@ def welcome(
         f"  Send a first message:\n"
         f"    {enter} MTA_PASSWORD={secret} {mta} send --smtp {submission} --user {ACCOUNT} "
         f'--to {ACCOUNT} --subject "Hello" --body "It works."\n'
-        f"{by_http}"
         f"  See it arrive:\n"
         f"    {enter} {mta} trace {ACCOUNT} && cat {shlex.quote(_from(place, maildir))}/new/*\n"
+        f"{by_http}"
     )

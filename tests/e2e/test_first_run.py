@@ -30,9 +30,9 @@ class FirstRunScenario(Scenario):
             (self.place / "mta.toml").touch()
         command = [program("unshare"), "--net", "sh", "-c", f"ip link set lo up && exec {twistd}"]
         process: Process = self.part(Process(command, cwd=self.place))
-        process.wait_line("See it arrive:", 60)
+        process.wait_line("Make a key to send by HTTP", 60)
         # The line behind it is the one to paste.
-        wait_for(lambda: len(self.pasted(process)) == 2, "there are no two lines to paste")
+        wait_for(lambda: len(self.pasted(process)) == 3, "there are no three lines to paste")
         return process
 
     @staticmethod
@@ -55,7 +55,7 @@ class FirstRunScenario(Scenario):
         process = self.start()
         password = re.search(r"password (\S+)", process.output)
         assert password is not None
-        send, see = self.pasted(process)
+        send, see, _ = self.pasted(process)
         done = self.shell(process, send)
         self.assertEqual(0, done.returncode, done)
         new = self.place / "var" / "mail" / "localhost" / "user" / "new"
@@ -73,13 +73,31 @@ class FirstRunScenario(Scenario):
         """The lines name a configuration that the commands do not find by themselves."""
         (self.place / "a b.toml").write_text('state = "elsewhere"\n')
         process = self.start("--config", "a b.toml")
-        send, see = self.pasted(process)
+        send, see, _ = self.pasted(process)
         self.assertEqual(0, self.shell(process, send).returncode)
         new = self.place / "elsewhere" / "mail" / "localhost" / "user" / "new"
         wait_for(lambda: new.is_dir() and list(new.iterdir()), "the message does not arrive")
         done = self.shell(process, see)
         self.assertEqual(0, done.returncode, done)
         self.assertIn("It works.", done.stdout)
+
+    def test_key(self) -> None:
+        """The third line makes a key, with which a message is sent by HTTP."""
+        process = self.start()
+        done = self.shell(process, self.pasted(process)[2])
+        self.assertEqual(0, done.returncode, done)
+        key = re.search(r"mk_\w+", done.stdout)
+        assert key is not None, done
+        body = {"from": "user@localhost", "to": ["user@localhost"], "subject": "Hello", "text": "By HTTP."}
+        post = (
+            "import httpx, sys; print(httpx.post('http://127.0.0.1:8025/v1/messages', content=sys.argv[2],"
+            " headers={'Authorization': 'Bearer ' + sys.argv[1], 'Content-Type': 'application/json'}).text)"
+        )
+        call = shlex.join([str(BIN / "python"), "-c", post, key[0], json.dumps(body)])
+        done = self.shell(process, call)
+        self.assertIn('"id"', done.stdout, done)
+        new = self.place / "var" / "mail" / "localhost" / "user" / "new"
+        wait_for(lambda: new.is_dir() and list(new.iterdir()), "the message does not arrive")
 
     def test_second_run(self) -> None:
         """It starts again on what is there, shows no password, and has lost nothing."""
@@ -90,7 +108,7 @@ class FirstRunScenario(Scenario):
         self.assertIn(first.stop(), (0, -15))
         second = self.start()
         self.assertNotIn("shown only now", second.output)
-        send, see = self.pasted(second)
+        send, see, _ = self.pasted(second)
         self.assertIn("It works.", self.shell(second, see).stdout)
         # Who has forgotten the password is told how to have another, which the line then takes.
         remedy = re.search(r"`(.* user password \S+)`", second.output)
@@ -104,7 +122,7 @@ class FirstRunScenario(Scenario):
     def test_wrong_password(self) -> None:
         """It is tried once, refused with a remedy, and told by ``mta trace``."""
         process = self.start()
-        send, see = self.pasted(process)
+        send, see, _ = self.pasted(process)
         done = self.shell(process, re.sub(r"MTA_PASSWORD=\S+", "MTA_PASSWORD=wrong", send))
         self.assertEqual(os.EX_NOPERM, done.returncode, done)
         self.assertIn("535 5.7.8", done.stderr)
