@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,6 +22,8 @@ class DkimCase(SettingUpCase):
     def setUp(self) -> None:
         super().setUp()
         self.init()
+        # Here the keys are made one by one.
+        shutil.rmtree(self.place / "var")
         (self.place / "var").mkdir()
         self.dns: dict[str, Any] = {}
         self.asked: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 from tests.cli.test_setting_up import SettingUpCase
 
@@ -11,6 +12,8 @@ class TenantCommandTests(SettingUpCase):
     def setUp(self) -> None:
         super().setUp()
         self.init("--user", "ann")
+        # As it was before there were keys.
+        shutil.rmtree(self.place / "var")
         self.options = ("--config", str(self.file))
 
     def test_without_a_server(self) -> None:
