@@ -157,7 +157,7 @@ class ShareTests(SynchronousTestCase):
             network.step()
         self.assertEqual(3, network.open["a"])
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 10**6))
     def test_everybody_is_served(self, limit: int, pools: int, seed: int) -> None:
         """Whatever comes when: within the bound, and to the end."""

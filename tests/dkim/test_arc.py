@@ -9,7 +9,7 @@ from typing import Any
 
 import dkim
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,13 +25,7 @@ from tests.dkim.test_oracle import CHANGES, changed, messages
 from tests.dkim.test_verification import ED25519, NOW, RSA, ed25519_record, rsa_record, signed
 
 MESSAGES = int(os.environ.get("MTA_ORACLE", "60"))
-BOUNDED = settings(
-    max_examples=MESSAGES,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+BOUNDED = settings(max_examples=MESSAGES)
 PEM = RSA.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 HOPS = ("one.test", "two.test", "three.test", "four.test")
 RECORDS = {f"s._domainkey.{name}": rsa_record(RSA) for name in HOPS}

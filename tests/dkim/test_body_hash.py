@@ -6,16 +6,14 @@ import base64
 import hashlib
 import re
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.dkim.body_hash import BodyHash, BodyHashes, ContentReader
 from mta.dkim.header_fields import Canonicalization
 
-BOUNDED = settings(
-    max_examples=400, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+BOUNDED = settings(max_examples=400)
 PIECES = st.lists(
     st.sampled_from(
         [b"\r\n", b"\r\n\r\n", b"\r", b"\n", b" ", b"\t", b"   ", b"a", b"b c", b" \r\n", b"\t\r"]

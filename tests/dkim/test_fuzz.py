@@ -9,7 +9,7 @@ import os
 import time
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,13 +20,7 @@ from mta.dkim.tags import TagError, parse_tags
 from tests.dkim.test_arc import finding_of, ours
 from tests.dkim.test_verification import BODY, HEADER, KEYS, RECORDS, signed, verified
 
-BOUNDED = settings(
-    max_examples=int(os.environ.get("MTA_FUZZ", "300")),
-    deadline=None,
-    database=None,
-    derandomize="MTA_FUZZ" not in os.environ,
-    suppress_health_check=list(HealthCheck),
-)
+BOUNDED = settings(max_examples=int(os.environ.get("MTA_FUZZ", "300")))
 PIECES = st.lists(
     st.one_of(
         st.sampled_from(

@@ -14,7 +14,7 @@ from typing import Any
 
 import dkim
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,13 +25,7 @@ from mta.model.header import header_section
 from tests.dkim.test_verification import ED25519, KEYS, NOW, RECORDS, RSA, outcomes, verified
 
 MESSAGES = int(os.environ.get("MTA_ORACLE", "150"))
-BOUNDED = settings(
-    max_examples=MESSAGES,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+BOUNDED = settings(max_examples=MESSAGES)
 PEM = RSA.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 #: As dkimpy wants it.
 SEED = b64encode(ED25519.private_bytes_raw())

@@ -90,7 +90,7 @@ def without_coverage(name: str, seconds: int) -> int:
 
     Who takes too long for one input, or too much memory, is ended with a traceback.
     """
-    from hypothesis import HealthCheck, given, settings
+    from hypothesis import given, settings
     from hypothesis import strategies as st
 
     from tests.fuzz.targets import TARGETS
@@ -101,7 +101,7 @@ def without_coverage(name: str, seconds: int) -> int:
     bound = (_MEMORY + 1024) << 20
     resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
 
-    @settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=2000, derandomize=False)
     @given(st.sampled_from(target.seeds), EDITS)
     def any_edit(seed: bytes, edits: list[tuple[int, int, bytes]]) -> None:
         faulthandler.dump_traceback_later(_HANG, exit=True)

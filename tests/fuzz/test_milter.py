@@ -9,7 +9,7 @@ import os
 import random
 import tracemalloc
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -27,10 +27,6 @@ from tests.judge.milter.filters import MemoryFilter, judge_with, options
 SESSIONS = int(os.environ.get("MTA_FUZZ", "300"))
 BOUNDED = settings(
     max_examples=max(SESSIONS, 300),
-    deadline=None,
-    database=None,
-    derandomize="MTA_FUZZ" not in os.environ,
-    suppress_health_check=list(HealthCheck),
 )
 _PIECES = [
     *(b"", b"\0", b"A", b"a@b.test", b"<a@b.test>", b"<>", b"550 5.7.1 x", b"250 ok"),

@@ -11,7 +11,7 @@ import random
 import re
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -25,9 +25,7 @@ from mta.smtp.parameters import mail_parameters, recipient_parameters
 from tests.smtp.server_fakes import Dialogue, limits
 
 SEED = 20260117
-BOUNDED = settings(
-    max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+BOUNDED = settings(max_examples=150)
 TRICKY = st.lists(
     st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"..", b"\r\n.", b"\r\n.\r\n", b"a", b"bc: d", b"\0"]),
     max_size=30,

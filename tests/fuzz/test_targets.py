@@ -2,16 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.targets.target import Target
 
-BOUNDED = settings(
-    max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+BOUNDED = settings(max_examples=150)
 #: Where octets are cut out, how many, and what comes in their place; all of it over and over.
 PIECES = [
     b"%{",

@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.model.authentication import AuthenticationResult
 from mta.model.authentication_results import AuthenticationResults, Unreadable, without_forged
 
-BOUNDED = settings(
-    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+BOUNDED = settings(max_examples=300)
 SPF = AuthenticationResult(
     "spf",
     "fail",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -43,13 +43,7 @@ class AuthorTests(SynchronousTestCase):
         self.assertEqual(["a@a.test", "c@c.test"], authors(header))
         self.assertEqual([], authors(b""))
 
-    @settings(
-        max_examples=300,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=300)
     @given(st.text(st.sampled_from('a@.<>()",;:[]\\ \t\r\n\0é'), max_size=40))
     def test_anything(self, value: str) -> None:
         for address in authors(f"From:{value}\r\n".encode()):

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.model.bucket import Bucket
 
-BOUNDED = settings(derandomize=True, database=None, deadline=None, max_examples=150)
+BOUNDED = settings(max_examples=150)
 
 
 class BucketTests(SynchronousTestCase):

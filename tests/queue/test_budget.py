@@ -78,7 +78,7 @@ class TallyTests(SynchronousTestCase):
 
 
 class SharedTests(SynchronousTestCase):
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(st.integers(0, 10**6))
     def test_never_more(self, seed: int) -> None:
         """Several workers with one ledger, days long: no day has more than its plan, most have nearly all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,7 +21,7 @@ from mta.route.rewriting import Rewrites, find_circles, rewrite_key, rewrite_tar
 from mta.route.way import Known, parse_way
 from tests.route.dns_answers import answer
 
-RUN = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RUN = settings(max_examples=400)
 PIECES = st.sampled_from(
     [
         "a",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,7 +14,7 @@ from mta.route.maildir_path import MaildirTemplate, component
 STATE = "/srv/mta"
 HOSTILE = st.text(alphabet=st.sampled_from("aA.%/\\2e5~+ @\0ü\u212ak{}"), max_size=12)
 ANYTHING = st.one_of(HOSTILE, st.text(max_size=64))
-RUN = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RUN = settings(max_examples=300)
 
 
 def folded(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from email import message_from_string, policy
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,9 +15,7 @@ from mta.template.rendering import Compiled, header_text
 from mta.template.variables import paths, sample, variables
 
 _EXAMPLES = int(os.environ.get("MTA_FUZZ", "200"))
-_LIMITS = settings(
-    max_examples=_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+_LIMITS = settings(max_examples=_EXAMPLES)
 _WORDS = st.sampled_from(
     [
         *(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,11 +14,7 @@ from mta.judge.access.patterns import Patterns, WrongPattern
 from mta.judge.access.rules import Decision, Rule, decide, read_rules
 
 BOUNDED = settings(
-    derandomize=True,
-    database=None,
-    deadline=None,
     max_examples=150,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 VALUES = {
     "client": ["192.0.2.1", "198.51.100.1"],

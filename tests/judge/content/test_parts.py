@@ -7,13 +7,11 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.judge.content.parts import DEEPEST, MOST_PARTS, Part, PartScanner
-
-BOUNDED = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def scan(octets: bytes, size: int = 0) -> list[Part]:
@@ -71,7 +69,6 @@ def built(tree: Any) -> EmailMessage:
 
 
 class ScannerTests(SynchronousTestCase):
-    @BOUNDED
     @given(TREES, st.integers(1, 60))
     def test_like_the_library(self, tree: Any, size: int) -> None:
         """The same parts, whatever the pieces in which they come."""
@@ -94,7 +91,6 @@ class ScannerTests(SynchronousTestCase):
         for wanted, part in zip(sizes, leaves, strict=True):
             self.assertLessEqual(abs(wanted - part.size), 8, part)
 
-    @BOUNDED
     @given(
         st.lists(
             st.sampled_from(_PIECES),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,9 +10,7 @@ from mta.judge.spf.evaluation import Finding, Identity
 from tests.judge.spf.test_record import records
 from tests.judge.spf.zone import Zone
 
-BOUNDED = settings(
-    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+BOUNDED = settings(max_examples=300)
 RESULTS = ("none", "neutral", "pass", "fail", "softfail", "temperror", "permerror")
 
 

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.judge.spf.macro import EXPLANATION_LETTERS, MacroError, MacroString
 
-BOUNDED = settings(
-    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+BOUNDED = settings(max_examples=300)
 #: RFC 7208, 7.4.
 VALUES = {
     "s": "strong-bad@email.example.com",

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.judge.spf.record import LONGEST, Record, RecordError, spf_records
 
-BOUNDED = settings(
-    max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+BOUNDED = settings(max_examples=300)
 #: Pieces of records.
 PIECES = st.sampled_from(
     [
