@@ -22,6 +22,7 @@ from mta.api.v1.site import ApiSite
 from mta.api.v1.suppressions import SuppressionCheck, SuppressionRoutes
 from mta.api.v1.templates import TemplateRoutes
 from mta.batch.process import PROCESS
+from mta.batching import Batching
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
 from mta.environment import Environment
@@ -50,6 +51,7 @@ class SendingApi:
     :param loaded: the configuration.
     :param environment: threads and so on.
     :param shard: which worker this is.
+    :param secret: of the server; all its workers have the same.
     :param reception: takes messages.
     :param queue: its queue.
     :param session_id: gives ids of sessions.
@@ -66,6 +68,7 @@ class SendingApi:
         environment: Environment,
         *,
         shard: int,
+        secret: bytes,
         reception: Reception,
         queue: IQueue,
         session_id: Callable[[], str],
@@ -111,6 +114,21 @@ class SendingApi:
             allowance=self._allowance,
             prepare=[SuppressionCheck(self.registry.suppressions, note, reactor.seconds)],
         )
+        self.batching = Batching(
+            reactor,
+            shard=shard,
+            secret=secret,
+            registry=self.registry,
+            idempotency=self._idempotency,
+            renderers=self.renderers,
+            reception=reception,
+            journal=environment.journal,
+            allowance=self._allowance,
+            settings=lambda: self._settings,
+            session_id=session_id,
+            note=note,
+            run_in_thread=environment.run_in_thread,
+        )
         acts = MessageActs(
             shard,
             queue,
@@ -123,6 +141,7 @@ class SendingApi:
             *described.routes(),
             *self.messages.routes(),
             *acts.routes(),
+            *self.batching.routes(),
             *KeyRoutes(self.registry.keys, note).routes(),
             *TemplateRoutes(self.registry.templates, self.renderers, note).routes(),
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
@@ -170,6 +189,7 @@ class SendingApi:
 
     async def stop(self) -> None:
         """End what renders, and close the registry."""
+        self.batching.stop()
         await self.renderers.stop()
         try:
             await self._usage.write()
@@ -245,8 +265,9 @@ class SendingApi:
         self.registry.domains.use(configured_domains(settings))
         self._suppressed.use(settings.suppression)
         self.application.use(_share(settings.api.requests_per_second, settings.workers), settings.api.proxies)
-        self.site.most_octets = settings.api.body_size
-        self.site.most_seconds = settings.api.body_timeout
+        for site in (self.site, self.operator_site):
+            site.most_octets = settings.api.body_size
+            site.most_seconds = settings.api.body_timeout
         self.renderers.use(_limits(settings))
 
 

@@ -343,6 +343,7 @@ class Server:
             loaded,
             environment,
             shard=shard,
+            secret=self._secret,
             reception=self.reception,
             queue=self.manager,
             session_id=self._session_id,
@@ -364,10 +365,8 @@ class Server:
             alerts=self._alerts,
             administration=self.api.administration,
         )
-        sockets = [
-            UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600),
-            UnixSocket(reactor, run / f"api-{shard}.sock", self.api.operator_site, 0o600),
-        ]
+        sockets = [UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600)]
+        sockets.append(UnixSocket(reactor, run / f"api-{shard}.sock", self.api.operator_site, 0o600))
         if shard == 0:
             sockets.append(UnixSocket(reactor, run / "submit.sock", self.factories["local"], 0o666))
         self.service = Worker(
@@ -575,12 +574,12 @@ class Server:
     # --- life ----------------------------------------------------------------
 
     def _ready(self) -> None:
+        self.api.batching.begin()
         # What there is by now stays; the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        signal.signal(
-            signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self.service.reload_soon)
-        )
+        reload = self.service.reload_soon
+        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(reload))
         listen = self._loaded.settings.listen
         if self._loaded.embedded and listen.submission and self._first:
             host = listen.submission[0].split(":")

@@ -11,43 +11,49 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from mta.batch.skeleton import Copy, Skeleton, composed
+from mta.compose.fields import Mailbox
+from mta.compose.message import Draft, written
 from mta.engagement.links import MessageLinks
 from mta.engagement.rewriting import rewritten
 from mta.engagement.unsubscribing import unsubscribe_fields
 from mta.template.bundle import Rendered
 from mta.template.child import main
 
+#: What processes run that do this.
+PROCESS = "mta.batch.process"
+
 
 def finished(rendered: Rendered, common: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """The octets of a copy; or its parts, if there is no skeleton.
+    """The octets of a copy; without ``common``, its parts.
 
-    :param common: ``skeleton``; ``base``, ``tenant``, ``clicks``, ``opens``, ``unsubscribe`` (a list's
-        name; ``None``: no such fields); or ``look``: nothing is put together.
-    :param more: ``id``, ``to`` (the field's value), ``recipient`` (the address), ``key`` (hexadecimal),
-        ``fields``.
+    :param common: ``sender`` and ``reply_to`` (addresses with names), ``headers``, ``date``; ``base``,
+        ``tenant``, ``clicks``, ``opens``, ``unsubscribe`` (the name of a list; ``None``: no such fields).
+    :param more: ``id``, ``recipient`` and ``name``, ``key`` (hexadecimal).
     """
-    if common.get("look"):
-        return {}
-    if "skeleton" not in common:
+    if not common:
         return asdict(rendered)
-    html, own = rendered.html, str(more.get("fields", ""))
-    wanted = common.get("unsubscribe")
-    if common.get("clicks") or common.get("opens") or wanted is not None:
+    html, headers = rendered.html, dict(common["headers"])
+    wanted = common["unsubscribe"]
+    if common["clicks"] or common["opens"] or wanted is not None:
         links = MessageLinks(
             bytes.fromhex(more["key"]), common["base"], more["id"], common["tenant"], more["recipient"]
         )
         if html:
             html = rewritten(html, links, clicks=common["clicks"], opens=common["opens"])
         if wanted is not None:
-            # No field of free text: a link that is folded in its midst is none.
-            own += "".join([f"{name}: {value}\r\n" for name, value in unsubscribe_fields(links, wanted)])
-    copy = Copy(more["id"], more["to"], rendered.subject, rendered.text, html, own)
-    return {"octets": composed(Skeleton(**common["skeleton"]), copy), "subject": rendered.subject}
+            headers.update(unsubscribe_fields(links, wanted))
+    draft = Draft(
+        Mailbox(*common["sender"]),
+        [Mailbox(more["recipient"], more["name"])],
+        reply_to=[Mailbox(*one) for one in common["reply_to"]],
+        subject=rendered.subject,
+        text=rendered.text or (None if html else ""),
+        html=html or None,
+        headers=headers,
+    )
+    # Nothing of it but ASCII: recipients and senders of a batch are.
+    return {"octets": written(draft, more["id"], common["date"]).decode("ascii")}
 
-
-#: What processes run that do this.
-PROCESS = "mta.batch.process"
 
 if __name__ == "__main__":
     main(sys.argv[1:], finished)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,19 @@ class History:
     def find(self, word: str, limit: int = 20) -> Awaitable[Sequence[Event]]:
         """See :class:`~mta.interfaces.IJournal`."""
         return self._ask(lambda reader: [record.event for record in reader.find(word, limit=limit)])
+
+    async def accepted(self, identifiers: Collection[str]) -> Collection[str]:
+        """Which of these messages were accepted; see :meth:`JournalReader.accepted`.
+
+        :raise TemporarilyUnavailable: if a journal cannot be read.
+        """
+        try:
+            found: Collection[str] = await self._run_in_thread(
+                lambda: JournalReader(sorted(self._spool.glob("*/queue.db"))).accepted(identifiers)
+            )
+        except JournalError as error:
+            raise TemporarilyUnavailable(str(error)) from error
+        return found
 
     def _ask(self, question: Callable[[JournalReader], list[Event]]) -> Awaitable[Sequence[Event]]:
         return Deferred.fromCoroutine(self._answer(question))

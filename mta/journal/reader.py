@@ -84,6 +84,27 @@ class JournalReader:
         self._ask(lambda shard, base: found.extend(_records(shard, base.execute(query, (number,)))))
         return sorted(found, key=_order)
 
+    def accepted(self, identifiers: Collection[str]) -> set[str]:
+        """Which of these messages were accepted.
+
+        :param identifiers: queue ids.
+        :raise ValueError: if one is none.
+        :raise JournalError: if a journal cannot be read.
+        """
+        numbers = {decode_id(one): one for one in identifiers}
+        wanted = list(numbers)
+        found: set[str] = set()
+
+        def ask(shard: int, base: sqlite3.Connection) -> None:
+            for start in range(0, len(wanted), _BATCH):
+                some = wanted[start : start + _BATCH]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT message FROM events WHERE message IN ({marks}) AND kind = 'received'"  # noqa: S608
+                found.update(numbers[number] for (number,) in base.execute(query, some))
+
+        self._ask(ask)
+        return found
+
     def find(
         self,
         word: str,

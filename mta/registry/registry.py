@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mta.registry import domains, idempotency, keys, suppressions, templates, tenants, usage
+from mta.registry import batches, domains, idempotency, keys, suppressions, templates, tenants, usage
+from mta.registry.batches import Batches
 from mta.registry.database import Database, Direct, IDatabase
 from mta.registry.domains import SendingDomains
 from mta.registry.keys import Keys
@@ -21,6 +22,7 @@ TABLES: tuple[Tables, ...] = (
     keys.TABLES,
     domains.TABLES,
     templates.TABLES,
+    batches.TABLES,
     idempotency.TABLES,
     usage.TABLES,
     suppressions.TABLES,
@@ -41,6 +43,7 @@ class Registry:
         self.domains = SendingDomains(database, configured)
         self.templates = Templates(database)
         self.suppressions = Suppressions(database)
+        self.batches = Batches(database)
 
 
 def database(state: Path, reactor: Any) -> Database:

@@ -74,7 +74,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class _Budget:
+class Budget:
     """What all recipients of one call may take together.
 
     :ivar seconds: of processor time.
@@ -85,6 +85,11 @@ class _Budget:
     seconds: float
     used: float = 0.0
     ended: int = 0
+
+    @classmethod
+    def of(cls, count: int) -> Budget:
+        """That of so many recipients."""
+        return cls(_LEAST_SECONDS + _SECONDS_EACH * count)
 
 
 class _Renderer(ProcessProtocol):
@@ -215,16 +220,21 @@ class Pool:
         return [value if isinstance(value, tuple) else _rendered(value) for value in found]
 
     async def values(
-        self, bundle: Bundle, items: Sequence[Item], common: dict[str, Any] | None = None
+        self,
+        bundle: Bundle,
+        items: Sequence[Item],
+        common: dict[str, Any] | None = None,
+        budget: Budget | None = None,
     ) -> list[dict[str, Any] | Problems]:
         """What the processes make of each recipient's data, in order.
 
         :param common: what all items share, for the process.
+        :param budget: what several calls may take together.
         :raise TemplateError: if the template itself is wrong.
         :raise TemporarilyUnavailable: if no renderer can be had.
         """
         encoded = _checked(bundle)
-        budget = _Budget(_LEAST_SECONDS + _SECONDS_EACH * len(items))
+        budget = budget or Budget.of(len(items))
         chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
         found: list[dict[str, Any] | Problems] = []
         shared = {"common": common} if common else {}
@@ -243,7 +253,7 @@ class Pool:
         return found
 
     async def _some(
-        self, encoded: str, items: Sequence[Item], shared: dict[str, Any], budget: _Budget
+        self, encoded: str, items: Sequence[Item], shared: dict[str, Any], budget: Budget
     ) -> list[dict[str, Any] | Problems]:
         if budget.ended >= _MOST_ENDED:
             return [(_stopped_by_it(),)] * len(items)

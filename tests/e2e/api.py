@@ -78,10 +78,15 @@ class ServedApi:
         keys = self.server.api.registry.keys
         return (await keys.create(tenant, name, scopes, reactor.seconds()))[1]  # type: ignore[attr-defined]
 
-    async def ask(self, *what: Any, **how: Any) -> Answer:
-        """Send a request, and wait for the answer."""
+    def ask_soon(self, *what: Any, **how: Any) -> Channel:
+        """Send a request, and wait for nothing."""
         channel = Channel(self.server.api.site)
         channel.send(*what, **how)
+        return channel
+
+    async def ask(self, *what: Any, **how: Any) -> Answer:
+        """Send a request, and wait for the answer."""
+        channel = self.ask_soon(*what, **how)
         for _ in range(4000):
             octets = channel.transport.value()
             head, blank, _ = octets.partition(b"\r\n\r\n")

@@ -1,0 +1,216 @@
+"""A batch is rendered, put together and handed to the intake, message by message, in bounded pieces.
+
+What is under way is bounded by :data:`_ABREAST` pieces of :data:`~mta.template.pool.CHUNK` messages;
+their commits fall together as those of sessions do.  What cannot be taken now, because a disk or a
+directory of ours is down, is left and tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+
+from mta.batch.plan import Person, Plan, Trouble
+from mta.engagement.links import message_key
+from mta.interfaces import TemporarilyUnavailable
+from mta.model.envelope import Envelope, Recipient
+from mta.model.options import Options
+from mta.template.bundle import Bundle
+from mta.template.pool import CHUNK, Budget
+from mta.template.problem import TemplateError
+
+#: Pieces under way.
+_ABREAST = 4
+
+
+class Renders(Protocol):
+    """See :class:`mta.template.pool.Pool`."""
+
+    async def values(
+        self, bundle: Bundle, items: Any, common: dict[str, Any] | None = None, budget: Budget | None = None
+    ) -> list[Any]:
+        """What the processes make of each recipient's data."""
+
+
+class Take(Protocol):
+    """Hands one message over to the intake; see :func:`mta.intake.handover.hand_over`."""
+
+    def __call__(
+        self,
+        plan: Plan,
+        envelope: Envelope,
+        recipient: Recipient,
+        content: bytes,
+        options: Options,
+        identifier: str,
+        dry: bool,
+    ) -> Awaitable[Any]:
+        """Take it."""
+
+
+#: Of some recipients of a batch, the addresses that get nothing, and why; the last tells a dry run.
+Suppressed = Callable[[Plan, Sequence[Person], bool], Awaitable[Mapping[str, str]]]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What became of a batch so far.
+
+    :ivar taken: places of those whose message is on disk.
+    :ivar troubles: of those who get nothing.
+    :ivar left: who is to be tried again.
+    """
+
+    taken: list[int] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    left: list[Person] = field(default_factory=list)
+
+
+class Acceptance:
+    """Takes batches.
+
+    :param pool: renders.
+    :param take: hands a message over.
+    :param master: the key from which those of links are made.
+    :param suppressed: who gets nothing.
+    """
+
+    def __init__(
+        self,
+        pool: Renders,
+        take: Take,
+        master: bytes,
+        suppressed: Suppressed,
+        date: Callable[[], str],
+    ) -> None:
+        self._pool = pool
+        self._take = take
+        self._master = master
+        self._suppressed = suppressed
+        self._date = date
+
+    async def run(self, plan: Plan, people: Sequence[Person], *, dry: bool = False) -> Progress:
+        """Take the messages of some recipients.
+
+        :param dry: ask all questions, keep nothing.
+        :raise TemplateError: if the template itself is wrong.
+        :raise TemporarilyUnavailable: if nothing can be rendered now.
+        """
+        progress = Progress()
+        if not people:
+            return progress
+        bundle = plan.template()
+        common = self._common(plan)
+        budget = Budget.of(len(people))
+        abreast = DeferredSemaphore(_ABREAST)
+        pieces = [people[start : start + CHUNK] for start in range(0, len(people), CHUNK)]
+
+        def begin(piece: Sequence[Person]) -> Deferred[None]:
+            return Deferred.fromCoroutine(self._piece(plan, bundle, common, piece, budget, progress, dry))
+
+        done = [abreast.run(begin, piece) for piece in pieces]
+        try:
+            await gatherResults(done, consumeErrors=True)
+        except Exception as error:
+            failure = getattr(error, "subFailure", None)
+            raise (failure.value if failure is not None else error) from None
+        progress.troubles.sort(key=lambda one: one.place)
+        return progress
+
+    async def _piece(
+        self,
+        plan: Plan,
+        bundle: Bundle,
+        common: dict[str, Any],
+        people: Sequence[Person],
+        budget: Budget,
+        progress: Progress,
+        dry: bool,
+    ) -> None:
+        try:
+            suppressed = await self._suppressed(plan, people, dry)
+        except TemporarilyUnavailable:
+            progress.left += people
+            return
+        wanted = []
+        for one in people:
+            why = suppressed.get(one.email)
+            if why is None:
+                wanted.append(one)
+            else:
+                progress.troubles.append(Trouble(one.place, one.email, "suppressed", why))
+        try:
+            values = await self._pool.values(bundle, self._items(plan, wanted), common, budget)
+        except TemplateError as error:
+            errors = [problem.told() for problem in error.problems]
+            values = [None] * len(wanted)
+            progress.troubles += [
+                Trouble(one.place, one.email, "template", str(error), errors) for one in wanted
+            ]
+        except TemporarilyUnavailable:
+            progress.left += wanted
+            return
+        taking = []
+        for one, value in zip(wanted, values, strict=True):
+            if isinstance(value, tuple):
+                detail, errors = "; ".join(map(str, value)), [problem.told() for problem in value]
+                progress.troubles.append(Trouble(one.place, one.email, "template", detail, errors))
+            elif value is not None:
+                taking.append(
+                    Deferred.fromCoroutine(self._one(plan, one, value["octets"].encode(), progress, dry))
+                )
+        await gatherResults(taking)
+
+    async def _one(self, plan: Plan, one: Person, content: bytes, progress: Progress, dry: bool) -> None:
+        """Hand one message over."""
+        envelope = Envelope(plan.return_path or plan.sender[0])
+        envelope.release = plan.release
+        envelope.asked = plan.priority
+        recipient = Recipient(one.email, frozenset(plan.notify))
+        metadata = {**plan.metadata, **one.metadata} if one.metadata else plan.metadata
+        track = {"opens": plan.opens, "clicks": plan.clicks} if plan.opens or plan.clicks else {}
+        options = Options(plan.tenant, plan.key, plan.campaign, plan.tags, metadata, plan.batch, track)
+        try:
+            handed = await self._take(plan, envelope, recipient, content, options, one.id, dry)
+        except TemporarilyUnavailable:
+            progress.left.append(one)
+            return
+        reply = handed.reply
+        if reply.is_positive:
+            progress.taken.append(one.place)
+        elif reply.is_permanent:
+            progress.troubles.append(Trouble(one.place, one.email, "refused", str(reply)))
+        else:
+            progress.left.append(one)
+
+    def _items(self, plan: Plan, people: Iterable[Person]) -> list[Any]:
+        keyed = plan.clicks or plan.opens or plan.unsubscribe is not None
+        return [
+            (
+                {**plan.data, **one.data} if plan.data else one.data,
+                one.locale,
+                {
+                    "id": one.id,
+                    "name": one.name,
+                    "recipient": one.email,
+                    "key": message_key(self._master, one.id).hex() if keyed else "",
+                },
+            )
+            for one in people
+        ]
+
+    def _common(self, plan: Plan) -> dict[str, Any]:
+        return {
+            "sender": plan.sender,
+            "reply_to": plan.reply_to,
+            "headers": dict(plan.headers),
+            "date": self._date(),
+            "base": plan.base,
+            "tenant": plan.tenant,
+            "clicks": plan.clicks,
+            "opens": plan.opens,
+            "unsubscribe": plan.unsubscribe,
+        }

@@ -1,0 +1,220 @@
+"""Joins what takes batches and what recipients reach by their links; :mod:`mta.application` asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from mta.api.v1.allowance import Allowance
+from mta.api.v1.batches import BatchRoutes
+from mta.api.v1.engagement import EngagementRoutes
+from mta.api.v1.messages import TenantAccount
+from mta.api.v1.route import Route
+from mta.batch.acceptance import Acceptance
+from mta.batch.batcher import Batcher
+from mta.batch.plan import Person, Plan
+from mta.config.settings import Settings
+from mta.engagement.links import master_key
+from mta.intake.handover import Handed, hand_over
+from mta.intake.reception import Reception
+from mta.interfaces import settle
+from mta.journal.history import History
+from mta.model.envelope import Client, Envelope, Recipient
+from mta.model.event import DeliveredTo, Event
+from mta.model.event_suppression import SuppressedTo
+from mta.model.options import Options
+from mta.registry.idempotency import Idempotency
+from mta.registry.registry import Registry
+from mta.registry.suppressions import NoSuppression, Suppression, Suppressions, checked_address
+from mta.template.pool import Pool
+
+#: The reason on the list of who has unsubscribed.
+_REASON = "unsubscribe"
+
+
+class Batching:
+    """Batches and links of one worker.
+
+    :param reactor: the reactor.
+    :param shard: which worker this is.
+    :param secret: of the server; all its workers have the same.
+    :param registry: all nouns.
+    :param idempotency: keeps what was answered.
+    :param renderers: processes that render.
+    :param reception: takes messages.
+    :param journal: the journals of all shards.
+    :param allowance: what tenants may send.
+    :param settings: gives the settings in use.
+    :param session_id: gives ids of sessions.
+    :param note: puts an event into the journal.
+    :param run_in_thread: ``(callable, *args) -> Deferred``.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        shard: int,
+        secret: bytes,
+        registry: Registry,
+        idempotency: Idempotency,
+        renderers: Pool,
+        reception: Reception,
+        journal: History,
+        allowance: Allowance,
+        settings: Callable[[], Settings],
+        session_id: Callable[[], str],
+        note: Callable[[Event], None],
+        run_in_thread: Callable[..., Awaitable[Any]],
+    ) -> None:
+        self._reactor = reactor
+        self._registry = registry
+        self._reception = reception
+        self._journal = journal
+        self._settings = settings
+        self._note = note
+        master = master_key(secret)
+        self.batcher = Batcher(
+            reactor,
+            shard,
+            registry.batches,
+            Acceptance(
+                renderers,
+                self._take,
+                master,
+                suppressed=self._suppressed,
+                date=lambda: reception.dates.at(reactor.seconds()),
+            ),
+            journal.accepted,
+            run_in_thread,
+        )
+        self._batches = BatchRoutes(
+            registry,
+            idempotency,
+            self.batcher,
+            renderers,
+            new_id=reception.spool.new_id,
+            session_id=session_id,
+            base=lambda: settings().api.url,
+            furthest=lambda: settings().submission.future_release,
+            allowance=allowance,
+        )
+        self._engagement = EngagementRoutes(
+            registry, master, UnsubscribeList(registry.suppressions), note, self._delivered
+        )
+
+    def routes(self) -> list[Route]:
+        """What it answers."""
+        return [*self._batches.routes(), *self._engagement.routes()]
+
+    def begin(self) -> None:
+        """Go on with what an earlier worker has left, now that everything runs."""
+        Deferred.fromCoroutine(self.batcher.resume()).addErrback(
+            lambda failure: self.log.failure("Batches that were left are not gone on with", failure)
+        )
+
+    def stop(self) -> None:
+        """Begin nothing any more."""
+        self.batcher.stop()
+
+    def _take(
+        self,
+        plan: Plan,
+        envelope: Envelope,
+        recipient: Recipient,
+        content: bytes,
+        options: Options,
+        identifier: str,
+        dry: bool,
+    ) -> Awaitable[Handed]:
+        """Hand over one message of a batch."""
+        account = TenantAccount(self._registry, plan.tenant)
+        client = Client(
+            session=plan.session,
+            role="api",
+            address=plan.address,
+            protocol="HTTP",
+            account=account.name,
+            mechanism="key",
+        )
+        return hand_over(
+            self._reception,
+            client,
+            account,
+            envelope,
+            [recipient],
+            lambda identifier, date: content,
+            options,
+            most=self._settings().limits.message_size,
+            dry=dry,
+            identifier=identifier,
+        )
+
+    async def _suppressed(self, plan: Plan, people: Sequence[Person], dry: bool) -> Mapping[str, str]:
+        """Who gets nothing from a tenant, and why."""
+        found: Mapping[str, Suppression] = await settle(
+            self._registry.suppressions.find(
+                plan.tenant, [one.email for one in people], plan.unsubscribe or ""
+            )
+        )
+        if not found:
+            return {}
+        if not dry:
+            for person in people:
+                one = found.get(person.email)
+                if one is not None:
+                    self._note(
+                        SuppressedTo(
+                            at=self._reactor.seconds(),
+                            message=person.id,
+                            recipient=person.email,
+                            tenant=plan.tenant,
+                            reason=one.reason,
+                            list=one.list,
+                            since=one.created,
+                            everybody=not one.tenant,
+                            sender=plan.sender[0],
+                            evidence=dict(one.evidence),
+                        )
+                    )
+        return {address: one.words for address, one in found.items()}
+
+    async def _delivered(self, message: str) -> float | None:
+        """When a message was delivered first; below 0: it was not yet; ``None``: nothing is known of it."""
+        events = await self._journal.message(message)
+        if not events:
+            return None
+        return min((event.at for event in events if isinstance(event, DeliveredTo)), default=-1.0)
+
+
+class UnsubscribeList:
+    """Who has unsubscribed, on the suppression lists.
+
+    :param suppressions: the lists.
+    """
+
+    def __init__(self, suppressions: Suppressions) -> None:
+        self._suppressions = suppressions
+
+    async def left(self, tenant: str, address: str) -> Sequence[str]:
+        """The lists that an address has left; ``""``: all mail."""
+        found = await self._suppressions.of(tenant, address)
+        return [one.list for one in found if one.reason == _REASON]
+
+    async def leave(self, tenant: str, address: str, list_name: str, message: str, now: float) -> None:
+        """Send it no more; on disk when this answers."""
+        evidence = {"message": message, "event": "unsubscribed"}
+        entry = Suppression(checked_address(address), _REASON, list_name, now, evidence, tenant)
+        await self._suppressions.add(tenant, [entry])
+
+    async def come_back(self, tenant: str, address: str, list_name: str) -> None:
+        """Send it again."""
+        try:
+            await self._suppressions.remove(tenant, address, _REASON, list_name)
+        except NoSuppression:
+            return
