@@ -12,14 +12,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import Field
-from twisted.internet.defer import Deferred
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from mta.config.settings import Duration, HostPatterns, Table
 from mta.dkim.arc import MOST_SETS, RESULT, USUAL_SETS, ArcFinding, ArcJudged, Believed, Chain, believed
-from mta.dkim.message_body import body_digests
-from mta.interfaces import Answer, Facts, IJudge, IKind, IResolver, PluginContext, settle
+from mta.interfaces import Answer, Facts, IJudge, IKind, IResolver, PluginContext
 from mta.judge.dkim_keys import KeyLookup
 from mta.model.authentication import AuthenticationResult
 from mta.model.verdict import PASS, Stage, Verdict
@@ -56,8 +54,7 @@ class ArcJudge:
     ) -> None:
         self._settings = settings
         self._reactor = reactor
-        self._keys = KeyLookup(reactor, resolver, settings.timeout)
-        self._run_in_thread = run_in_thread
+        self._keys = KeyLookup(reactor, resolver, settings.timeout, run_in_thread)
 
     def judge(self, stage: Stage, facts: Facts) -> Answer[Verdict]:
         """See :class:`~mta.interfaces.IJudge`."""
@@ -70,14 +67,8 @@ class ArcJudge:
         return self._judge(facts, chain)
 
     async def _judge(self, facts: Facts, chain: Chain) -> Verdict:
-        asking = Deferred.fromCoroutine(self._keys.answers(chain.questions))
-        try:
-            bodies = await settle(body_digests(facts, chain.ways, self._run_in_thread)) if chain.ways else {}
-        except BaseException:
-            asking.addErrback(lambda failure: None)
-            asking.cancel()
-            raise
-        finding = chain.finding(await asking, bodies)
+        keys, bodies = await self._keys.with_bodies(chain.questions, facts, chain.ways)
+        finding = chain.finding(keys, bodies)
         trusted = believed(finding, self._is_trusted)
         facts.results[RESULT] = ArcJudged(finding, trusted)
         result = AuthenticationResult("arc", finding.status, _properties(finding, facts), finding.reason)

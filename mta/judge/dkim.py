@@ -11,15 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
-from twisted.internet.defer import Deferred
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from mta.config.settings import Duration, Table
 from mta.dkim.header_fields import Canonicalization
-from mta.dkim.message_body import body_digests
 from mta.dkim.verification import MOST_SIGNATURES, SignatureResult, Verification
-from mta.interfaces import Answer, Facts, IJudge, IKind, IResolver, PluginContext, settle
+from mta.interfaces import Answer, Facts, IJudge, IKind, IResolver, PluginContext
 from mta.judge.dkim_keys import KeyLookup
 from mta.model.authentication import AuthenticationResult
 from mta.model.catalogue import REPLIES
@@ -62,8 +60,7 @@ class DkimJudge:
     ) -> None:
         self._settings = settings
         self._reactor = reactor
-        self._keys = KeyLookup(reactor, resolver, settings.timeout)
-        self._run_in_thread = run_in_thread
+        self._keys = KeyLookup(reactor, resolver, settings.timeout, run_in_thread)
 
     def judge(self, stage: Stage, facts: Facts) -> Answer[Verdict]:
         """See :class:`~mta.interfaces.IJudge`."""
@@ -75,16 +72,9 @@ class DkimJudge:
         return self._judge(facts, verification)
 
     async def _judge(self, facts: Facts, verification: Verification) -> Verdict:
-        # The keys are asked for while the body is hashed.
-        asking = Deferred.fromCoroutine(self._keys.answers(verification.questions))
         ways = (*verification.ways, *_USUAL) if verification.ways else ()
-        try:
-            bodies = await settle(body_digests(facts, ways, self._run_in_thread)) if ways else {}
-        except BaseException:
-            asking.addErrback(lambda failure: None)
-            asking.cancel()
-            raise
-        results = verification.results(await asking, bodies)
+        keys, bodies = await self._keys.with_bodies(verification.questions, facts, ways)
+        results = verification.results(keys, bodies)
         told: dict[str, Any] = {
             "evidence": {"signatures": [_words(one) for one in results]},
             "authentication": tuple(_result(one) for one in results),

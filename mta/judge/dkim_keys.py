@@ -1,14 +1,19 @@
-"""Asks the DNS for the keys of signatures, all at once, for so long at the most."""
+"""What signatures are verified with: their keys and the hashes of the body.
+
+The DNS is asked for all keys at once, for so long at the most, while the body is hashed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
-from mta.dkim.verification import KeyAnswer
-from mta.interfaces import IResolver, NoSuchDomain, TemporarilyUnavailable
+from mta.dkim.header_fields import Canonicalization
+from mta.dkim.message_body import body_digests
+from mta.dkim.verification import BodyDigests, KeyAnswer
+from mta.interfaces import Facts, IResolver, NoSuchDomain, TemporarilyUnavailable, settle
 
 
 class KeyLookup:
@@ -17,12 +22,33 @@ class KeyLookup:
     :param reactor: gives timers.
     :param resolver: asks the DNS.
     :param timeout: seconds for all keys of a message.
+    :param run_in_thread: see :class:`~mta.interfaces.PluginContext`.
     """
 
-    def __init__(self, reactor: Any, resolver: IResolver, timeout: float) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        resolver: IResolver,
+        timeout: float,
+        run_in_thread: Callable[..., Awaitable[Any]],
+    ) -> None:
         self._reactor = reactor
         self._resolver = resolver
         self._timeout = timeout
+        self._run_in_thread = run_in_thread
+
+    async def with_bodies(
+        self, names: Sequence[str], facts: Facts, ways: Collection[Canonicalization]
+    ) -> tuple[Mapping[str, KeyAnswer], BodyDigests]:
+        """The answers to names, and what the body of a message comes to under canonicalizations."""
+        asking = Deferred.fromCoroutine(self.answers(names))
+        try:
+            bodies = await settle(body_digests(facts, ways, self._run_in_thread)) if ways else {}
+        except BaseException:
+            asking.addErrback(lambda failure: None)
+            asking.cancel()
+            raise
+        return await asking, bodies
 
     async def answers(self, names: Sequence[str]) -> Mapping[str, KeyAnswer]:
         """An answer to each name; never raises for what the DNS does."""
