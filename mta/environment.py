@@ -106,6 +106,15 @@ class Environment:
             ledger=ledger,
         )
 
+    def use(self, settings: Settings) -> None:
+        """Go by other settings from now on."""
+        self.shaping.use(shapes_of(settings))
+        self.egress.use(settings.egress, settings.egress_pool)
+        self.demands.use(settings.tls_policy, settings.relay.tls, settings.relay.port)
+        self.exchangers.use(settings.relay.port, settings.relay.ipv6)
+        self.exchangers.call_us(settings.backup_mx.names)
+        self.classifier = classifier(one.rule() for one in settings.bounce)
+
 
 def _within(address: str, networks: Sequence[Network]) -> bool:
     found = ip_address(address.partition("%")[0])

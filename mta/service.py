@@ -31,7 +31,7 @@ from mta.config.problem import ConfigurationError, Problem
 from mta.daily_report.reporter import DailyReporter, Means
 from mta.dmarc_report.ledger import DmarcLedger
 from mta.dmarc_report.reporter import DmarcReporter
-from mta.environment import ROLES, Environment, endpoints, report_poster, server_certificate, shapes_of
+from mta.environment import ROLES, Environment, endpoints, report_poster, server_certificate
 from mta.examination import problems_of, rehearse_with
 from mta.first_run import announcement, command, first_account, welcome
 from mta.identity.passwd import add_user
@@ -42,7 +42,6 @@ from mta.journal.log import LogSink
 from mta.journal.reader import JournalReader
 from mta.journal.security import SecurityCounts
 from mta.listener import Listener
-from mta.model.bounce_data import classifier
 from mta.model.ids import encode_id
 from mta.model.supposition import Supposition
 from mta.ownership import foreign, give_away
@@ -525,11 +524,7 @@ class Server:
             reporter.use(getattr(new, table))
         if self._alerts is not None:
             self._alerts.use(new.alert)
-        self._environment.shaping.use(shapes_of(new))
-        self._environment.egress.use(new.egress, new.egress_pool)
-        self._environment.demands.use(new.tls_policy, new.relay.tls)
-        self._environment.exchangers.call_us(new.backup_mx.names)
-        self._environment.classifier = classifier(one.rule() for one in new.bounce)
+        self._environment.use(new)
         self.manager.replace(new.queue, parts.transports, self._environment.classifier)
         self.manager.automate(automations_of(new))
         self._connections.limits = new.limits

@@ -72,6 +72,10 @@ class Exchangers:
         """Further names that an MX record may have for this server, in place of those before."""
         self._ours = frozenset({self._hostname, *map(ascii_domain, names)})
 
+    def use(self, port: int, ipv6: bool) -> None:
+        """Where to connect, and whether by IPv6, from now on."""
+        self._port, self._ipv6 = port, ipv6
+
     async def find(self, next_hop: str) -> Sequence[Exchanger]:
         """See :class:`~mta.interfaces.IExchangers`."""
         return await self._find(next_hop, [])

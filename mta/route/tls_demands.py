@@ -74,8 +74,15 @@ class TlsDemands:
         self._found: TtlCache[tuple[TlsDemand | None]] = TtlCache(5000)
         self.use(policies, usual)
 
-    def use(self, policies: Sequence[TlsPolicy], usual: str = "opportunistic") -> None:
-        """Go by these from now on."""
+    def use(
+        self, policies: Sequence[TlsPolicy], usual: str = "opportunistic", port: int | None = None
+    ) -> None:
+        """Go by these from now on.
+
+        :param port: of mail servers, if that is another now.
+        """
+        if self._published is not None and port is not None:
+            self._published = self._published._replace(port=port)
         self._known = [
             (pattern, TlsDemand(policy.demand, f"tls_policy for {pattern}", tuple(policy.mx)))
             for policy in reversed(policies)

@@ -175,6 +175,13 @@ class FoundTests(ExchangersCase):
         self.assertEqual(21, len(self.resolver.asked))
         self.assertEqual(19, len(self.hosts("huge-ours.test")))
 
+    def test_used_anew(self) -> None:
+        """As a reload says."""
+        self.exchangers.use(2525, False)
+        self.assertEqual(
+            ["10 mx1.far.test 192.0.2.11 2525", "20 mx2.far.test 192.0.2.12 2525"], self.hosts("far.test")
+        )
+
 
 class RefusedTests(ExchangersCase):
     """Next hops without a host, for good or for now."""

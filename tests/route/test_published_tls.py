@@ -70,6 +70,15 @@ class PublishedTests(SynchronousTestCase):
         self.assertEqual(("tlsa", (f"3 1 1 {'6b' * 32}",)), (found.policy, found.strings))
         self.assertEqual("", found.problem)
 
+    def test_another_port(self) -> None:
+        """After a reload it is a part of the name of records, too."""
+        demands = self.make()
+        self.assertIsNotNone(self.demand(demands))
+        demands.use([], "opportunistic", 2525)
+        self.assertIsNone(self.demand(demands))
+        demands.use([], "opportunistic", 25)
+        self.assertIsNotNone(self.demand(demands))
+
     def test_other_host(self) -> None:
         """An MX record that DNSSEC does not know leads nowhere, whatever that host publishes."""
         evil: Table = {
