@@ -64,6 +64,9 @@ class Leave(Protocol):
 #: same large list under a thousand names would keep everybody waiting.
 MOST_ADDRESSEES = 20_000
 
+#: The ways of a recipient, or why there are none, which is told when judges have been asked.
+Found = Answer[Sequence[Route] | None] | RouteError | TemporarilyUnavailable
+
 #: By queue id, sender, forward-path and final address: the reverse-path, if it is not the sender.
 ReturnPath = Callable[[str, str, str, str], Answer[str | None]]
 
@@ -277,10 +280,11 @@ class Reception:
                 "addressees",
                 {"limit": MOST_ADDRESSEES},
             )
+        routes: Found
         try:
             routes = self.router.route(recipient.address)
         except (RouteError, TemporarilyUnavailable) as trouble:
-            return self._no_route(trouble, client, recipient)
+            routes = trouble
         tenant = self._tenant(client)
         suppressed = self.suppressing.at_rcpt(tenant, recipient.address, client) if tenant else None
         if suppressed is not None:
@@ -299,7 +303,7 @@ class Reception:
         client: Client,
         envelope: Envelope,
         recipient: Recipient,
-        routes: Answer[Sequence[Route] | None],
+        routes: Found,
     ) -> Reply:
         refusal = await suppressed
         if refusal is not None:
@@ -313,8 +317,9 @@ class Reception:
         client: Client,
         envelope: Envelope,
         recipient: Recipient,
-        routes: Answer[Sequence[Route] | None],
+        routes: Found,
     ) -> Answer[Reply]:
+        # Judges are asked first, so that whoever they refuse learns nothing of who is here.
         facts = Facts(client, envelope, recipient, trusted=self.may_send_anywhere(client))
         verdict = self.pipeline.judge("recipient", facts)
         if verdict is PASS and not isinstance(routes, Awaitable):
@@ -326,20 +331,28 @@ class Reception:
         client: Client,
         envelope: Envelope,
         recipient: Recipient,
-        routes: Answer[Sequence[Route] | None],
+        routes: Found,
         verdict: Answer[Verdict],
     ) -> Reply:
         decided = await settle(verdict)
+        found: Sequence[Route] | RouteError | TemporarilyUnavailable | None
         try:
-            found = await settle(routes)
+            found = routes if isinstance(routes, Exception) else await settle(routes)
         except (RouteError, TemporarilyUnavailable) as trouble:
-            return self._no_route(trouble, client, recipient)
+            found = trouble
         reply = self.refusal(decided, client) or self._routed(client, recipient, found)
         if reply.is_positive:
             _remember(envelope, "recipient", decided)
         return reply
 
-    def _routed(self, client: Client, recipient: Recipient, routes: Sequence[Route] | None) -> Reply:
+    def _routed(
+        self,
+        client: Client,
+        recipient: Recipient,
+        routes: Sequence[Route] | RouteError | TemporarilyUnavailable | None,
+    ) -> Reply:
+        if isinstance(routes, RouteError | TemporarilyUnavailable):
+            return self._no_route(routes, client, recipient)
         found = tuple(routes or ())
         if not found:
             return _because(

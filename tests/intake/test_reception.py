@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -88,8 +88,6 @@ class MemorySpool:
 
     def admit(self, message: Message, events: Iterable[Event]) -> Deferred[None]:
         if self.trouble is not None:
-            from twisted.internet.defer import fail
-
             return fail(self.trouble)
         self.admitted.append((message, list(events)))
         return succeed(None)
@@ -554,6 +552,35 @@ class ReceptionTests(ReceptionCase):
         ((message, _),) = self.spool.admitted
         self.assertEqual([a.state for a in message.addressees], ["held"])
         self.assertTrue(message.trace.startswith(b"X-Score: 5  Bcc: evil@x.test\r\nReceived:"))
+
+    def test_judges_before_the_route(self) -> None:
+        """Whoever judges refuse does not learn who is here, nor that a directory is down."""
+        reject = SaysOf("recipient", Verdict("reject", "no-x", "no x here"))
+        for address, code in {
+            "ann@local.test": 250,
+            "no@local.test": 550,
+            "gone@local.test": 550,
+            "dark@local.test": 451,
+        }.items():
+            found = self.router.table.get(address)
+            for later in (False, True):
+
+                def route(address: str, found: Any = found, later: bool = later) -> Any:
+                    if not isinstance(found, Exception):
+                        return succeed(found) if later else found
+                    if later:
+                        return fail(found)
+                    raise found
+
+                self.patch(self.router, "route", route)
+                for judges, expected in (((reject,), (550, "no-x")), ((), (code, None))):
+                    client, recipient = Client("s1", "mx", "192.0.2.1"), Recipient(address)
+                    reply = self.result(
+                        self.reception(*judges).recipient(client, Envelope("a@b.test"), recipient)
+                    )
+                    self.assertEqual(expected[0], reply.code, address)
+                    if judges:
+                        self.assertEqual(expected[1], reply.rule, address)
 
     def test_judged_at_every_stage(self) -> None:
         """What is said before the content comes counts for the message, too."""
