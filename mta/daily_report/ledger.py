@@ -76,11 +76,13 @@ class Ledger:
 
     :param path: of the database; made when it is first used.
     :cvar kinds: events that count.
+    :cvar like: how their facts look, as SQL compares, so that others are not even read.
     :cvar table: in which they are counted: it has a ``day`` and a ``domain``.
     :cvar schema: of that table.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ()
+    like: ClassVar[str] = "%"
     table: ClassVar[str] = ""
     schema: ClassVar[str] = ""
 
@@ -102,7 +104,7 @@ class Ledger:
                 with self.changing() as base:
                     row = base.execute("SELECT event FROM counted WHERE shard = ?", (name,)).fetchone()
                     before = row[0] if row else 0
-                    records, upto = journal.following(shard, self.kinds, before)
+                    records, upto = journal.following(shard, self.kinds, before, like=self.like)
                     if upto == before:
                         break
                     self.add(base, [record.event for record in records])

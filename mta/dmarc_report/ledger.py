@@ -25,6 +25,8 @@ class DmarcLedger(Ledger):
     """See the module."""
 
     kinds = (Received.kind, Rejected.kind)
+    # The record stands in the event as it was published, and only one with "rua" is wanted.
+    like = "%rua%"
     table = "rows"
     schema = """
 CREATE TABLE IF NOT EXISTS records (

@@ -208,12 +208,13 @@ class JournalReader:
         return list(heapq.merge(*runs, key=_order)), tuple(ends)
 
     def following(
-        self, shard: int, kinds: Collection[str], after: int, span: int = 200_000
+        self, shard: int, kinds: Collection[str], after: int, span: int = 200_000, *, like: str = "%"
     ) -> tuple[list[Record], int]:
         """Events of some kinds of one shard that were written after a number, the oldest first.
 
         :param shard: position of its file in the paths.
         :param span: numbers looked at.
+        :param like: how their facts look, as SQL compares; what does not is not even read.
         :return: the records, and the number up to which was looked; ``after`` when there is no more.
         """
         found: list[Record] = []
@@ -229,9 +230,10 @@ class JournalReader:
             upto = last if oldest is None else min(last, max(first, oldest - 1) + span)
             marks = ",".join("?" * len(kinds))
             query = (
-                f"SELECT {_COLUMNS} FROM events WHERE id > ? AND id <= ? AND kind IN ({marks}) ORDER BY id"  # noqa: S608
+                f"SELECT {_COLUMNS} FROM events WHERE id > ? AND id <= ? AND kind IN ({marks})"  # noqa: S608
+                " AND payload LIKE ? ORDER BY id"
             )
-            found.extend(_records(shard, base.execute(query, (first, upto, *kinds))))
+            found.extend(_records(shard, base.execute(query, (first, upto, *kinds, like))))
 
         self._ask(ask, (shard,))
         return found, upto

@@ -191,6 +191,12 @@ class FollowingTests(ReaderCase):
         self.assertEqual(([rejected(NOON + 1)], 3), (self.events(found), after))
         self.assertEqual(([], 3), self.reader.following(0, ("rejected",), after))
 
+    def test_like(self) -> None:
+        """Facts that look otherwise are passed over, and looked at no more."""
+        self.shards[0].write([rejected(), rejected(NOON + 1, recipient="rua@example.org")])
+        found, after = self.reader.following(0, ("rejected",), 0, like="%RUA@%")
+        self.assertEqual(([rejected(NOON + 1, recipient="rua@example.org")], 2), (self.events(found), after))
+
     def test_gap(self) -> None:
         """What was pruned is not gone through piece by piece."""
         self.shards[0].write([rejected()], first=1_000_000)
