@@ -21,6 +21,7 @@ from mta.api.v1.server import Descriptions
 from mta.api.v1.site import ApiSite
 from mta.api.v1.suppressions import SuppressionCheck, SuppressionRoutes
 from mta.api.v1.templates import TemplateRoutes
+from mta.api.v1.webhooks import WebhookRoutes
 from mta.batch.process import PROCESS
 from mta.batching import Batching
 from mta.config.loading import Loaded
@@ -40,6 +41,9 @@ from mta.registry.registry import Registry, database
 from mta.registry.usage import Usage
 from mta.suppression.watch import SuppressionWatch
 from mta.template.pool import Limits, Pool
+from mta.webhook.archive import Archive
+from mta.webhook.guard import Guard
+from mta.webhook.service import Webhooks
 
 _log = Logger()
 
@@ -90,6 +94,32 @@ class SendingApi:
             settings.suppression,
             journal=environment.journal,
             note=lambda events: environment.journal.note(events),
+            run_in_thread=environment.run_in_thread,
+        )
+        guard = Guard(
+            reactor,
+            environment.resolver,
+            lambda: self._settings.webhook.allow,
+            environment.own_addresses,
+        )
+        self._webhooks = Webhooks(
+            reactor,
+            self.registry.endpoints,
+            loaded.state / "spool" / str(shard),
+            shard,
+            settings.webhook,
+            guard=guard,
+            journal=environment.journal,
+            note=lambda events: environment.journal.note(events),
+            run_in_thread=environment.run_in_thread,
+            version=__version__,
+        )
+        webhooks = WebhookRoutes(
+            self.registry.endpoints,
+            Archive(loaded.state / "spool"),
+            shard,
+            wake=self._webhooks.wake,
+            note=note,
             run_in_thread=environment.run_in_thread,
         )
         self.administration = Administration(self.registry, reactor.seconds, note)
@@ -144,6 +174,7 @@ class SendingApi:
             *self.batching.routes(),
             *KeyRoutes(self.registry.keys, note).routes(),
             *TemplateRoutes(self.registry.templates, self.renderers, note).routes(),
+            *webhooks.routes(),
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
         ]
         self.application = Application(
@@ -172,7 +203,7 @@ class SendingApi:
     @property
     def sinks(self) -> list[IEventSink]:
         """What is to be told of events."""
-        return [self._suppressed.follower]
+        return [self._suppressed.follower, self._webhooks]
 
     def suppressing(self, settings: Settings) -> Suppressing:
         """What clients that submit are told of suppressed recipients."""
@@ -186,6 +217,7 @@ class SendingApi:
         self._database.start()
         await self._idempotency.adopt()
         await self._suppressed.start()
+        await self._webhooks.start()
 
     async def stop(self) -> None:
         """End what renders, and close the registry."""
@@ -196,6 +228,7 @@ class SendingApi:
         except TemporarilyUnavailable as trouble:
             _log.error("What tenants sent is not counted: {why}", why=str(trouble))
         await self._suppressed.stop()
+        await self._webhooks.stop()
         await self._database.stop()
 
     async def drain(self, grace: float) -> None:
@@ -264,6 +297,7 @@ class SendingApi:
         self._allowance.use(settings.api.recipients_per_second, settings.api.recipients_per_day)
         self.registry.domains.use(configured_domains(settings))
         self._suppressed.use(settings.suppression)
+        self._webhooks.use(settings.webhook)
         self.application.use(_share(settings.api.requests_per_second, settings.workers), settings.api.proxies)
         for site in (self.site, self.operator_site):
             site.most_octets = settings.api.body_size

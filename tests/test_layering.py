@@ -55,7 +55,15 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.suppression": (*COMMON, "mta.journal", "mta.registry"),
     "mta.compose": (*COMMON, "mta.template"),
     "mta.tracking": (*COMMON, "mta.journal"),
-    "mta.webhook": (*COMMON, "mta.https", "mta.journal", "mta.registry"),
+    "mta.webhook": (
+        *COMMON,
+        "mta.journal",
+        "mta.registry",
+        "mta.https",
+        "mta.deliver.webhook_body",
+        "mta.deliver.webhook_post",
+        "mta.deliver.webhook_signature",
+    ),
     "mta.cli": (*COMMON, "mta.config", "mta.journal"),
 }
 # The composition: these see everything.  Any other module directly in mta/ is held to COMMON

@@ -54,6 +54,7 @@ from mta.config.values import parse_duration as parse_duration
 from mta.config.values import parse_mode as parse_mode
 from mta.config.values import parse_rate as parse_rate
 from mta.config.values import parse_size as parse_size
+from mta.config.webhook_settings import WebhookTable as WebhookTable
 from mta.model.bounce import Rule
 from mta.model.bounce_classes import BY_NAME
 
@@ -365,6 +366,7 @@ class Settings(Table):
     api: Api = Api()  # type: ignore[call-arg]
     template: TemplateLimits = TemplateLimits()  # type: ignore[call-arg]
     suppression: SuppressionTable = SuppressionTable()
+    webhook: WebhookTable = WebhookTable()  # type: ignore[call-arg]
     junk: Junk = Junk()
     domains: dict[str, Domain] = {}
     rewrite: list[Rewrite] = []

@@ -75,6 +75,7 @@ class Poster:
     :param idle: seconds for which an idle connection is kept.
     :param authorities: PEM file of those to trust in place of the system's.
     :param most: octets of an answer that are kept.
+    :param ways: makes the connections (``IAgentEndpointFactory``) in place of Twisted.
     :raise ValueError: if ``authorities`` cannot be read.
     """
 
@@ -89,6 +90,7 @@ class Poster:
         idle: float,
         authorities: str = "",
         most: int = 512,
+        ways: Any = None,
     ) -> None:
         self._reactor = reactor
         self._run = run_in_thread
@@ -98,6 +100,10 @@ class Poster:
         self._pool.maxPersistentPerHost = connections
         self._pool.cachedConnectionTimeout = int(idle)
         self._pool.retryAutomatically = False
+        if ways is not None:
+            self._kept = Agent.usingEndpointFactory(reactor, ways, pool=self._pool)
+            self._fresh = Agent.usingEndpointFactory(reactor, ways)
+            return
         trust = trust_of(authorities) if authorities else None
         policy = BrowserLikePolicyForHTTPS(trust)
         self._kept = Agent(reactor, policy, connectTimeout=connect_timeout, pool=self._pool)

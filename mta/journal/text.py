@@ -35,6 +35,7 @@ from mta.model.event_access import Banned, Suspended
 from mta.model.event_engagement import Clicked, Opened, Unsubscribed
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
+from mta.model.event_webhook import WebhookChanged
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -277,6 +278,12 @@ def _suppression(event: SuppressionChanged) -> str:
     return f"{words}, {said}" if said else words
 
 
+def _webhook(event: WebhookChanged) -> str:
+    where = f" at {event.host}" if event.host else ""
+    words = f"webhook {event.endpoint}{where} of tenant {event.tenant} {event.action}"
+    return f"{words}: {event.reason}" if event.reason else words
+
+
 def _suppressed(event: SuppressedTo) -> str:
     whose = "the server" if event.everybody else f"tenant {event.tenant}"
     since = f" since {local_time(event.since)}" if event.since else ""
@@ -441,4 +448,5 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     TlsReportReceived: _tls_report_received,
     TlsReportSent: _tls_report_sent,
     TlsSession: _tls_session,
+    WebhookChanged: _webhook,
 }

@@ -46,6 +46,7 @@ from mta.model.event_access import Banned, Suspended
 from mta.model.event_engagement import Clicked, Opened, Unsubscribed
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
+from mta.model.event_webhook import WebhookChanged
 from mta.model.message import Message
 
 
@@ -274,6 +275,7 @@ _PLAIN = (
     Suspended,
     SuppressedTo,
     SuppressionChanged,
+    WebhookChanged,
     Clicked,
     Opened,
     Unsubscribed,

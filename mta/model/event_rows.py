@@ -21,6 +21,7 @@ from mta.model import event_access as event_access  # Its kinds, for whoever rea
 from mta.model import event_engagement as event_engagement  # Its kinds, for whoever reads them.
 from mta.model import event_security as event_security  # Its kinds, for whoever reads them.
 from mta.model import event_suppression as event_suppression  # Its kinds, for whoever reads them.
+from mta.model import event_webhook as event_webhook  # Its kinds, for whoever reads them.
 from mta.model.event import Event, event_from
 from mta.model.ids import decode_id, encode_id
 

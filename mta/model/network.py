@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
 
-#: Addresses that a NAT64 makes IPv4 ones of, which are their last 32 bits (RFC 6052, 2.1).
-_NAT64 = ip_network("64:ff9b::/96")
+#: Ways to write an address of IPv4 as one of IPv6 (RFC 6052, 4291, 2765, 3056), by bits from the right.
+_EMBEDDING = (
+    (IPv6Network("64:ff9b::/96"), 0),
+    (IPv6Network("64:ff9b:1::/48"), 0),
+    (IPv6Network("::/96"), 0),
+    (IPv6Network("::ffff:0:0:0/96"), 0),
+    (IPv6Network("2002::/16"), 80),
+)
+#: What :mod:`ipaddress` takes for public, and is not, or not in every version of Python.
+_NOT_PUBLIC = tuple(
+    ip_network(text)
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "100.64.0.0/10", "fec0::/10", "3fff::/20", "5f00::/16")
+)
 
 
 @lru_cache(maxsize=4096)
@@ -56,12 +67,32 @@ def is_public(address: str, besides: Iterable[Network] = ()) -> bool:
     An address of IPv6 that leads to one of IPv4 is as private as that.
     """
     found = parsed(address)
-    if isinstance(found, IPv6Address):
-        within = IPv4Address(int(found) & 0xFFFFFFFF) if found in _NAT64 else None
-        found = within or found.sixtofour or found
     if found is None or "%" in address:
         return False
-    return (found.is_global and not found.is_multicast) or any(found in network for network in besides)
+    networks = tuple(besides)
+    if any(found in network for network in networks):
+        return True
+    leads_to = _embedded(found) if isinstance(found, IPv6Address) else [found]
+    return all(_is_global(one) or any(one in network for network in networks) for one in leads_to)
+
+
+def _embedded(found: IPv6Address) -> Sequence[IPv4Address | IPv6Address]:
+    """Where an address leads to; mostly to itself."""
+    if found.teredo is not None:
+        return found.teredo
+    for network, bits in _EMBEDDING:
+        if found in network:
+            return [IPv4Address((int(found) >> bits) & 0xFFFFFFFF)]
+    return [found]
+
+
+def _is_global(found: IPv4Address | IPv6Address) -> bool:
+    return (
+        found.is_global
+        and not found.is_multicast
+        and not found.is_reserved
+        and not any(found in network for network in _NOT_PUBLIC)
+    )
 
 
 class NetworkTable:

@@ -6,10 +6,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mta.registry import batches, domains, idempotency, keys, suppressions, templates, tenants, usage
+from mta.registry import (
+    batches,
+    domains,
+    endpoints,
+    idempotency,
+    keys,
+    suppressions,
+    templates,
+    tenants,
+    usage,
+)
 from mta.registry.batches import Batches
 from mta.registry.database import Database, Direct, IDatabase
 from mta.registry.domains import SendingDomains
+from mta.registry.endpoints import Endpoints
 from mta.registry.keys import Keys
 from mta.registry.schema import DATABASE, Tables
 from mta.registry.suppressions import Suppressions
@@ -26,6 +37,7 @@ TABLES: tuple[Tables, ...] = (
     idempotency.TABLES,
     usage.TABLES,
     suppressions.TABLES,
+    endpoints.TABLES,
 )
 
 
@@ -42,6 +54,7 @@ class Registry:
         self.keys = Keys(database)
         self.domains = SendingDomains(database, configured)
         self.templates = Templates(database)
+        self.endpoints = Endpoints(database)
         self.suppressions = Suppressions(database)
         self.batches = Batches(database)
 

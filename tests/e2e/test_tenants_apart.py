@@ -42,6 +42,12 @@ async def a_message(api: ServedApi, key: str) -> dict[str, str]:
     return {"id": answer.json["id"]}
 
 
+async def a_webhook(api: ServedApi, key: str) -> dict[str, str]:
+    made = await api.ask("POST", "/v1/webhooks", {"url": f"https://{MARK}.invalid/"}, key=key)
+    test = await api.ask("POST", f"/v1/webhooks/{made.json['id']}/test", key=key)
+    return {"id": made.json["id"], "delivery": test.json["id"]}
+
+
 async def a_suppression(api: ServedApi, key: str) -> dict[str, str]:
     address = f"{MARK}@far.example"
     await api.ask("POST", "/v1/suppressions", {"addresses": [address]}, key=key)
@@ -56,6 +62,7 @@ THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/layouts/{name}": a_template,
     "/v1/partials/{name}": a_template,
     "/v1/suppressions/{address}": a_suppression,
+    "/v1/webhooks/{id}": a_webhook,
 }
 #: Bodies that are valid for routes without an example.
 BODIES: dict[str, object] = {}
@@ -86,7 +93,8 @@ class TenantsApartTests(TestCase):
             values: dict[str, str] = {}
             for start, make in THINGS.items():
                 if route.path.startswith(start):
-                    values = await make(api, owner)
+                    made = await make(api, owner)
+                    values = {name: made[name] for name in route.parameters if name in made}
             self.assertEqual(set(route.parameters), set(values), f"{route.path}: no thing for it in THINGS")
             path = re.sub(r"{(\w+)}", lambda match, values=values: values[match[1]], route.path)
             name = f"{route.method} {path}"
