@@ -7,6 +7,7 @@ which read their files again.
 
 from __future__ import annotations
 
+import pwd
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -322,8 +323,28 @@ def _signer(
         may_send_as=may_send_as,
         calculate=calculate,
         run_in_thread=context.run_in_thread,
+        local_users=_local_users(loaded),
         sealer=sealer,
     )
+
+
+def _local_users(loaded: Loaded) -> frozenset[int] | None:
+    """The numbers of the users whose mail is signed; ``None`` if it is that of all.
+
+    :raise ConfigurationError: if there is no such user.
+    """
+    names, found, problems = loaded.settings.dkim.sign_local, set(), []
+    if "*" in names:
+        return None
+    for place, name in enumerate(names):
+        try:
+            found.add(int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid)
+        except KeyError:
+            what = f"this system has no user {name}"
+            problems.append(loaded.problem(("dkim", "sign_local", place), what, "correct or remove it"))
+    if problems:
+        raise ConfigurationError(problems)
+    return frozenset(found)
 
 
 def _placed(loaded: Loaded) -> Callable[[tuple[str | int, ...]], str]:

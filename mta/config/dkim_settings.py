@@ -65,6 +65,7 @@ class Dkim(Table):
     """Signatures of ours; the keys are made with ``mta dkim``."""
 
     sign: bool = True
+    sign_local: list[str] = ["*"]
     canonicalization: Way = "relaxed/relaxed"
     headers: FieldNames = _HEADERS
     oversign: FieldNames = _OVERSIGN

@@ -5,7 +5,8 @@ a second time.  What can be known only later, such as a reverse-path for each re
 SRS), is in the envelope, which no signature covers.
 
 A domain is signed for only if the sender may speak for it: whoever comes from a network that
-relays without AUTH may for every domain that has keys; an account for the domain of its
+relays without AUTH may for every domain that has keys, and a program of this machine if its
+system user is one of ``dkim.sign_local``; an account for the domain of its
 reverse-path, which is its own, and for addresses that belong to it.  A message that says it is
 from somebody else is signed by the domain of its reverse-path, and so counts for that alone.
 """
@@ -53,6 +54,8 @@ class Signer:
     :param may_send_as: (account, address): whether an address belongs to an account.
     :param calculate: runs a callable where it holds nobody up (see :mod:`~mta.dkim.signing_thread`).
     :param run_in_thread: see :class:`~mta.interfaces.PluginContext`; for what reads files.
+    :param local_users: numbers of system users whose programs may speak for every domain;
+        ``None``: all may.
     :param sealer: seals what others send and we pass on; ``None``: nobody does.
     """
 
@@ -64,6 +67,7 @@ class Signer:
         may_send_as: Callable[[str, str], Answer[bool]],
         calculate: Callable[[Callable[[], bytes]], Awaitable[bytes]],
         run_in_thread: Callable[..., Awaitable[Any]],
+        local_users: frozenset[int] | None = None,
         sealer: Sealer | None = None,
     ) -> None:
         self._keys = keys
@@ -71,6 +75,7 @@ class Signer:
         self._may_send_as = may_send_as
         self._calculate = calculate
         self._run_in_thread = run_in_thread
+        self._local_users = local_users
         self._sealer = sealer
 
     def __bool__(self) -> bool:
@@ -97,6 +102,10 @@ class Signer:
             return UNSIGNED if self._sealer is None else self._sealer.seal(facts, above + facts.header, now)
         if not self._keys:
             return UNSIGNED
+        client = facts.client
+        if client.role == "local" and self._local_users is not None and client.user not in self._local_users:
+            who = "a program" if client.user is None else f"user {client.user}"
+            return Signed(evidence={"none": f"{who} of this machine is not in dkim.sign_local"})
         return self._sign(facts, above + facts.header, content, tenant, watched, now)
 
     async def _sign(

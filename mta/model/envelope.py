@@ -29,6 +29,7 @@ class Client:
     :ivar account: the avatar id after AUTH; ``""`` without.
     :ivar mechanism: the SASL mechanism used.
     :ivar reverse_name: the forward-confirmed reverse DNS name, if looked up.
+    :ivar user: the number of the system's user whose program it is; ``None`` if it is not local.
     :ivar judged: what judges have said of it and have not refused, by stage; not kept.
     :ivar rehearsed: it is only supposed: nothing is to be remembered of it.
     """
@@ -45,6 +46,7 @@ class Client:
     account: str = ""
     mechanism: str = ""
     reverse_name: str = ""
+    user: int | None = None
     judged: tuple[tuple[Stage, Verdict], ...] = ()
     rehearsed: bool = False
 
@@ -82,6 +84,7 @@ class Envelope:
     :ivar hold: the request for that as it was made: ``for;3600``, ``until;2027-01-31T08:00:00Z``.
     :ivar priority: from -9 to 9 (RFC 6710); the higher, the sooner.
     :ivar asked: the priority that MAIL asked for; ``None``: none.
+    :ivar user: the number of the system's user whose program it is; ``None`` if it is not local.
     :ivar judged: what judges have said of it and have not refused, by stage; not kept.
     """
 

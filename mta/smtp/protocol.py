@@ -30,6 +30,7 @@ from mta.model.envelope import Client
 from mta.model.reply import Reply
 from mta.smtp.binding import channel_binding
 from mta.smtp.connections import Connections
+from mta.smtp.local_peer import user_of
 from mta.smtp.session import ServerSession
 from mta.smtp.states import OPENING, TLS
 from mta.smtp.terms import Terms
@@ -121,6 +122,7 @@ class SmtpProtocol(ESMTP):
             _host(peer),
             getattr(peer, "port", 0),
             _host(transport.getHost()),
+            user=user_of(transport) if terms.role == "local" else None,
         )
         self.session = session = ServerSession(terms, client, self)
         premises.sessions.add(self)

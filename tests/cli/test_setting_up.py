@@ -217,6 +217,14 @@ class CheckTests(SettingUpCase):
         value = self.mta("--config", str(self.file), "check", "--json", status=os.EX_CONFIG).json
         self.assertEqual([3, 4], [problem["line"] for problem in value["problems"]])
 
+    def test_local_users(self) -> None:
+        """Who signs must be there."""
+        self.file.write_text('[dkim]\nsign_local = ["root", "0", "nobody.here"]\n')
+        out = self.mta("check", str(self.file), status=os.EX_CONFIG).out
+        self.assertIn(f"{self.file}:2: error: dkim.sign_local", out)
+        self.assertIn("this system has no user nobody.here", out)
+        self.assertIn("1 error", out)
+
     def test_syntax(self) -> None:
         self.file.write_text("hostname = \n")
         self.assertIn(":1:", self.mta("check", str(self.file), status=os.EX_CONFIG).out)

@@ -56,13 +56,16 @@ class SignerTests(SynchronousTestCase):
         ]
         self.signer = self.make(SigningKeys(keys))
 
-    def make(self, keys: SigningKeys, settings: Dkim | None = None) -> Signer:
+    def make(
+        self, keys: SigningKeys, settings: Dkim | None = None, local_users: frozenset[int] | None = None
+    ) -> Signer:
         return Signer(
             keys,
             manner_of(settings or Dkim()),
             may_send_as=may_send_as,
             calculate=lambda job: maybeDeferred(job),
             run_in_thread=lambda function, *args: succeed(function(*args)),
+            local_users=local_users,
         )
 
     def sign(
@@ -76,10 +79,11 @@ class SignerTests(SynchronousTestCase):
         tenant: str = "",
         trusted: bool = True,
         watched: Any = None,
+        client: Client | None = None,
     ) -> tuple[Signed, bytes]:
         header = f"From: {author}\r\nSubject: x\r\n".encode()
         content = content or InlineContent(header + b"\r\n" + BODY)
-        client = Client("s1", "submission", account=account)
+        client = client or Client("s1", "submission", account=account)
         facts = Facts(client, Envelope(sender), None, header, content, trusted=trusted)
         answer = self.signer.sign(facts, above, content, tenant, watched, NOW)
         if isinstance(answer, Signed):
@@ -90,6 +94,24 @@ class SignerTests(SynchronousTestCase):
         signed, header = self.sign()
         self.assertEqual({"domain": "example.org", "keys": ["r", "e"]}, signed.evidence)
         self.assertEqual(["pass", "pass"], outcomes(verified(signed.fields + header, BODY)))
+
+    def test_local_users(self) -> None:
+        """Programs of this machine, if their user may."""
+        for allowed, user, signs in (
+            (None, 1000, True),
+            (None, None, True),
+            (frozenset({0, 1000}), 1000, True),
+            (frozenset({0, 1000}), 1001, False),
+            (frozenset({0}), None, False),
+            (frozenset(), 0, False),
+        ):
+            self.signer = self.make(SigningKeys([("", key) for key in KEYS]), local_users=allowed)
+            signed, _ = self.sign(client=Client("s1", "local", user=user))
+            self.assertEqual(signs, bool(signed.fields), (allowed, user))
+            if not signs:
+                self.assertIn("dkim.sign_local", signed.evidence["none"])
+            # It is about programs of this machine alone.
+            self.assertTrue(self.sign()[0].fields)
 
     def test_strangers(self) -> None:
         """Mail that comes from outside is nobody's to sign, whatever it says."""

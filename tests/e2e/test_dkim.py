@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import smtplib
 import ssl
+import subprocess
 from base64 import b64encode
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.e2e.dns import Dns
 from tests.e2e.filters import OpenDkim, make_dkim_key
 from tests.e2e.remote import Remote
 from tests.e2e.scenario import Scenario, wait_for
-from tests.e2e.server import Server
+from tests.e2e.server import BIN, Server
 
 TEXT = b"From: Anna <anna@example.org>\r\nTo: rita@remote.test\r\nSubject: %s\r\n\r\nHello  there. \r\n\r\n"
 
@@ -125,6 +127,20 @@ class SigningTests(Scenario):
             client.sendmail("anna@example.org", ["ben@example.org"], TEXT % b"forged")
         [mail] = self.server.wait_mail("ben@example.org")
         self.assertNotIn(b"DKIM-Signature", mail)
+
+    def test_programs_of_this_machine(self) -> None:
+        """They speak for any domain with keys, unless the configuration names the users who may."""
+        made = self.publish(self.server.mta("dkim", "new", "example.org"))
+        self.server.mta("dkim", "rotate", "example.org")
+        command = [str(BIN / "mta-sendmail"), "-C", str(self.server.file), "-f", "anna@example.org"]
+        other = os.geteuid() + 1
+        for count, users, signs in ((1, ["*"], True), (2, [str(other)], False), (3, [str(other - 1)], True)):
+            self.server.change(dkim={"sign_local": users})
+            self.server.write()
+            self.server.mta("reload")
+            subprocess.run([*command, "rita@remote.test"], input=TEXT % b"local", check=True, timeout=60)
+            self.assertEqual(made if signs else [], self.selectors(self.arrived(count)))
+        self.assertIn("is not in dkim.sign_local", self.server.mta("trace", "anna@example.org"))
 
     def test_verified(self) -> None:
         """What dkimpy has signed passes, whole; what was changed on its way does not."""
