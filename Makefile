@@ -28,6 +28,7 @@ test-parts: $(STAMP)
 	@tools/set-up.sh parts
 	@tools/set-up.sh bounces
 	@tools/set-up.sh spf
+	@tools/set-up.sh clients
 
 # Set-up counts as a test that fails: whoever reads the closing line always finds one.
 test:

@@ -10,6 +10,9 @@ import idna
 from twisted.logger import Logger
 
 from mta import __version__
+from mta.api.compatible.postmark_routes import PostmarkRoutes
+from mta.api.compatible.sendgrid_routes import SendGridRoutes
+from mta.api.compatible.sending import Sender
 from mta.api.v1.acts import MessageActs
 from mta.api.v1.allowance import Allowance
 from mta.api.v1.application import Application
@@ -166,6 +169,7 @@ class SendingApi:
             received=self._received,
             forward=Neighbours(loaded.state / "run", environment.run_in_thread).forward,
         )
+        foreign = Sender(self.messages, self.registry.templates, self.renderers, self._idempotency)
         described = Descriptions(health, lambda: list(self.application.routes), __version__)
         routes: list[Route] = [
             *described.routes(),
@@ -176,6 +180,8 @@ class SendingApi:
             *TemplateRoutes(self.registry.templates, self.renderers, note).routes(),
             *webhooks.routes(),
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
+            *PostmarkRoutes(foreign).routes(),
+            *SendGridRoutes(foreign, reception.spool.new_id).routes(),
         ]
         self.application = Application(
             self.registry,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up .venv; with "parts" the real parts that end-to-end tests use, with "bounces" the published
-# bounces that their reader is tested with, with "spf" the test suite of RFC 7208, with "docs" Sphinx,
-# with "fuzz" atheris.
+# bounces that their reader is tested with, with "spf" the test suite of RFC 7208, with "clients" the
+# programs that the compatible endpoints are tested with, with "docs" Sphinx, with "fuzz" atheris.
 # As root it asks apt-get for what is missing; an ordinary user is told what it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -103,7 +103,24 @@ share() {
     fi
 }
 
+# Other services' own client programs, which need versions of their own: an environment beside ours.
+clients() {
+    [ ! -x .venv/clients/bin/python ] || return 0
+    draft=$(mktemp -d .venv/clients.XXXXXX)
+    trap 'rm -rf "$draft"' EXIT
+    # An environment cannot be moved; what it has to have is looked for elsewhere first.
+    if .venv/bin/python -m pip download -q --disable-pip-version-check -d "$draft" -r tools/clients.txt &&
+        .venv/bin/python -m venv .venv/clients &&
+        .venv/clients/bin/python -m pip install -q --disable-pip-version-check --no-index -f "$draft" \
+            -r tools/clients.txt; then
+        return 0
+    fi
+    rm -rf .venv/clients
+    say "the clients in tools/clients.txt cannot be had; tests that need them are skipped"
+}
+
 case "${1:-}" in
+clients) clients; exit 0 ;;
 bounces) share bounces flufl.bounce tests bounces; exit 0 ;;
 spf) share spf pyspf test "test suite"; exit 0 ;;
 esac

@@ -65,7 +65,11 @@ THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/webhooks/{id}": a_webhook,
 }
 #: Bodies that are valid for routes without an example.
-BODIES: dict[str, object] = {}
+BODIES: dict[str, object] = {
+    f"POST {place}/email/batch{end}": [{"From": "a@example.org", "To": "ann@example.net", "TextBody": "x"}]
+    for place in ("", "/postmark")
+    for end in ("", "/")
+}
 
 
 def body_of(route: Route) -> object:

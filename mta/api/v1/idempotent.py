@@ -25,6 +25,8 @@ def key_of(call: Call) -> str:
 
     :raise Refusal: if it is none.
     """
+    if call.once:
+        return call.once
     text = call.header("idempotency-key").strip()
     if len(text) > 1 and text[0] == text[-1] == '"':
         # The draft has it as a string of structured fields (RFC 8941); most clients leave the quotes out.

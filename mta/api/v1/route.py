@@ -41,6 +41,7 @@ class Call:
     :ivar tenant: who asks.
     :ivar key: with which key.
     :ivar standings: what it was counted by, which the answer tells.
+    :ivar once: under which key it is carried out once; ``""``: as its ``Idempotency-Key`` says.
     """
 
     request: Any
@@ -54,6 +55,7 @@ class Call:
     tenant: Tenant = field(default_factory=lambda: Tenant(""))
     key: Key | None = None
     standings: list[Standing] = field(default_factory=list)
+    once: str = ""
 
     @property
     def who(self) -> str:
