@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail
@@ -30,6 +31,8 @@ Work = Callable[[sqlite3.Connection], T]
 
 #: Changes that are made in one transaction.
 _MOST_AT_ONCE = 500
+#: Seconds for which it is not asked again whether there was a change: one request asks several times.
+_GLANCE = 0.002
 
 
 class IDatabase(Protocol):
@@ -83,6 +86,7 @@ class Database:
         self._thread: Thread | None = None
         self._watch: sqlite3.Connection | None = None
         self._seen = -1
+        self._looked = 0.0
         self._versions: dict[str, int] = {}
 
     def start(self) -> None:
@@ -138,9 +142,16 @@ class Database:
         return done
 
     def version(self, noun: str) -> int:
-        """See :class:`IDatabase`; a few microseconds in shared memory unless there was a change."""
+        """See :class:`IDatabase`; a few microseconds in shared memory unless there was a change.
+
+        What others change is known a moment later, what this worker changes at once.
+        """
         if self._watch is None:
             return -1
+        now = monotonic()
+        if now - self._looked < _GLANCE:
+            return self._versions.get(noun, 0)
+        self._looked = now
         try:
             (seen,) = self._watch.execute("PRAGMA data_version").fetchone()
             if seen != self._seen:
@@ -148,7 +159,7 @@ class Database:
                 self._seen = seen
         except sqlite3.Error:
             # What is remembered counts as old; who reads it anew is told of the trouble.
-            self._seen = -1
+            self._seen, self._looked = -1, 0.0
             return -1
         return self._versions.get(noun, 0)
 
@@ -175,6 +186,7 @@ class Database:
         self._reactor.callFromThread(self._ended.callback, None)
 
     def _tell(self, batch: Iterable[_Change]) -> None:
+        self._looked = 0.0
         for change in batch:
             if change.error is not None:
                 change.done.errback(Failure(change.error))

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from mta.interfaces import TemporarilyUnavailable, settle
+from mta.registry import database
 from mta.registry.cached import Cached
 from mta.registry.database import Database, Direct, finished
 from mta.registry.schema import SchemaError, Tables, connect, migrate
@@ -63,6 +64,7 @@ class DatabaseTests(TestCase):
         self.assertEqual([], cached.get())
         other = Direct(self.path, (WORDS,))
         self.addCleanup(other.close)
+        self.patch(database, "_GLANCE", 0.0)
         before = self.database.version("words")
         finished(other.change("else", lambda base: None))
         self.assertEqual(before, self.database.version("words"))

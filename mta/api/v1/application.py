@@ -233,6 +233,7 @@ class Application:
         request.setResponseCode(status, _phrase(status))
         request.setHeader("content-type", media)
         request.setHeader("cache-control", "no-store")
+        request.setHeader("content-length", str(len(octets)))
         return octets
 
     def _nothing_here(self, request: Any, failure: Failure) -> bytes:
@@ -306,10 +307,11 @@ def _written(request: Any, response: Response) -> bytes:
             request.setHeader("content-length", b"0")
         return b""
     request.setHeader("cache-control", response.headers.get("cache-control", "no-store"))
+    media = response.media
     if isinstance(body, BaseModel):
-        request.setHeader("content-type", "application/json")
-        return type(body).__pydantic_serializer__.to_json(body) + b"\n"
-    request.setHeader("content-type", response.media)
+        media, body = "application/json", type(body).__pydantic_serializer__.to_json(body) + b"\n"
+    request.setHeader("content-type", media)
+    request.setHeader("content-length", str(len(body)))
     return body
 
 

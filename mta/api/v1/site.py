@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.web.http import parse_qs
 from twisted.web.server import Request, Site
 
 from mta.api.v1.refusal import Refusal
@@ -45,7 +46,13 @@ class BoundedRequest(Request):
         self._in_time()
         if self._refused:
             return
-        super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]
+        # As Twisted does it, but for forms: those are parsed at great length, and are nothing here.
+        content: Any = self.content
+        content.seek(0)
+        self.method, self.uri, self.clientproto = command, path, version
+        self.path, _, query = path.partition(b"?")
+        self.args = parse_qs(query, True) if query else {}
+        self.process()  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Any) -> None:
         """The client is gone."""
