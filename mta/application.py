@@ -188,6 +188,7 @@ class SendingApi:
             routes,
             reactor=reactor,
             requests=_share(settings.api.requests_per_second, settings.workers),
+            strangers=settings.api.strangers_per_minute,
             run_in_thread=environment.run_in_thread,
             proxies=settings.api.proxies,
         )
@@ -304,7 +305,11 @@ class SendingApi:
         self.registry.domains.use(configured_domains(settings))
         self._suppressed.use(settings.suppression)
         self._webhooks.use(settings.webhook)
-        self.application.use(_share(settings.api.requests_per_second, settings.workers), settings.api.proxies)
+        self.application.use(
+            _share(settings.api.requests_per_second, settings.workers),
+            settings.api.proxies,
+            settings.api.strangers_per_minute,
+        )
         for site in (self.site, self.operator_site):
             site.most_octets = settings.api.body_size
             site.most_seconds = settings.api.body_timeout

@@ -14,6 +14,7 @@ class Api(Table):
 
     url: str = ""
     requests_per_second: int = Field(500, ge=0, description="of one tenant")
+    strangers_per_minute: int = Field(60, ge=0, description="requests of one address without a valid key")
     recipients_per_second: float = Field(0.0, ge=0, description="of one tenant")
     recipients_per_day: int = Field(0, ge=0, description="of one tenant")
     body_size: Size = 75 * 1024 * 1024

@@ -30,8 +30,6 @@ from mta.registry.tenants import DEFAULT, Tenant
 
 #: Octets of a body from which on it is read in a thread.
 _LARGE = 256 * 1024
-#: Requests of one address that may be refused for their key in a minute.
-_WRONG_KEYS = 60
 
 
 class Application:
@@ -41,6 +39,7 @@ class Application:
     :param routes: all that there are.
     :param reactor: gives the time.
     :param requests: requests a second that one tenant may make of this worker; 0: no limit.
+    :param strangers: requests a minute that one address may make without a valid key; 0: no limit.
     :param run_in_thread: ``(callable, *args) -> Deferred``: where large bodies are read.
     :param proxies: networks of reverse proxies, which are believed from whom a request comes.
     :param operator: whether those who reach it are the operator, who needs no key and acts for the
@@ -56,6 +55,7 @@ class Application:
         *,
         reactor: Any,
         requests: int = 0,
+        strangers: int = 60,
         run_in_thread: Callable[..., Any] = deferToThread,
         proxies: Sequence[IPv4Network | IPv6Network] = (),
         operator: bool = False,
@@ -67,7 +67,7 @@ class Application:
         self._seconds = reactor.seconds
         self._run = run_in_thread
         self._rates = Rates("requests", requests)
-        self._strangers = Rates("unauthenticated", _WRONG_KEYS, 60)
+        self._strangers = Rates("unauthenticated", strangers, 60)
         self._proxies = tuple(proxies)
         self._begun = 0
         self._under_way = 0
@@ -80,9 +80,15 @@ class Application:
             self.app.route(place, methods=[route.method], endpoint=name)(self._endpoint(route))
         self.app.handle_errors(HTTPException)(self._nothing_here)
 
-    def use(self, requests: int, proxies: Sequence[IPv4Network | IPv6Network] = ()) -> None:
-        """Take another limit of requests, and other proxies."""
+    def use(
+        self,
+        requests: int,
+        proxies: Sequence[IPv4Network | IPv6Network] = (),
+        strangers: int = 60,
+    ) -> None:
+        """Take other limits of requests, and other proxies."""
         self._rates = Rates("requests", requests)
+        self._strangers = Rates("unauthenticated", strangers, 60)
         self._proxies = tuple(proxies)
 
     async def drain(self, grace: float) -> None:
@@ -271,7 +277,8 @@ def _phrase(status: int) -> bytes:
 
 def _body(model: type[BaseModel], content: bytes) -> BaseModel:
     try:
-        return model.model_validate_json(content or b"{}")
+        # JSON has types of its own: false is no number.
+        return model.model_validate_json(content or b"{}", strict=True)
     except ValidationError as error:
         raise invalid(error) from None
 

@@ -14,6 +14,8 @@ from mta.api.v1.route import Model
 
 #: Entries on a page, at the most.
 MOST = 1000
+#: The largest number that a database takes.
+MOST_NUMBER = 2**63 - 1
 
 
 class Page(Model):
@@ -38,6 +40,7 @@ class Page(Model):
             not isinstance(found, list)
             or len(found) != len(kinds)
             or not all(type(one) is kind for one, kind in zip(found, kinds, strict=True))
+            or any(isinstance(one, int) and abs(one) > MOST_NUMBER for one in found)
         ):
             error = {"parameter": "cursor", "in": "query", "detail": "it is no `next` of this list"}
             raise Refusal("invalid", "cursor: it is no `next` of this list", [error])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from mta.api.v1.refusal import Refusal, field_refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
@@ -21,11 +21,14 @@ def _scopes(value: list[str]) -> list[str]:
     return sorted(checked_scopes(value))
 
 
+Scope = Annotated[str, WithJsonSchema({"type": "string", "enum": list(SCOPES)})]
+
+
 class NewKey(Model):
     """A key to be made."""
 
     name: str = Field(min_length=1, max_length=100, description="for people")
-    scopes: Annotated[list[str], AfterValidator(_scopes)] = Field(
+    scopes: Annotated[list[Scope], AfterValidator(_scopes)] = Field(
         min_length=1, max_length=len(SCOPES), description="what it is for: " + ", ".join(SCOPES)
     )
     expires_in: int | None = Field(None, ge=1, le=_MOST_SECONDS, description="seconds; without it: never")

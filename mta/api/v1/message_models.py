@@ -209,7 +209,10 @@ class RawQuery(Model):
     """Who sends a raw message, and to whom."""
 
     sender: str = Field("", alias="from", max_length=320, description="without it, as its From says")
-    to: list[str] = Field([], max_length=MOST_RECIPIENTS, description="who gets it; may be repeated")
+    # A request's header has room for 16 KiB.
+    to: list[Annotated[str, Field(max_length=320)]] = Field(
+        [], max_length=40, description="who gets it; may be repeated; as JSON there may be more"
+    )
     dry_run: bool = Field(False, description="check everything, send nothing")
 
 

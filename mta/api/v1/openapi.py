@@ -142,8 +142,15 @@ def _operation(route: Route, references: dict[tuple[type[BaseModel], str], Any])
                 }
         for media in route.octets:
             content[media] = {"schema": {"type": "string", "contentMediaType": media}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": _must_have_body(route), "content": content}
     return operation
+
+
+def _must_have_body(route: Route) -> bool:
+    """Whether a request without a body is wrong; an empty one counts as ``{}``."""
+    if route.octets or route.body is None:
+        return True
+    return any(field.is_required() for field in route.body.model_fields.values())
 
 
 def _parameters(route: Route) -> Iterable[dict[str, Any]]:

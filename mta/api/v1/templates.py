@@ -8,7 +8,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mta.api.v1.cursor import Page, cursor
+from mta.api.v1.cursor import MOST_NUMBER, Page, cursor
 from mta.api.v1.keys import moment
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
@@ -103,7 +103,7 @@ class NewVersion(TemplateBody):
 class Activation(Model):
     """Which version is to be live."""
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, le=MOST_NUMBER)
 
 
 class Preview(Model):
@@ -111,7 +111,7 @@ class Preview(Model):
 
     data: Data | None = Field(None, description="without it, sample data are made of what it asks for")
     locale: Locale = ""
-    version: int = Field(0, ge=0, description="0: the live one, or the last if none is live")
+    version: int = Field(0, ge=0, le=MOST_NUMBER, description="0: the live one, or the last if none is live")
 
 
 class InlinePreview(TemplateBody):

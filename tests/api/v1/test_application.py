@@ -228,7 +228,15 @@ class InputTests(ApplicationCase):
     def test_query(self) -> None:
         place = cursor("a", 3)
         self.assertEqual(b"['a', 3]", self.ask("GET", f"/v1/things?cursor={place}").content)
-        for wrong in ("x", cursor("a"), cursor(3, "a"), cursor(["a"], 3), "%C3%A4", "é".encode().hex()):
+        for wrong in (
+            "x",
+            cursor("a"),
+            cursor(3, "a"),
+            cursor(["a"], 3),
+            cursor("a", 2**63),
+            "%C3%A4",
+            "é".encode().hex(),
+        ):
             document = self.refused("invalid", self.ask("GET", f"/v1/things?cursor={wrong}"))
             self.assertEqual("cursor", document["errors"][0]["parameter"])
         for wrong in ("limit=0", "limit=x", "colour=red"):
