@@ -250,7 +250,9 @@ class Application:
         path = request.path.decode("utf-8", "replace")
         method = request.method.decode("ascii", "replace")
         if wrong.code == 405:
-            methods = sorted(set(wrong.valid_methods or ()) - {"HEAD"})
+            # A path without braces stands for itself, though braces of another would fit it.
+            exact = {route.method for route in self.routes if route.path == path}
+            methods = sorted(exact or set(wrong.valid_methods or ()) - {"HEAD"})
             allow = {"allow": ", ".join(methods)}
             return self._told(
                 None, request, call, Refusal("method", f"{path} takes {', '.join(methods)}", headers=allow)

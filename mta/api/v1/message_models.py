@@ -209,9 +209,9 @@ class RawQuery(Model):
     """Who sends a raw message, and to whom."""
 
     sender: str = Field("", alias="from", max_length=320, description="without it, as its From says")
-    # A request's header has room for 16 KiB.
+    # A request's header has room for 64 KiB (mta.api.v1.site).
     to: list[Annotated[str, Field(max_length=320)]] = Field(
-        [], max_length=40, description="who gets it; may be repeated; as JSON there may be more"
+        [], max_length=10, description="who gets it; may be repeated; as JSON there may be more"
     )
     dry_run: bool = Field(False, description="check everything, send nothing")
 

@@ -99,7 +99,7 @@ def refusals_of(route: Route) -> list[str]:
     if route.body is not None or route.query is not None or route.octets:
         found += _WITH_INPUT
     if route.parameters:
-        found.append("not-found")
+        found += ["not-found", "invalid"]
     return list(dict.fromkeys([*found, *route.refusals]))
 
 
@@ -141,7 +141,8 @@ def _operation(route: Route, references: dict[tuple[type[BaseModel], str], Any])
                     name: {"value": dict(value)} for name, value in route.examples.items()
                 }
         for media in route.octets:
-            content[media] = {"schema": {"type": "string", "contentMediaType": media}}
+            # Octets of any kind have no schema (OpenAPI 3.1, 4.8.14.3).
+            content[media] = {}
         operation["requestBody"] = {"required": _must_have_body(route), "content": content}
     return operation
 
@@ -190,7 +191,7 @@ def _responses(route: Route, references: dict[tuple[type[BaseModel], str], Any])
     if route.answer is not None:
         good["content"] = {"application/json": {"schema": references[(route.answer, "serialization")]}}
     elif route.media:
-        good["content"] = {route.media: {"schema": {"type": "string"}}}
+        good["content"] = {media.strip(): {} for media in route.media.split(",")}
     if route.scope is not None:
         good["headers"] = {
             "RateLimit": {"description": "what is left", "schema": {"type": "string"}},

@@ -81,13 +81,13 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
             )
         yield "</table>"
     for media, content in operation.get("requestBody", {}).get("content", {}).items():
-        yield f"<p>Body: <code>{escape(media)}</code>, {_type(content['schema'])}</p>"
+        yield f"<p>Body: <code>{escape(media)}</code>, {_type(content.get('schema', {}))}</p>"
         for name, example in content.get("examples", {}).items():
             text = json.dumps(example["value"], indent=2, ensure_ascii=False)
             yield f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
     yield "<table><tr><th>status</th><th></th><th>body</th></tr>"
     for status, response in operation["responses"].items():
-        bodies = ", ".join(_type(one["schema"]) for one in response.get("content", {}).values())
+        bodies = ", ".join(_type(one.get("schema", {})) for one in response.get("content", {}).values())
         yield f"<tr><td>{status}</td><td>{escape(response['description'])}</td><td>{bodies}</td></tr>"
     yield "</table></article>"
 

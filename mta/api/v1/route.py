@@ -125,7 +125,7 @@ class Route:
     :ivar body: model of the body in JSON.
     :ivar octets: media types that are taken as octets instead.
     :ivar answer: model of the answer; ``None``: it has no body, or octets of ``media``.
-    :ivar media: media type of an answer without a model.
+    :ivar media: media type of an answer without a model; several, with commas.
     :ivar status: of the answer.
     :ivar refusals: kinds of problems beyond those that every route has.
     :ivar examples: bodies, by what they show.

@@ -9,11 +9,14 @@ from twisted.web.server import Request, Site
 
 from mta.api.v1.refusal import Refusal
 
+#: Octets of a request's header section.
+HEADER = 64 * 1024
+
 
 class BoundedRequest(Request):
     """A request whose body is bounded in size, and in the time that it takes to arrive.
 
-    Twisted bounds the header: 16 KiB and 500 lines.
+    The header has :data:`HEADER` octets and 500 lines at the most.
     """
 
     _received = 0
@@ -100,6 +103,13 @@ class ApiSite(Site):
         super().__init__(resource, requestFactory=BoundedRequest, timeout=most_seconds)  # type: ignore[no-untyped-call]
         self.most_octets = most_octets
         self.most_seconds = most_seconds
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """A connection: addresses in a query, escaped, need more room than Twisted gives."""
+        protocol = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
+        channel = getattr(protocol, "_channel", protocol)
+        channel.MAX_LENGTH = channel.totalHeadersSize = HEADER
+        return protocol
 
     def log(self, request: Any) -> None:
         """Write no access lines: what was done is in the journal."""

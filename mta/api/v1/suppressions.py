@@ -198,7 +198,7 @@ class SuppressionRoutes:
                 scope,
                 "The whole list as a file",
                 query=Format,
-                media="text/csv",
+                media="text/csv, application/x-ndjson",
             ),
             Route(
                 "GET",

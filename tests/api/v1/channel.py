@@ -19,13 +19,13 @@ class Answer:
     :ivar status: 0: nothing did.
     """
 
-    def __init__(self, octets: bytes) -> None:
+    def __init__(self, octets: bytes, method: str = "GET") -> None:
         self.octets = octets
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self.content = b""
         if octets:
-            response = HTTPResponse(_Socket(octets))  # type: ignore[arg-type]
+            response = HTTPResponse(_Socket(octets), method=method)  # type: ignore[arg-type]
             response.begin()
             self.status = response.status
             self.headers = {name.lower(): value for name, value in response.getheaders()}
@@ -50,6 +50,7 @@ class Channel:
         self.transport = StringTransport(peerAddress=IPv4Address("TCP", address, 4321))
         self.protocol = site.buildProtocol(self.transport.getPeer())
         self.protocol.makeConnection(self.transport)
+        self._method = "GET"
 
     def send(
         self,
@@ -65,6 +66,7 @@ class Channel:
 
         :param body: JSON values, or octets.
         """
+        self._method = method
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", "Host: mta"]
         if key:
@@ -78,7 +80,7 @@ class Channel:
         """What came so far."""
         octets = self.transport.value()
         self.transport.clear()
-        return Answer(octets)
+        return Answer(octets, self._method)
 
     def ask(self, *what: Any, **how: Any) -> Answer:
         """Send a request, and get the answer that came at once."""
