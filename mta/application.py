@@ -16,6 +16,7 @@ from mta.api.compatible.sending import Sender
 from mta.api.v1.acts import MessageActs
 from mta.api.v1.allowance import Allowance
 from mta.api.v1.application import Application
+from mta.api.v1.filling import Filling
 from mta.api.v1.keys import KeyRoutes
 from mta.api.v1.messages import Messages, TenantAccount
 from mta.api.v1.neighbours import Neighbours
@@ -29,6 +30,7 @@ from mta.batch.process import PROCESS
 from mta.batching import Batching
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
+from mta.engagement.links import master_key
 from mta.environment import Environment
 from mta.intake.handover import Handed, hand_over
 from mta.intake.reception import Reception
@@ -145,7 +147,16 @@ class SendingApi:
             run_in_thread=environment.run_in_thread,
             furthest=lambda: self._settings.submission.future_release,
             allowance=self._allowance,
-            prepare=[SuppressionCheck(self.registry.suppressions, note, reactor.seconds)],
+            prepare=[
+                SuppressionCheck(self.registry.suppressions, note, reactor.seconds),
+                Filling(
+                    self.registry.templates,
+                    self.renderers,
+                    master_key(secret),
+                    base=lambda: self._settings.api.url,
+                    run_in_thread=environment.run_in_thread,
+                ),
+            ],
         )
         self.batching = Batching(
             reactor,
@@ -177,7 +188,7 @@ class SendingApi:
             *acts.routes(),
             *self.batching.routes(),
             *KeyRoutes(self.registry.keys, note).routes(),
-            *TemplateRoutes(self.registry.templates, self.renderers, note).routes(),
+            *TemplateRoutes(self.registry.templates, self.renderers, note, self.messages.send).routes(),
             *webhooks.routes(),
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
             *PostmarkRoutes(foreign).routes(),

@@ -357,3 +357,57 @@ class OnceTests(BatchCase):
         for path in (f"/v1/batches/{taken['id']}", f"/v1/batches/{taken['id']}/recipients"):
             self.assertEqual(404, (await self.api.ask("GET", path, key=stranger)).status)
         self.assertEqual([], (await self.api.ask("GET", "/v1/batches", key=stranger)).json["batches"])
+
+
+class MessageTests(BatchCase):
+    """The same for a single message."""
+
+    async def test_template_and_links(self) -> None:
+        await self.served(api={"url": "https://mail.example.org", "requests_per_second": 0})
+        html = "<body>{{ name }} <a href='https://shop.example/'>x</a></body>"
+        template = {"subject": "Hi {{ name }}", "html": html, "text": "Hello {{ name }}"}
+        await self.api.ask("PUT", "/v1/templates/w", template, key=self.key)
+        request: dict[str, Any] = {
+            "from": "shop@example.org",
+            "to": ["u0@example.org"],
+            "template": "w",
+            "data": {"name": "<A>"},
+            "unsubscribe": "news",
+            "track": {"clicks": True},
+        }
+        answer = await self.send(request)
+        self.assertEqual(202, answer.status, answer)
+        (message,) = await self.arrived("u0@example.org")
+        self.assertEqual(
+            ("Hi <A>", "List-Unsubscribe=One-Click"),
+            (
+                message["subject"],
+                message["list-unsubscribe-post"],
+            ),
+        )
+        plain, content = message.iter_parts()
+        self.assertEqual("Hello <A>", plain.get_content().strip())
+        self.assertIn("&lt;A&gt;", content.get_content())
+        self.assertIn("https://mail.example.org/c/", content.get_content())
+        for status, pointer, more in (
+            (422, "#/subject", {"data": {}}),
+            (422, "#/template", {"template": "x"}),
+            (422, "#/unsubscribe", {"to": ["u0@example.org", "u1@example.org"]}),
+            (422, "#", {"text": "x"}),
+        ):
+            refused = await self.send({**request, **more})
+            self.assertEqual((status, pointer), (refused.status, refused.json["errors"][-1]["pointer"]), more)
+        link = message["list-unsubscribe"].strip("<>").removeprefix("https://mail.example.org")
+        media = "application/x-www-form-urlencoded"
+        await self.api.ask("POST", link, b"List-Unsubscribe=One-Click", media=media)
+        self.assertEqual("suppressed", (await self.send(request)).json["state"])
+
+    async def test_test_message(self) -> None:
+        await self.served()
+        template = {"subject": "Hi {{ name }}", "text": "x"}
+        await self.api.ask("PUT", "/v1/templates/w", {**template, "activate": False}, key=self.key)
+        body = {"from": "shop@example.org", "to": ["u0@example.org"]}
+        answer = await self.send(body, "/v1/templates/w/test")
+        self.assertEqual(202, answer.status, answer)
+        (message,) = await self.arrived("u0@example.org")
+        self.assertEqual("Hi Ann Example", message["subject"])

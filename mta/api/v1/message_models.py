@@ -23,6 +23,8 @@ from mta.api.v1.route import Model, Shown
 from mta.compose.fields import checked_field
 from mta.compose.message import File
 from mta.model.options import MOST_METADATA, MOST_TAGS, Options, checked_metadata, checked_tags
+from mta.registry.templates import NAME
+from mta.template.locale import tag
 
 #: Recipients of one message.
 MOST_RECIPIENTS = 1000
@@ -159,8 +161,24 @@ class SendMessage(Terms):
     subject: Line = Field("", max_length=2000)
     text: Text | None = Field(None, description="made of the HTML, if there is only that")
     html: Text | None = None
+    template: str | None = Field(
+        None, pattern=f"^(?:{NAME.pattern})$", description="its name, in place of subject, text and html"
+    )
+    version: int = Field(0, ge=0, le=1 << 31, description="of the template; 0: the live one")
+    data: dict[str, Any] = Field({}, description="for the template")
+    locale: str = Field("", max_length=35, description="the recipient's, for the template")
+    unsubscribe: Line | None = Field(
+        None,
+        max_length=100,
+        description="the list that may be left with one click (RFC 8058); empty: all the tenant's mail",
+    )
     attachments: list[Attachment] = Field([], max_length=100)
     headers: dict[str, str] = Field({}, max_length=100, description="further header fields")
+
+    @field_validator("locale")
+    @classmethod
+    def _is_locale(cls, value: str) -> str:
+        return tag(value) if value else ""
 
     @field_validator("headers")
     @classmethod
@@ -180,8 +198,11 @@ class SendMessage(Terms):
             raise ValueError(
                 f"there are {count} recipients, and there may be {MOST_RECIPIENTS}; send a batch"
             )
-        if self.text is None and self.html is None:
-            raise ValueError("there is nothing in it: give text or html")
+        own = self.text is not None or self.html is not None
+        if self.template is not None and (own or self.subject):
+            raise ValueError("a template has subject, text and html: give them, or a template")
+        if self.template is None and not own:
+            raise ValueError("there is nothing in it: give text or html, or a template")
         return self
 
 

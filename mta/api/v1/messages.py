@@ -76,6 +76,7 @@ class Sending:
     :ivar sender: the reverse-path.
     :ivar identifier: its queue id.
     :ivar dry: it is not kept.
+    :ivar body: the request.
     """
 
     tenant: Tenant
@@ -86,6 +87,7 @@ class Sending:
     sender: str = ""
     identifier: str = ""
     dry: bool = False
+    body: Terms | None = None
 
 
 #: Whoever prepares messages: looks at suppressions, fills templates, adds links.
@@ -163,7 +165,7 @@ class Messages:
             "answer": MessageTaken,
             "status": 202,
             "headers": HEADER,
-            "refusals": ("sender", "suspended", "refused", "quota", *REFUSALS),
+            "refusals": ("sender", "suspended", "refused", "template", "quota", *REFUSALS),
         }
         return [
             Route(
@@ -293,6 +295,7 @@ class Messages:
             sender=terms.return_path or sender,
             identifier=identifier,
             dry=terms.dry_run,
+            body=terms,
         )
 
         async def act() -> tuple[int, BaseModel]:

@@ -127,7 +127,8 @@ class SuppressionCheck:
     async def __call__(self, sending: Sending) -> None:
         """Mark who gets nothing, and tell the journal."""
         tenant = sending.tenant.name
-        found = await settle(self._suppressions.find(tenant, list(sending.recipients)))
+        mailing = getattr(sending.body, "unsubscribe", None) or ""
+        found = await settle(self._suppressions.find(tenant, list(sending.recipients), mailing))
         for address, one in found.items():
             sending.suppressed[address] = one.words
             if not sending.dry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, Protocol
 
@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mta.api.v1.cursor import MOST_NUMBER, Page, cursor
 from mta.api.v1.keys import moment
+from mta.api.v1.message_models import MessageTaken, SendMessage
+from mta.api.v1.person import OnePerson, People
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
 from mta.model.event import Administered, Event
@@ -114,6 +116,16 @@ class Preview(Model):
     version: int = Field(0, ge=0, le=MOST_NUMBER, description="0: the live one, or the last if none is live")
 
 
+class TestSending(Model):
+    """To whom a template is to be sent, to be looked at."""
+
+    sender: OnePerson = Field(alias="from", description="of a domain of the tenant")
+    to: People = Field(min_length=1, max_length=10)
+    data: Data | None = Field(None, description="without it, sample data are made of what it asks for")
+    locale: Locale = ""
+    version: int = Field(0, ge=0, description="0: the live one, or the last if none is live")
+
+
 class InlinePreview(TemplateBody):
     """A template that is not kept, with what it is to be looked at."""
 
@@ -190,9 +202,17 @@ class TemplateRoutes:
     :param templates: keeps them.
     :param pool: renders them.
     :param note: puts an event into the journal.
+    :param send: sends a message (``POST /v1/messages``).
     """
 
-    def __init__(self, templates: Templates, pool: Renderers, note: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        templates: Templates,
+        pool: Renderers,
+        note: Callable[[Event], None],
+        send: Callable[[Call], Awaitable[Response]],
+    ) -> None:
+        self._send = send
         self._templates = templates
         self._pool = pool
         self._note = note
@@ -212,6 +232,22 @@ class TemplateRoutes:
                 refusals=("template",),
                 path_help=_NAMED,
                 examples={"with sample data": {}, "with data": {"data": {"name": "Ann"}, "locale": "de"}},
+            )
+        )
+        found.append(
+            Route(
+                "POST",
+                "/v1/templates/{name}/test",
+                self.test,
+                "messages:send",
+                "Send a template with test data",
+                "As a message with the tag `template-test`; what is refused of a message is refused of this.",
+                body=TestSending,
+                answer=MessageTaken,
+                status=202,
+                refusals=("template", "sender", "suspended", "refused", "quota"),
+                path_help=_NAMED,
+                examples={"to oneself": {"from": "shop@example.org", "to": ["ann@example.org"]}},
             )
         )
         found.append(
@@ -382,6 +418,29 @@ class TemplateRoutes:
             version = await self._templates.version(tenant, "template", name, body.version)
         bundle = await self._templates.with_included(tenant, "template", name, version.source)
         return await self._preview(bundle, body.data, body.locale)
+
+    async def test(self, call: Call) -> Response:
+        """Send it to somebody who looks at it."""
+        body: TestSending = call.body
+        tenant, name = call.tenant.name, call.path["name"]
+        with _known():
+            version = await self._templates.version(tenant, "template", name, body.version)
+        data = body.data
+        if data is None:
+            bundle = await self._templates.with_included(tenant, "template", name, version.source)
+            data = (await self._about(bundle))["sample"]
+        call.body = SendMessage.model_validate(
+            {
+                "from": body.sender,
+                "to": body.to,
+                "template": name,
+                "version": version.number,
+                "data": data,
+                "locale": body.locale,
+                "tags": ["template-test"],
+            }
+        )
+        return await self._send(call)
 
     async def inline_preview(self, call: Call) -> PreviewShown:
         """What becomes of one that is not kept."""

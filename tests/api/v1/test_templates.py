@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from mta.api.v1.application import Application
+from mta.api.v1.route import Call, Response
 from mta.api.v1.site import ApiSite
 from mta.api.v1.templates import TemplateRoutes
 from mta.model.event import Event
@@ -36,18 +37,41 @@ class HereRenderers:
         return found
 
 
+async def nothing(call: Call) -> Response:
+    """Sends nothing."""
+    return Response()
+
+
 class TemplateRouteTests(ApplicationCase):
     """One tenant's, and another's."""
 
     def setUp(self) -> None:
         super().setUp()
         self.noted: list[Event] = []
-        routes = TemplateRoutes(self.registry.templates, HereRenderers(), self.noted.append).routes()
+        routes = TemplateRoutes(
+            self.registry.templates, HereRenderers(), self.noted.append, self.send
+        ).routes()
         self.site = ApiSite(
             Application(self.registry, routes, reactor=self.clock).app.resource(), 1 << 20, 30
         )
         self.site.reactor = Clock()
         self.key = self.make_key("default", "templates")
+
+    async def send(self, call: Call) -> Response:
+        self.sent = call.body
+        return Response()
+
+    def test_test_message(self) -> None:
+        self.put()
+        body = {"from": "shop@example.org", "to": ["ann@example.org"]}
+        key = self.make_key("default", "messages:send")
+        self.assertEqual(202, self.ask("POST", "/v1/templates/welcome/test", body, key=key).status)
+        self.assertEqual(
+            ("welcome", 1, {"name": "Ann Example"}, ["template-test"]),
+            (self.sent.template, self.sent.version, self.sent.data, self.sent.tags),
+        )
+        self.refused("not-found", self.ask("POST", "/v1/templates/nothing/test", body, key=key))
+        self.refused("scope", self.ask("POST", "/v1/templates/welcome/test", body))
 
     def put(self, path: str = "templates/welcome", status: int = 201, **body: Any) -> Any:
         answer = self.ask("PUT", f"/v1/{path}", {"subject": "Hi {{ name }}", "text": "x", **body})
@@ -166,7 +190,7 @@ class OperatorTests(ApplicationCase):
 
     def test_who_and_for_whom(self) -> None:
         noted: list[Event] = []
-        routes = TemplateRoutes(self.registry.templates, HereRenderers(), noted.append).routes()
+        routes = TemplateRoutes(self.registry.templates, HereRenderers(), noted.append, nothing).routes()
         application = Application(self.registry, routes, reactor=self.clock, operator=True)
         self.site = ApiSite(application.app.resource(), 1 << 20, 30)
         self.site.reactor = Clock()
