@@ -1,4 +1,4 @@
-"""The authorities in a PEM file, as a trust root."""
+"""Whom to trust: the authorities of the system, or those in a PEM file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
 
 def trust_of(path: str | Path) -> Any:
@@ -23,3 +23,11 @@ def trust_of(path: str | Path) -> Any:
     except ValueError:
         raise ValueError(f"{path}: no PEM certificates can be read from it") from None
     return trustRootFromCertificates(ours)
+
+
+def options_for(host: str, trust: Any = None) -> Any:
+    """TLS with a host whose certificate is for its name.
+
+    :param trust: Twisted's trust root; ``None``: the system's authorities.
+    """
+    return optionsForClientTLS(host) if trust is None else optionsForClientTLS(host, trust)

@@ -11,13 +11,13 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from mta.bounded import Overdue, bounded
+from mta.https.authorities import options_for
 from mta.https.one_address import OneAddress, addresses_of
 from mta.https.trouble import is_about_tls, words
 from mta.interfaces import IResolver, NoSuchDomain, TemporarilyUnavailable
@@ -92,8 +92,7 @@ class PolicyFetcher:
         raise NoPolicy(f"{host} gives no policy: {problem}", result)
 
     async def _get(self, host: str, address: str) -> bytes:
-        options = optionsForClientTLS(host, *([] if self._trust is None else [self._trust]))
-        endpoint = OneAddress(self._reactor, address, self._port, options)
+        endpoint = OneAddress(self._reactor, address, self._port, options_for(host, self._trust))
         agent = Agent.usingEndpointFactory(self._reactor, endpoint)
         url = f"https://{host}/.well-known/mta-sts.txt".encode("ascii")
         try:

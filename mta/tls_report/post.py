@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.web.client import Agent
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from mta.bounded import Overdue, bounded
+from mta.https.authorities import options_for
 from mta.https.one_address import OneAddress, addresses_of
 from mta.https.trouble import is_about_tls, words
 from mta.interfaces import IResolver, NoSuchDomain, TemporarilyUnavailable
@@ -97,7 +97,8 @@ class ReportPoster:
             raise NotTaken(f"{host} cannot be found: {trouble}") from None
 
     async def _to(self, url: str, host: str, address: str, port: int, data: bytes, verify: bool) -> str:
-        endpoint = OneAddress(self._reactor, address, port, _tls(host, verify, self._trust))
+        options = options_for(host, self._trust) if verify else _AnyCertificate(host)
+        endpoint = OneAddress(self._reactor, address, port, options)
         agent = Agent.usingEndpointFactory(self._reactor, endpoint)
         headers = Headers({"User-Agent": ["mta"], "Content-Type": ["application/tlsrpt+gzip"]})
         try:
@@ -153,9 +154,3 @@ class _AnyCertificate:
         except ValueError:
             connection.set_tlsext_host_name(self._host.encode("ascii"))
         return connection
-
-
-def _tls(host: str, verify: bool, trust: Any) -> Any:
-    if not verify:
-        return _AnyCertificate(host)
-    return optionsForClientTLS(host) if trust is None else optionsForClientTLS(host, trust)

@@ -14,12 +14,12 @@ from twisted.internet import error
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from mta.https.authorities import options_for
 from mta.https.one_address import addresses_of
 from mta.interfaces import IResolver, NoSuchDomain, TemporarilyUnavailable
 from mta.model.network import Network, is_public, is_within
@@ -106,7 +106,7 @@ class Guard:
             kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
             way: Any = kind(self._reactor, address, port, timeout=self._timeout)
             if scheme == "https":
-                way = wrapClientTLS(_options(host, self._trust), way)
+                way = wrapClientTLS(options_for(host, self._trust), way)
             try:
                 wrapper = await way.connect(_Bounded(factory))  # type: ignore[no-untyped-call]
                 return wrapper.wrappedProtocol
@@ -121,10 +121,6 @@ class Guard:
             raise NotAllowed(f"there is no host {host}") from None
         except TemporarilyUnavailable as trouble:
             raise NotAllowed(f"{host} cannot be found now: {trouble}") from None
-
-
-def _options(host: str, trust: Any) -> Any:
-    return optionsForClientTLS(host) if trust is None else optionsForClientTLS(host, trust)
 
 
 @implementer(IStreamClientEndpoint)
