@@ -14,9 +14,9 @@ from mta.intake.reception import Reception
 from mta.interfaces import Answer, settle
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope, Recipient
-from mta.model.event import Rejected
 from mta.model.message import Message
 from mta.model.options import Options
+from mta.model.rejection import rejection
 from mta.model.reply import Reply
 
 #: From a queue id and the date, the content.
@@ -86,7 +86,8 @@ async def _taken(
 ) -> Handed:
     def refused(stage: str, reply: Reply, recipient: str = "") -> Handed:
         if not dry:
-            reception.note(_rejected(reception, client, envelope, stage, reply, recipient))
+            at = reception.reactor.seconds()
+            reception.note(rejection(at, client, envelope, stage, reply, recipient))
         return Handed(reply)
 
     for stage, question in (("connect", reception.connect), ("hello", reception.hello)):
@@ -121,25 +122,3 @@ async def _taken(
     if not reply.is_positive:
         return refused("message", reply)
     return Handed(reply, incoming.id, incoming.message, size=len(content))
-
-
-def _rejected(
-    reception: Reception, client: Client, envelope: Envelope, stage: str, reply: Reply, recipient: str
-) -> Rejected:
-    return Rejected(
-        at=reception.reactor.seconds(),
-        session=client.session,
-        stage=stage,
-        code=reply.code,
-        reply=str(reply),
-        name=reply.name,
-        rule=reply.rule or reply.name,
-        evidence=dict(reply.evidence),
-        authentication=[one.told() for one in reply.authentication],
-        role=client.role,
-        client=client.address,
-        tls=f"{client.tls_version} {client.tls_cipher}".strip(),
-        account=client.account,
-        sender=envelope.reverse_path,
-        recipient=recipient,
-    )

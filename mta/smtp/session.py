@@ -27,7 +27,8 @@ from twisted.logger import Logger
 from mta.interfaces import IExchange, IIncoming
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope, Recipient
-from mta.model.event import Event, Rejected
+from mta.model.event import Event
+from mta.model.rejection import rejection
 from mta.model.reply import Reply
 from mta.smtp.dispatch import consume
 from mta.smtp.framing import ChunkReader, ContentGate, DataReader
@@ -303,27 +304,7 @@ class ServerSession:
 
     def note_refusal(self, stage: str, reply: Reply, recipient: str = "") -> None:
         """Put a refusal into the journal."""
-        client, envelope = self.client, self.envelope
-        self.note(
-            Rejected(
-                at=self.terms.seconds(),
-                session=client.session,
-                stage=stage,
-                code=reply.code,
-                reply=str(reply),
-                name=reply.name,
-                rule=reply.rule or reply.name,
-                evidence=dict(reply.evidence),
-                authentication=[one.told() for one in reply.authentication],
-                role=client.role,
-                client=client.address,
-                helo=client.helo,
-                tls=f"{client.tls_version} {client.tls_cipher}".strip(),
-                account=client.account,
-                sender=envelope.reverse_path if envelope is not None else "",
-                recipient=recipient,
-            )
-        )
+        self.note(rejection(self.terms.seconds(), self.client, self.envelope, stage, reply, recipient))
 
     def note(self, event: Event) -> None:
         """Put an event into the journal; the session goes on if that fails."""
