@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from ipaddress import ip_address
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.threads import deferToThreadPool
@@ -13,11 +12,12 @@ from mta.certificate import CertificateError, ServerContext, self_signed
 from mta.config.loading import Loaded
 from mta.config.problem import ConfigurationError, Problem
 from mta.config.providers import provider_shapes
-from mta.config.settings import Network, Settings, Shape
+from mta.config.settings import Settings, Shape
 from mta.https.authorities import trust_of
 from mta.interfaces import Ledger, PluginContext
 from mta.journal.history import History
 from mta.model.bounce_data import classifier
+from mta.model.network import is_within
 from mta.route.dane_records import DaneRecords
 from mta.route.egress import Egress
 from mta.route.exchangers import Exchangers
@@ -64,7 +64,7 @@ class Environment:
                 settings.dns.servers,
                 settings.dns.timeout,
                 stale=settings.dns.stale,
-                trusted=lambda address: is_loopback(address) or _within(address, settings.dns.trusted),
+                trusted=lambda address: is_loopback(address) or is_within(address, settings.dns.trusted),
             )
         except ValueError as error:
             what = str(error).removeprefix("dns.servers: ")
@@ -114,11 +114,6 @@ class Environment:
         self.exchangers.use(settings.relay.port, settings.relay.ipv6)
         self.exchangers.call_us(settings.backup_mx.names)
         self.classifier = classifier(one.rule() for one in settings.bounce)
-
-
-def _within(address: str, networks: Sequence[Network]) -> bool:
-    found = ip_address(address.partition("%")[0])
-    return any(found in network for network in networks)
 
 
 def endpoints(loaded: Loaded) -> list[tuple[str, str]]:

@@ -17,8 +17,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
+
+from mta.model.network import is_within, parsed
 
 Sort = Literal["human", "proxy", "scanner"]
 Network = IPv4Network | IPv6Network
@@ -109,11 +111,7 @@ def visitor(
 
 
 def _network(address: str, of: Known, scanners: Iterable[Network]) -> Visitor | None:
-    try:
-        where = ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    where = getattr(where, "ipv4_mapped", None) or where
-    if any(where in network for network in scanners):
+    if is_within(address, scanners):
         return Visitor("scanner", "configured network")
-    return next((found for network, found in of.networks if where in network), None)
+    where = parsed(address)
+    return next((found for network, found in of.networks if where is not None and where in network), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Protocol
 
 from twisted.internet.threads import deferToThread
@@ -40,6 +40,7 @@ from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event
 from mta.model.message import Message
+from mta.model.network import is_within
 from mta.model.options import NO_OPTIONS, Options
 from mta.model.reply import Reply
 from mta.model.verdict import PASS, Stage, Verdict
@@ -394,12 +395,7 @@ class Reception:
             return False
         known = self._may_relay.get(client.address)
         if known is None:
-            try:
-                address = ip_address(client.address.partition("%")[0])
-            except ValueError:
-                return False
-            mapped = getattr(address, "ipv4_mapped", None)
-            known = any((mapped or address) in network for network in self._relay_from)
+            known = is_within(client.address, self._relay_from)
             if len(self._may_relay) > 10_000:
                 self._may_relay.clear()
             self._may_relay[client.address] = known

@@ -35,10 +35,10 @@ from mta.interfaces import (
     IResolver,
     PluginContext,
 )
-from mta.judge.clients import is_listed
 from mta.model.authentication import AuthenticationResult
 from mta.model.catalogue import REPLIES
 from mta.model.junk import JUNK_FIELD
+from mta.model.network import is_within
 from mta.model.verdict import PASS, Stage, Verdict
 
 #: What may become of a message.
@@ -94,7 +94,7 @@ class DmarcJudge:
         client = facts.client
         if stage != "message" or client.role != "mx" or facts.trusted:
             return PASS
-        if is_listed(client, self._settings.forwarders):
+        if is_within(client.address, self._settings.forwarders):
             return PASS
         return self._judge(facts)
 

@@ -24,6 +24,7 @@ from mta.api.v1.rates import Rates, headers_of
 from mta.api.v1.refusal import Refusal, invalid
 from mta.api.v1.route import Call, Response, Route, Stream
 from mta.interfaces import TemporarilyUnavailable, settle
+from mta.model.network import is_within
 from mta.registry.keys import ADMIN, Key, matching
 from mta.registry.registry import Registry
 from mta.registry.tenants import DEFAULT, Tenant
@@ -213,7 +214,7 @@ class Application:
         """Who asks, as the proxy says, if it is one of ours (the last that it has added itself)."""
         peer = request.getClientAddress()
         address = str(getattr(peer, "host", "")) if peer is not None else ""
-        if self._proxies and _within(address, self._proxies):
+        if self._proxies and is_within(address, self._proxies):
             said = (request.getHeader("x-forwarded-for") or "").rpartition(",")[2].strip()
             try:
                 return str(ip_address(said)) if said else address
@@ -298,15 +299,6 @@ def _query(model: type[BaseModel], arguments: Mapping[bytes, list[bytes]]) -> Ba
         return model.model_validate(values)
     except ValidationError as error:
         raise invalid(error, "query") from None
-
-
-def _within(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    found = getattr(found, "ipv4_mapped", None) or found
-    return any(found in network for network in networks)
 
 
 def _written(request: Any, response: Response) -> bytes:

@@ -31,13 +31,13 @@ from mta.interfaces import (
     IResolver,
     PluginContext,
 )
-from mta.judge.clients import address_of, is_listed
 from mta.judge.spf.evaluation import Finding, Identity, check_host, is_name
 from mta.judge.spf.questions import answer_from
 from mta.judge.spf.received_spf import NAME, received_spf
 from mta.model.authentication import AuthenticationResult
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client
+from mta.model.network import is_within, parsed
 from mta.model.reply import Reply
 from mta.model.verdict import PASS, Action, Stage, Verdict
 
@@ -95,8 +95,8 @@ class SpfJudge:
         client, envelope = facts.client, facts.envelope
         if stage != "mail" or envelope is None or client.role != "mx" or facts.trusted:
             return PASS
-        address = address_of(client)
-        if address is None or is_listed(client, self._settings.forwarders):
+        address = parsed(client.address)
+        if address is None or is_within(client.address, self._settings.forwarders):
             return PASS
         return self._judge(client, str(address), envelope.reverse_path)
 
