@@ -32,6 +32,7 @@ from mta.config.loading import Loaded
 from mta.config.settings import Settings
 from mta.engagement.links import master_key
 from mta.environment import Environment
+from mta.following import Following
 from mta.intake.handover import Handed, hand_over
 from mta.intake.reception import Reception
 from mta.intake.suppressing import Suppressing
@@ -181,6 +182,7 @@ class SendingApi:
             forward=Neighbours(loaded.state / "run", environment.run_in_thread).forward,
         )
         foreign = Sender(self.messages, self.registry.templates, self.renderers, self._idempotency)
+        self.following = Following(reactor, loaded, environment, shard, reception.spool)
         described = Descriptions(health, lambda: list(self.application.routes), __version__)
         routes: list[Route] = [
             *described.routes(),
@@ -193,6 +195,7 @@ class SendingApi:
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
             *PostmarkRoutes(foreign).routes(),
             *SendGridRoutes(foreign, reception.spool.new_id).routes(),
+            *self.following.routes(),
         ]
         self.application = Application(
             self.registry,
@@ -221,7 +224,7 @@ class SendingApi:
     @property
     def sinks(self) -> list[IEventSink]:
         """What is to be told of events."""
-        return [self._suppressed.follower, self._webhooks]
+        return [self._suppressed.follower, self._webhooks, *self.following.sinks]
 
     def suppressing(self, settings: Settings) -> Suppressing:
         """What clients that submit are told of suppressed recipients."""
@@ -236,10 +239,12 @@ class SendingApi:
         await self._idempotency.adopt()
         await self._suppressed.start()
         await self._webhooks.start()
+        await self.following.start()
 
     async def stop(self) -> None:
         """End what renders, and close the registry."""
         self.batching.stop()
+        await self.following.stop()
         await self.renderers.stop()
         try:
             await self._usage.write()
@@ -254,6 +259,8 @@ class SendingApi:
 
         :param grace: seconds, at the most.
         """
+        # Streams would last for ever.
+        await self.following.drain(grace)
         await self.application.drain(grace)
 
     def may_send_as(self, account: str, address: str) -> Answer[bool] | None:
@@ -316,6 +323,7 @@ class SendingApi:
         self.registry.domains.use(configured_domains(settings))
         self._suppressed.use(settings.suppression)
         self._webhooks.use(settings.webhook)
+        self.following.use(settings)
         self.application.use(
             _share(settings.api.requests_per_second, settings.workers),
             settings.api.proxies,

@@ -75,6 +75,7 @@ ACROSS = {
     "mta.application",
     "mta.batching",
     "mta.examination",
+    "mta.following",
     "mta.parts",
     "mta.protection",
     "mta.publication",

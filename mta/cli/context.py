@@ -43,6 +43,7 @@ class Seams:
     :ivar users: the accounts in a file's text.
     :ivar new_password: makes one.
     :ivar tls_ledger: the counts of TLS reports, of a state directory.
+    :ivar indexes: of messages, for each shard of a state directory; and for how long they keep them.
     :ivar dmarc_ledger: those of DMARC reports.
     :ivar key_store: the keys that sign, in a state directory.
     :ivar new_keys: makes some: (domain, keys that there are, day, algorithms, bits).
@@ -64,6 +65,7 @@ class Seams:
     users: Callable[[str], list[str]]
     new_password: Callable[[], str]
     tls_ledger: Callable[[Path], Any]
+    indexes: Callable[[Path, float], list[Any]]
     dmarc_ledger: Callable[[Path], Any]
     key_store: Callable[[Path], Any]
     new_keys: Callable[..., list[Any]]

@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dns": ("dns", "print the DNS records, and the MTA-STS policies, to publish"),
     "dmarc-report": ("dmarc_report", "DMARC reports: who sends in our name, and what we tell others"),
     "tls-report": ("tls_report", "TLS reports: those that came, and those that are sent"),
+    "tracking": ("tracking", "make the index of the sending API's messages anew out of the journal"),
     "reload": ("reload", "have the server read its configuration anew"),
     "status": ("status", "numbers about the running server"),
 }
@@ -212,6 +213,7 @@ def seams() -> Seams:
         users=_users,
         new_password=_new_password,
         tls_ledger=_tls_ledger,
+        indexes=_indexes,
         dmarc_ledger=_dmarc_ledger,
         key_store=_key_store,
         new_keys=_new_keys,
@@ -325,6 +327,13 @@ def _tls_ledger(state: Path) -> Any:
     from mta.tls_report.ledger import TlsLedger
 
     return TlsLedger(state / "tls-reports.db")
+
+
+def _indexes(state: Path, keep: float) -> list[Any]:
+    from mta.tracking.index import JOURNAL, Index
+
+    journals = sorted((state / "spool").glob(f"*/{JOURNAL}"))
+    return [Index(path.parent, keep) for path in journals if path.parent.name.isdigit()]
 
 
 def _dmarc_ledger(state: Path) -> Any:

@@ -41,6 +41,7 @@ from mta.config.shaping_settings import Shape as Shape
 from mta.config.submission_settings import Submission as Submission
 from mta.config.suppression_settings import SuppressionTable as SuppressionTable
 from mta.config.template_settings import TemplateLimits as TemplateLimits
+from mta.config.tracking_settings import Tracking as Tracking
 from mta.config.values import Duration as Duration
 from mta.config.values import HostPatterns as HostPatterns
 from mta.config.values import Mode as Mode
@@ -364,6 +365,7 @@ class Settings(Table):
     limits: Limits = Limits()  # type: ignore[call-arg]
     submission: Submission = Submission()
     api: Api = Api()  # type: ignore[call-arg]
+    tracking: Tracking = Tracking()  # type: ignore[call-arg]
     template: TemplateLimits = TemplateLimits()  # type: ignore[call-arg]
     suppression: SuppressionTable = SuppressionTable()
     webhook: WebhookTable = WebhookTable()  # type: ignore[call-arg]

@@ -97,6 +97,7 @@ class Spool:
         self._files = _Pool(0, _FILE_THREADS, "spool-files")
         self._readers = _Pool(0, 1, "spool-reader")
         self._sinks: list[Any] = []
+        self._numbered: list[Callable[[int, Sequence[Event]], None]] = []
         self._starting = False
         self._running = False
         self._stopped: Deferred[None] | None = None
@@ -314,12 +315,20 @@ class Spool:
 
         return end
 
+    def follow(self, told: Callable[[int, Sequence[Event]], None]) -> None:
+        """Tell somebody of every batch of events, with the number that the first has in the journal.
+
+        :param told: is given 0 where the number is not known; the others follow it one by one.
+        """
+        self._numbered.append(told)
+
     def _from_writer(self, works: Sequence[Work | Chore], files: list[str]) -> None:
         self._reactor.callFromThread(self._answer, works, files)
 
     def _answer(self, works: Sequence[Work | Chore], files: list[str]) -> None:
         """A batch is over: tell whoever waits, then the sinks."""
         kept: list[Event] = []
+        numbered: list[tuple[int, list[Event]]] = []
         for work in works:
             deferred: Deferred[Any] | None = work.deferred
             if isinstance(work, Work):
@@ -327,6 +336,7 @@ class Spool:
                     self._noted -= len(work.events)
                 if work.error is None:
                     kept += work.events
+                    numbered.append((work.first, work.events))
             if deferred is None:
                 continue
             if work.error is None:
@@ -339,6 +349,10 @@ class Spool:
                     sink.events(kept)
                 except Exception:
                     self.log.failure("A sink of events failed")
+            for told in self._numbered:
+                for first, events in numbered:
+                    if events:
+                        told(first, events)
         if files:
             self._in_thread(partial(self._remove, files))
         if self._dropped and self._noted < MOST_NOTES // 2:

@@ -31,6 +31,7 @@ class Work:
     :ivar complete: the message to be deleted, with all its addressees.
     :ivar rows: rows of events.
     :ivar keys: the keys of each of ``rows``.
+    :ivar first: the number of the first event, once it is on disk; 0: it was not told.
     :ivar events: what sinks are told afterwards.
     :ivar octets: about how much it writes.
     :ivar error: why it was not kept; ``None`` if it was.
@@ -46,6 +47,7 @@ class Work:
         "error",
         "essential",
         "events",
+        "first",
         "keys",
         "messages",
         "octets",
@@ -63,6 +65,7 @@ class Work:
         self.retimed: tuple[float, str, int] | None = None
         self.rows: list[EventRow] = []
         self.keys: list[tuple[int, ...]] = []
+        self.first = 0
         self.events: list[Event] = []
         self.octets = EVENT_WEIGHT
         self.error: Exception | None = None

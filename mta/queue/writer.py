@@ -263,6 +263,7 @@ class Writer:
                 raise
         remember = self._house.remember
         for work in works:
+            work.first = number + 1
             for keys in work.keys:
                 number += 1
                 if keys:

@@ -78,9 +78,9 @@ class ServedApi:
         keys = self.server.api.registry.keys
         return (await keys.create(tenant, name, scopes, reactor.seconds()))[1]  # type: ignore[attr-defined]
 
-    def ask_soon(self, *what: Any, **how: Any) -> Channel:
+    def ask_soon(self, *what: Any, address: str = "192.0.2.7", **how: Any) -> Channel:
         """Send a request, and wait for nothing."""
-        channel = Channel(self.server.api.site)
+        channel = Channel(self.server.api.site, address)
         channel.send(*what, **how)
         return channel
 

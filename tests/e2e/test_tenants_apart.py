@@ -31,15 +31,39 @@ async def a_template(api: ServedApi, key: str) -> dict[str, str]:
 
 
 async def a_message(api: ServedApi, key: str) -> dict[str, str]:
-    body = {
-        "from": f"news@{MARK}.example",
-        "to": ["ann@example.net"],
+    message = {
+        "from": f"me@{MARK}.example",
+        "to": ["you@elsewhere.example"],
         "subject": MARK,
         "text": MARK,
+        "tags": ["news"],
         "send_at": "2099-01-01T00:00:00Z",
     }
-    answer = await api.ask("POST", "/v1/messages", body, key=key)
-    return {"id": answer.json["id"]}
+    answer = await api.ask("POST", "/v1/messages", message, key=key)
+    return {"id": answer.json["id"], "address": "you@elsewhere.example", "tag": "news"}
+
+
+async def an_id(api: ServedApi, key: str) -> dict[str, str]:
+    return {"id": (await a_message(api, key))["id"]}
+
+
+async def an_address(api: ServedApi, key: str) -> dict[str, str]:
+    return {"address": (await a_message(api, key))["address"]}
+
+
+async def a_tag(api: ServedApi, key: str) -> dict[str, str]:
+    return {"tag": (await a_message(api, key))["tag"]}
+
+
+async def a_batch(api: ServedApi, key: str) -> dict[str, str]:
+    body = {
+        "from": f"news@{MARK}.example",
+        "subject": MARK,
+        "text": MARK,
+        "recipients": [{"email": "ann@example.net"}],
+        "send_at": "2099-01-01T00:00:00Z",
+    }
+    return {"id": (await api.ask("POST", "/v1/batches", body, key=key)).json["id"]}
 
 
 async def a_webhook(api: ServedApi, key: str) -> dict[str, str]:
@@ -54,27 +78,18 @@ async def a_suppression(api: ServedApi, key: str) -> dict[str, str]:
     return {"address": address}
 
 
-async def a_batch(api: ServedApi, key: str) -> dict[str, str]:
-    body = {
-        "from": f"news@{MARK}.example",
-        "subject": MARK,
-        "text": MARK,
-        "recipients": [{"email": "ann@example.net"}],
-    }
-    answer = await api.ask("POST", "/v1/batches", body, key=key)
-    return {"id": answer.json["id"]}
-
-
 #: By the beginning of a path with braces: makes what they name; answers with their values.
 THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/batches/{id}": a_batch,
     "/v1/keys/{id}": a_key,
-    "/v1/messages/{id}": a_message,
+    "/v1/messages/{id}": an_id,
     "/v1/templates/{name}": a_template,
     "/v1/layouts/{name}": a_template,
     "/v1/partials/{name}": a_template,
     "/v1/suppressions/{address}": a_suppression,
     "/v1/webhooks/{id}": a_webhook,
+    "/v1/recipients/{address}": an_address,
+    "/v1/tags/{tag}": a_tag,
 }
 #: Bodies that are valid for routes without an example.
 BODIES: dict[str, object] = {
@@ -106,6 +121,8 @@ class TenantsApartTests(TestCase):
         routes = [route for route in api.server.api.application.routes if route.scope is not None]
         self.assertGreater(len(routes), 5)
         for number, route in enumerate(routes):
+            if with_key and route.media == "text/event-stream":
+                continue  # It has no end; tests.e2e.test_following shows whose events it has.
             values: dict[str, str] = {}
             for start, make in THINGS.items():
                 if route.path.startswith(start):
@@ -116,7 +133,9 @@ class TenantsApartTests(TestCase):
             name = f"{route.method} {path}"
             body = body_of(route)
             key = await self.stranger(api, number) if with_key else ""
-            answer = await api.ask(route.method, path, body, key=key)
+            # Of one address only so many wrong keys are looked at.
+            address = f"192.0.2.{number % 250 + 1}"
+            answer = await api.ask(route.method, path, body, key=key, address=address)
             if not with_key:
                 self.assertEqual(401, answer.status, name)
             elif values and route.method == "PUT":

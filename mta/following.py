@@ -1,0 +1,100 @@
+"""Joins what tells tenants of their messages in one worker: the index, its routes, live events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mta.api.v1.route import Route
+from mta.api.v1.stream import StreamRoutes
+from mta.api.v1.tracking import TrackingRoutes
+from mta.config.loading import Loaded
+from mta.config.settings import Settings
+from mta.environment import Environment
+from mta.interfaces import IEventSink, TemporarilyUnavailable
+from mta.journal.reader import JournalReader
+from mta.model.ids import shard_of
+from mta.queue.reader import QueueReader
+from mta.tracking.feed import Feed
+from mta.tracking.reader import TrackingReader
+from mta.tracking.tracker import Tracker
+
+
+class Following:
+    """See the module.
+
+    :param reactor: the reactor.
+    :param loaded: the configuration.
+    :param environment: threads and so on.
+    :param shard: which worker this is.
+    :param spool: its :class:`~mta.queue.spool.Spool`.
+    """
+
+    name = "following"
+
+    def __init__(
+        self, reactor: Any, loaded: Loaded, environment: Environment, shard: int, spool: Any
+    ) -> None:
+        settings = loaded.settings
+        self._directory = loaded.state / "spool"
+        self._run = environment.run_in_thread
+        workers = int(settings.workers)
+        self.tracker = Tracker(reactor, self._directory, shard, workers, settings.tracking.keep)
+        self.feed = Feed(
+            reactor, self._directory, shard, environment.run_in_thread, settings.tracking.heartbeat
+        )
+        spool.follow(self.feed.happened)
+        self._messages = TrackingRoutes(
+            TrackingReader(self._directory),
+            self.tracker.current,
+            lambda: JournalReader(sorted(self._directory.glob("*/queue.db"))),
+            self._content,
+            environment.run_in_thread,
+        )
+        self._stream = StreamRoutes(self.feed, settings.tracking.streams)
+
+    @property
+    def sinks(self) -> Sequence[IEventSink]:
+        """What is to be told of events."""
+        return [self.tracker]
+
+    def routes(self) -> list[Route]:
+        """What can be asked."""
+        return [*self._messages.routes(), *self._stream.routes()]
+
+    def use(self, settings: Settings) -> None:
+        """Go by another configuration."""
+        self._stream.most = settings.tracking.streams
+        self.feed.heartbeat = settings.tracking.heartbeat
+        self.tracker.keep(settings.tracking.keep)
+
+    async def start(self) -> None:
+        """Begin."""
+        self.feed.start()
+        await self.tracker.start()
+
+    async def drain(self, grace: float) -> None:
+        """End the streams, which would last for ever."""
+        await self.feed.stop()
+
+    async def stop(self) -> None:
+        """End the rest."""
+        await self.feed.stop()
+        await self.tracker.stop()
+
+    async def _content(self, tenant: str, identifier: str) -> bytes | None:
+        """The octets of a message that is in the queue."""
+        found: bytes | None = await self._run(self._queued, identifier)
+        return found
+
+    def _queued(self, identifier: str) -> bytes | None:
+
+        with QueueReader(self._directory / str(shard_of(identifier))) as reader:
+            message = reader.get(identifier)
+            if message is None:
+                return None
+            try:
+                return message.trace + message.content.read()
+            except (TemporarilyUnavailable, FileNotFoundError):
+                # Delivered just now.
+                return None
