@@ -20,6 +20,8 @@ from mta.registry.schema import Tables
 
 #: Endpoints that a tenant may have.
 MOST = 50
+#: In which format it may be told of events.
+FORMATS = ("standard", "postmark", "sendgrid")
 #: Characters of a URL.
 LONGEST_URL = 2000
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -42,6 +44,7 @@ TABLES = Tables(
             ) WITHOUT ROWID""",
             "CREATE INDEX endpoints_tenant ON endpoints (tenant, id)",
         ),
+        ("ALTER TABLE endpoints ADD COLUMN format TEXT NOT NULL DEFAULT 'standard'",),
     ),
 )
 
@@ -82,6 +85,7 @@ class Endpoint:
     :ivar enabled: whether events are posted to it.
     :ivar disabled: why not, where it was not the tenant who said so.
     :ivar secrets: the newest first.
+    :ivar format: of :data:`FORMATS`.
     """
 
     id: str
@@ -94,6 +98,7 @@ class Endpoint:
     enabled: bool = True
     disabled: str = ""
     secrets: tuple[Secret, ...] = ()
+    format: str = "standard"
 
     def wants(self, kind: str, tags: Iterable[str]) -> bool:
         """Whether an event is its affair."""
@@ -178,6 +183,7 @@ class Endpoints:
         events: Sequence[str] = ("*",),
         tags: Sequence[str] = (),
         description: str = "",
+        format: str = "standard",
     ) -> Endpoint:
         """Make one; its secret is in the answer.
 
@@ -193,6 +199,7 @@ class Endpoints:
             description,
             now,
             secrets=(new_secret(),),
+            format=format,
         )
 
         def work(base: sqlite3.Connection) -> Endpoint:
@@ -258,11 +265,11 @@ def new_secret() -> Secret:
     return Secret(random.token_bytes(32))
 
 
-_COLUMNS = "id, tenant, url, events, tags, description, created, enabled, disabled, secrets"
+_COLUMNS = "id, tenant, url, events, tags, description, created, enabled, disabled, secrets, format"
 
 
 def _endpoint(row: tuple[Any, ...]) -> Endpoint:
-    identifier, tenant, url, events, tags, description, created, enabled, disabled, kept = row
+    identifier, tenant, url, events, tags, description, created, enabled, disabled, kept, format = row
     found = tuple(Secret(base64.b64decode(text), expires) for text, expires in json.loads(kept))
     return Endpoint(
         identifier,
@@ -275,6 +282,7 @@ def _endpoint(row: tuple[Any, ...]) -> Endpoint:
         bool(enabled),
         disabled,
         found,
+        format,
     )
 
 
@@ -293,7 +301,7 @@ def _own(base: sqlite3.Connection, tenant: str, identifier: str) -> Endpoint:
 def _write(base: sqlite3.Connection, one: Endpoint) -> None:
     kept = [(base64.b64encode(secret.octets).decode(), secret.expires) for secret in one.secrets]
     base.execute(
-        "INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             one.id,
             one.tenant,
@@ -305,5 +313,6 @@ def _write(base: sqlite3.Connection, one: Endpoint) -> None:
             int(one.enabled),
             one.disabled,
             json.dumps(kept),
+            one.format,
         ),
     )

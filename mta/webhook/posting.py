@@ -12,6 +12,7 @@ from mta.deliver.webhook_body import Body
 from mta.deliver.webhook_post import NoAnswer, Poster
 from mta.deliver.webhook_signature import signature
 from mta.registry.endpoints import Endpoint
+from mta.webhook.formats import signed
 from mta.webhook.guard import Guard
 from mta.webhook.outbox import Attempt, Delivery
 
@@ -66,6 +67,7 @@ class Posting:
             "webhook-id": delivery.id,
             "webhook-timestamp": str(stamp),
             "webhook-signature": signature(endpoint.signing(begun), delivery.id, stamp, (data,)),
+            **signed(endpoint.format, endpoint.signing(begun), stamp, data),
         }
         status, words, wish = 0, "", 0.0
         try:

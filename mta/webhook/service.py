@@ -23,7 +23,8 @@ from mta.model.event_webhook import WebhookChanged
 from mta.registry.database import Database
 from mta.registry.endpoints import Endpoint, Endpoints, NoEndpoint
 from mta.webhook import outbox
-from mta.webhook.content import TYPES, body_of, data_of, identity_of, tenant_of
+from mta.webhook.content import TYPES, identity_of, tenant_of
+from mta.webhook.formats import posted
 from mta.webhook.guard import Guard
 from mta.webhook.lane import Lane
 from mta.webhook.outbox import New
@@ -161,8 +162,9 @@ class Webhooks:
                 tags = received.tagged if received is not None else ()
                 if event.at >= endpoint.created and endpoint.wants(kind, tags):
                     identity = identity_of(self._shard, record.number, event.at)
-                    body = body_of(kind, event.at, data_of(event, received))
-                    some.append(New(identity, endpoint.id, event.message, kind, body))
+                    body = posted(endpoint.format, identity, event, received)
+                    if body is not None:
+                        some.append(New(identity, endpoint.id, event.message, kind, body))
         if records and not some and upto - self._placed < _UNREMEMBERED:
             # After a crash these are read again, and are nobody's affair once more.
             return

@@ -18,9 +18,11 @@ from mta.interfaces import settle
 from mta.model.event import Administered, Event
 from mta.registry.endpoints import Endpoint, Endpoints, NoEndpoint, checked_url
 from mta.webhook.archive import Archive
-from mta.webhook.content import PATTERNS, TEST, body_of
+from mta.webhook.content import PATTERNS, TEST
+from mta.webhook.formats import tried, verification_key
 from mta.webhook.outbox import STATES, Attempt, Delivery, New
 
+Format = Literal["standard", "postmark", "sendgrid"]
 State = Literal["waiting", "delivered", "failed"]
 _WEEK = 7 * 86400
 
@@ -45,6 +47,7 @@ class NewWebhook(Model):
     )
     tags: list[Tag] = Field([], max_length=100, description="only of messages with one of these")
     description: str = Field("", max_length=200, description="for people")
+    format: Format = Field("standard", description="as whose webhooks events are written")
 
 
 class Change(Model):
@@ -89,6 +92,8 @@ class WebhookShown(Shown):
     enabled: bool
     disabled: str = Field(description="why the server has disabled it")
     secrets: int = Field(description="how many sign now")
+    format: Format
+    verification_key: str | None = Field(description="public key of signatures in SendGrid's format")
 
 
 class WebhookMade(WebhookShown):
@@ -135,7 +140,7 @@ class AttemptShown(Shown):
 class DeliveryWhole(DeliveryShown):
     """One delivery, with what is posted, and what came of it."""
 
-    payload: dict[str, Any]
+    payload: dict[str, Any] | list[dict[str, Any]]
     log: list[AttemptShown]
 
 
@@ -291,6 +296,7 @@ class WebhookRoutes:
                 events=body.events,
                 tags=body.tags,
                 description=body.description,
+                format=body.format,
             )
         except ValueError as error:
             raise field_refusal("/url", str(error)) from None
@@ -337,7 +343,7 @@ class WebhookRoutes:
         if not own.enabled:
             raise Refusal("conflict", "the endpoint is disabled; PATCH it with enabled: true")
         identity = f"evt_{self._shard}_test{random.token_hex(8)}_{int(call.now * 1000):x}"
-        body = body_of(TEST, call.now, {"endpoint": own.id, "by": call.who})
+        body = tried(own.format, identity, call.now, {"endpoint": own.id, "by": call.who})
         new = New(identity, own.id, "", TEST, body)
         await settle(self._run(self._archive.put, self._shard, new, call.now))
         await self._wake(own)
@@ -418,6 +424,8 @@ def _facts(one: Endpoint, now: float) -> dict[str, Any]:
         "enabled": one.enabled,
         "disabled": one.disabled,
         "secrets": len(one.signing(now)),
+        "format": one.format,
+        "verification_key": verification_key(one.format, one.secrets[0].octets) or None,
     }
 
 
