@@ -105,7 +105,12 @@ class Batching:
             allowance=allowance,
         )
         self._engagement = EngagementRoutes(
-            registry, master, UnsubscribeList(registry.suppressions), note, self._delivered
+            registry,
+            master,
+            UnsubscribeList(registry.suppressions),
+            note,
+            self._delivered,
+            scanners=lambda: settings().engagement.scanners,
         )
 
     def routes(self) -> list[Route]:

@@ -30,6 +30,7 @@ from mta.config.alert_settings import Alert as Alert
 from mta.config.api_settings import Api as Api
 from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
+from mta.config.engagement_settings import Engagement as Engagement
 from mta.config.junk_settings import Junk as Junk
 from mta.config.report_settings import DailyReports as DailyReports
 from mta.config.report_settings import DmarcReports as DmarcReports
@@ -366,6 +367,7 @@ class Settings(Table):
     submission: Submission = Submission()
     api: Api = Api()  # type: ignore[call-arg]
     tracking: Tracking = Tracking()  # type: ignore[call-arg]
+    engagement: Engagement = Engagement()
     template: TemplateLimits = TemplateLimits()  # type: ignore[call-arg]
     suppression: SuppressionTable = SuppressionTable()
     webhook: WebhookTable = WebhookTable()  # type: ignore[call-arg]

@@ -210,8 +210,9 @@ class EngagementRoutes:
         return Response(_PIXEL, 200 if link else 404, _HEADERS, "image/gif")
 
     async def _visit(self, call: Call, link: Link) -> None:
-        found = await self._visitor(call, link)
-        key = (link.kind, link.message, link.recipient, link.more, found.sort, call.address)
+        method, agent = call.request.method.decode("ascii", "replace"), call.header("user-agent")
+        # Before the journal is asked: who comes again and again costs next to nothing.
+        key = (link.kind, link.message, link.recipient, link.more, call.address, method, agent)
         before = self._visits.get(key)
         if before is not None and call.now - before < _AGAIN:
             return
@@ -219,6 +220,7 @@ class EngagementRoutes:
         self._visits.move_to_end(key)
         while len(self._visits) > _REMEMBERED:
             self._visits.popitem(last=False)
+        found = await self._visitor(call, link, method, agent)
         facts: dict[str, Any] = {
             "at": call.now,
             "message": link.message,
@@ -227,17 +229,17 @@ class EngagementRoutes:
             "sort": found.sort,
             "visitor": found.name,
             "client": call.address,
-            "agent": call.header("user-agent")[:_AGENT],
+            "agent": agent[:_AGENT],
         }
         self._note(Clicked(**facts, target=link.more) if link.kind == "click" else Opened(**facts))
 
-    async def _visitor(self, call: Call, link: Link) -> Visitor:
+    async def _visitor(self, call: Call, link: Link, method: str, agent: str) -> Visitor:
         at = await self._delivered(link.message)
         since = None if at is None else call.now - at if at >= 0 else -1.0
         names = ("sec-purpose", "purpose", "x-purpose", "x-moz")
         return visitor(
-            method=call.request.method.decode("ascii", "replace"),
-            agent=call.header("user-agent"),
+            method=method,
+            agent=agent,
             address=call.address,
             headers={name: call.header(name) for name in names},
             since_delivery=since,
