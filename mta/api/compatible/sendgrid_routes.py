@@ -41,6 +41,7 @@ class SendGridRoutes:
                 body=SendGridMail,
                 examples=_EXAMPLES,
                 status=202,
+                also={200: "In sandbox mode: nothing was sent."},
                 headers=HEADER,
                 refusals=("sender", "suspended", "refused", "quota", "template", *REFUSALS),
                 told=told,

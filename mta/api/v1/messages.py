@@ -164,6 +164,7 @@ class Messages:
         told: dict[str, Any] = {
             "answer": MessageTaken,
             "status": 202,
+            "also": {200: "A dry run: nothing was sent."},
             "headers": HEADER,
             "refusals": ("sender", "suspended", "refused", "template", "quota", *REFUSALS),
         }

@@ -198,6 +198,8 @@ def _responses(route: Route, references: dict[tuple[type[BaseModel], str], Any])
             "RateLimit-Policy": {"description": "what may be had", "schema": {"type": "string"}},
         }
     responses: dict[str, Any] = {str(route.status): good}
+    for status, when in route.also.items():
+        responses[str(status)] = {**good, "description": when}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     if route.told is not None:
         problem = {"application/json": {"schema": {"type": "object"}}}

@@ -127,6 +127,7 @@ class Route:
     :ivar answer: model of the answer; ``None``: it has no body, or octets of ``media``.
     :ivar media: media type of an answer without a model; several, with commas.
     :ivar status: of the answer.
+    :ivar also: other statuses of good answers, with when they are given.
     :ivar refusals: kinds of problems beyond those that every route has.
     :ivar examples: bodies, by what they show.
     :ivar path_help: what stands in the path's braces.
@@ -149,6 +150,7 @@ class Route:
     answer: type[BaseModel] | None = None
     media: str = ""
     status: int = 200
+    also: Mapping[int, str] = field(default_factory=dict)
     refusals: Sequence[str] = ()
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     path_help: Mapping[str, str] = field(default_factory=dict)
