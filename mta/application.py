@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import httpx
 import idna
 from twisted.logger import Logger
 
@@ -16,6 +20,7 @@ from mta.api.compatible.sending import Sender
 from mta.api.v1.acts import MessageActs
 from mta.api.v1.allowance import Allowance
 from mta.api.v1.application import Application
+from mta.api.v1.domains import DomainRoutes
 from mta.api.v1.filling import Filling
 from mta.api.v1.keys import KeyRoutes
 from mta.api.v1.messages import Messages, TenantAccount
@@ -47,6 +52,7 @@ from mta.registry.registry import Registry, database
 from mta.registry.usage import Usage
 from mta.suppression.watch import SuppressionWatch
 from mta.template.pool import Limits, Pool
+from mta.verifying import DomainWatch
 from mta.webhook.archive import Archive
 from mta.webhook.guard import Guard
 from mta.webhook.service import Webhooks
@@ -86,6 +92,7 @@ class SendingApi:
         health: Callable[[], dict[str, Any]],
     ) -> None:
         settings = loaded.settings
+        self._loaded = loaded
         self._settings = settings
         self._reception = reception
         self._session_id = session_id
@@ -101,6 +108,27 @@ class SendingApi:
             journal=environment.journal,
             note=lambda events: environment.journal.note(events),
             run_in_thread=environment.run_in_thread,
+        )
+        self._domains = DomainWatch(
+            reactor,
+            loaded,
+            self.registry,
+            environment.resolver,
+            note=lambda events: environment.journal.note(events),
+            run_in_thread=environment.run_in_thread,
+            keys_changed=self._keys_changed,
+            rounds=shard == 0,
+        )
+        #: Has this worker read everything anew.
+        self.reload_soon: Callable[[], None] = lambda: None
+        self._reload_others: Callable[[], Any] = partial(
+            environment.run_in_thread, _reload_others, loaded.state / "run", shard
+        )
+        domains = DomainRoutes(
+            self.registry,
+            self._domains,
+            lambda: list(self._settings.sending_domains.require),
+            note,
         )
         guard = Guard(
             reactor,
@@ -147,6 +175,7 @@ class SendingApi:
             received=self._received,
             run_in_thread=environment.run_in_thread,
             furthest=lambda: self._settings.submission.future_release,
+            required=lambda: list(self._settings.sending_domains.require),
             allowance=self._allowance,
             prepare=[
                 SuppressionCheck(self.registry.suppressions, note, reactor.seconds),
@@ -191,6 +220,7 @@ class SendingApi:
             *self.batching.routes(),
             *KeyRoutes(self.registry.keys, note).routes(),
             *TemplateRoutes(self.registry.templates, self.renderers, note, self.messages.send).routes(),
+            *domains.routes(),
             *webhooks.routes(),
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
             *PostmarkRoutes(foreign).routes(),
@@ -240,6 +270,7 @@ class SendingApi:
         await self._suppressed.start()
         await self._webhooks.start()
         await self.following.start()
+        await self._domains.start()
 
     async def stop(self) -> None:
         """End what renders, and close the registry."""
@@ -250,6 +281,7 @@ class SendingApi:
             await self._usage.write()
         except TemporarilyUnavailable as trouble:
             _log.error("What tenants sent is not counted: {why}", why=str(trouble))
+        await self._domains.stop()
         await self._suppressed.stop()
         await self._webhooks.stop()
         await self._database.stop()
@@ -315,6 +347,11 @@ class SendingApi:
             found += [event for event in events if isinstance(event, Received)]
         return found
 
+    def _keys_changed(self) -> None:
+        """Other keys sign from now on, in every worker."""
+        self.reload_soon()
+        self._reload_others()
+
     def use(self, settings: Settings) -> None:
         """Go by another configuration from the next request on."""
         self._settings = settings
@@ -323,6 +360,8 @@ class SendingApi:
         self.registry.domains.use(configured_domains(settings))
         self._suppressed.use(settings.suppression)
         self._webhooks.use(settings.webhook)
+        self._loaded = replace(self._loaded, settings=settings)
+        self._domains.use(self._loaded)
         self.following.use(settings)
         self.application.use(
             _share(settings.api.requests_per_second, settings.workers),
@@ -355,3 +394,16 @@ def _limits(settings: Settings) -> Limits:
 def _share(number: int, workers: int | str) -> int:
     """One worker's part of what all may have; 0 stays no limit."""
     return number and max(1, number // max(1, int(workers)))
+
+
+def _reload_others(run: Path, shard: int) -> None:
+    """Have the other workers read everything anew; in a thread."""
+    for socket in sorted(run.glob("control-*.sock")):
+        if socket.name == f"control-{shard}.sock":
+            continue
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=20.0) as client:
+                client.post("http://mta/v1/reload", json={})
+        except httpx.HTTPError as trouble:
+            # One that is not there reads them when it starts.
+            _log.warn("{socket} was not told of new keys: {why}", socket=socket.name, why=str(trouble))

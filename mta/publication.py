@@ -55,6 +55,10 @@ class Publication:
             found.append(await self._dmarc(domain))
         return found
 
+    async def about(self, domain: str) -> list[dict[str, str]]:
+        """The same of SPF and DMARC of one domain."""
+        return [*await self._spf(domain, await self._addresses()), await self._dmarc(domain)]
+
     async def _addresses(self) -> list[str]:
         """From where mail leaves, as far as that can be known: egress, or the addresses of our name."""
         settings = self._settings

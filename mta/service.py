@@ -390,6 +390,7 @@ class Server:
             failed=self._failed,
             ledger=protection,
         )
+        self.api.reload_soon = self.service.reload_soon
 
     # --- sessions ------------------------------------------------------------
 

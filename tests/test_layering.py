@@ -79,6 +79,7 @@ ACROSS = {
     "mta.parts",
     "mta.protection",
     "mta.publication",
+    "mta.verifying",
     "mta.tap",
     "mta.supervisor",
     "mta.plugins",

@@ -35,6 +35,7 @@ from mta.config.junk_settings import Junk as Junk
 from mta.config.report_settings import DailyReports as DailyReports
 from mta.config.report_settings import DmarcReports as DmarcReports
 from mta.config.report_settings import TlsReports as TlsReports
+from mta.config.sending_domain_settings import SendingDomainTable as SendingDomainTable
 from mta.config.shaping_settings import Automation as Automation
 from mta.config.shaping_settings import Egress as Egress
 from mta.config.shaping_settings import EgressPool as EgressPool
@@ -369,6 +370,7 @@ class Settings(Table):
     tracking: Tracking = Tracking()  # type: ignore[call-arg]
     engagement: Engagement = Engagement()
     template: TemplateLimits = TemplateLimits()  # type: ignore[call-arg]
+    sending_domains: SendingDomainTable = SendingDomainTable()  # type: ignore[call-arg]
     suppression: SuppressionTable = SuppressionTable()
     webhook: WebhookTable = WebhookTable()  # type: ignore[call-arg]
     junk: Junk = Junk()

@@ -32,6 +32,7 @@ from mta.model.event import (
     TlsSession,
 )
 from mta.model.event_access import Banned, Suspended
+from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, Opened, Unsubscribed
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
@@ -278,6 +279,12 @@ def _suppression(event: SuppressionChanged) -> str:
     return f"{words}, {said}" if said else words
 
 
+def _domain(event: DomainChecked) -> str:
+    words = f"domain {event.domain} of tenant {event.tenant} {event.action}"
+    words += f", without {_list(event.lacking)}" if event.lacking else ""
+    return f"{words}: {event.reason}" if event.reason else words
+
+
 def _webhook(event: WebhookChanged) -> str:
     where = f" at {event.host}" if event.host else ""
     words = f"webhook {event.endpoint}{where} of tenant {event.tenant} {event.action}"
@@ -448,5 +455,6 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     TlsReportReceived: _tls_report_received,
     TlsReportSent: _tls_report_sent,
     TlsSession: _tls_session,
+    DomainChecked: _domain,
     WebhookChanged: _webhook,
 }

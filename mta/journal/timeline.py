@@ -43,6 +43,7 @@ from mta.model.event import (
     TlsReportSent,
 )
 from mta.model.event_access import Banned, Suspended
+from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, Opened, Unsubscribed
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
@@ -276,6 +277,7 @@ _PLAIN = (
     SuppressedTo,
     SuppressionChanged,
     WebhookChanged,
+    DomainChecked,
     Clicked,
     Opened,
     Unsubscribed,

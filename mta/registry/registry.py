@@ -16,6 +16,7 @@ from mta.registry import (
     templates,
     tenants,
     usage,
+    verifications,
 )
 from mta.registry.batches import Batches
 from mta.registry.database import Database, Direct, IDatabase
@@ -26,6 +27,7 @@ from mta.registry.schema import DATABASE, Tables
 from mta.registry.suppressions import Suppressions
 from mta.registry.templates import Templates
 from mta.registry.tenants import Tenants
+from mta.registry.verifications import Verifications
 
 #: The tables of every noun; a new noun is added here and in :class:`Registry`.
 TABLES: tuple[Tables, ...] = (
@@ -38,6 +40,7 @@ TABLES: tuple[Tables, ...] = (
     usage.TABLES,
     suppressions.TABLES,
     endpoints.TABLES,
+    verifications.TABLES,
 )
 
 
@@ -55,6 +58,7 @@ class Registry:
         self.domains = SendingDomains(database, configured)
         self.templates = Templates(database)
         self.endpoints = Endpoints(database)
+        self.verifications = Verifications(database)
         self.suppressions = Suppressions(database)
         self.batches = Batches(database)
 

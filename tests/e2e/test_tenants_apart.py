@@ -66,6 +66,11 @@ async def a_batch(api: ServedApi, key: str) -> dict[str, str]:
     return {"id": (await api.ask("POST", "/v1/batches", body, key=key)).json["id"]}
 
 
+async def a_domain(api: ServedApi, key: str) -> dict[str, str]:
+    await api.ask("POST", "/v1/domains", {"domain": f"mine-{MARK}.example"}, key=key)
+    return {"domain": f"mine-{MARK}.example"}
+
+
 async def a_webhook(api: ServedApi, key: str) -> dict[str, str]:
     made = await api.ask("POST", "/v1/webhooks", {"url": f"https://{MARK}.invalid/"}, key=key)
     test = await api.ask("POST", f"/v1/webhooks/{made.json['id']}/test", key=key)
@@ -90,6 +95,7 @@ THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/webhooks/{id}": a_webhook,
     "/v1/recipients/{address}": an_address,
     "/v1/tags/{tag}": a_tag,
+    "/v1/domains/{domain}": a_domain,
 }
 #: Bodies that are valid for routes without an example.
 BODIES: dict[str, object] = {

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from mta.api.v1.allowance import Allowance
+from mta.api.v1.domains import why_not
 from mta.api.v1.idempotent import HEADER, REFUSALS, once
 from mta.api.v1.keys import moment
 from mta.api.v1.message_models import (
@@ -133,6 +134,7 @@ class Messages:
     :param received: from queue ids, what the journal has of their acceptance.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
     :param allowance: how many recipients tenants may send to.
+    :param required: gives the purposes of records that a domain must have.
     :param prepare: whoever changes messages before they are written, in order.
     """
 
@@ -148,6 +150,7 @@ class Messages:
         allowance: Allowance | None = None,
         prepare: Sequence[Prepare] = (),
         furthest: Callable[[], float] = lambda: 30 * 86400.0,
+        required: Callable[[], list[str]] = list,
     ) -> None:
         self._registry = registry
         self._idempotency = idempotency
@@ -158,6 +161,7 @@ class Messages:
         self._allowance = allowance
         self._prepare = tuple(prepare)
         self._furthest = furthest
+        self._required = required
 
     def routes(self) -> list[Route]:
         """What it answers."""
@@ -381,7 +385,9 @@ class Messages:
         domains = self._registry.domains
         name = domain_of(address)
         if not domains.belongs(await settle(domains.known()), call.tenant.name, name):
-            raise field_refusal(pointer, f"{name} is no domain of the tenant {call.tenant.name}", "sender")
+            raise field_refusal(
+                pointer, await why_not(self._registry, call.tenant.name, name, self._required()), "sender"
+            )
 
 
 def _taken(
