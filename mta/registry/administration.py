@@ -160,6 +160,8 @@ class Administration:
                 "revoke and remove them before"
             )
         await self._registry.tenants.remove(asked.tenant)
+        await self._registry.templates.forget(asked.tenant)
+        await self._registry.batches.forget(asked.tenant)
         self._record("tenant remove", asked, asked.tenant)
         return {"removed": asked.tenant}
 

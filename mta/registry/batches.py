@@ -125,6 +125,11 @@ class Batches:
 
         return await self._database.read(work)
 
+    async def forget(self, tenant: str) -> None:
+        """Forget all of a tenant that is gone; what is open is not gone on with."""
+        query = "DELETE FROM batches WHERE tenant = ?"
+        await self._database.change(TABLES.noun, lambda base: base.execute(query, (tenant,)).rowcount)
+
     async def get(self, tenant: str, identifier: str) -> Batch:
         """One.
 

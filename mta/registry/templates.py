@@ -253,6 +253,10 @@ class Templates:
 
         return await self._database.change(TABLES.noun, work)
 
+    async def forget(self, tenant: str) -> None:
+        """Forget all of a tenant that is gone: who has its name later must not find it."""
+        await self._database.change(TABLES.noun, lambda base: _forget(base, tenant))
+
     async def remove(self, tenant: str, kind: Kind, name: str) -> None:
         """Forget all versions.
 
@@ -271,6 +275,11 @@ class Templates:
             base.execute("DELETE FROM template_versions WHERE tenant = ? AND kind = ? AND name = ?", values)
 
         await self._database.change(TABLES.noun, work)
+
+
+def _forget(base: sqlite3.Connection, tenant: str) -> None:
+    base.execute("DELETE FROM templates WHERE tenant = ?", (tenant,))
+    base.execute("DELETE FROM template_versions WHERE tenant = ?", (tenant,))
 
 
 def bundle_of(source: Mapping[str, Any], included: Mapping[str, Parts]) -> Bundle:

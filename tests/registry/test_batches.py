@@ -51,6 +51,12 @@ class BatchTests(SynchronousTestCase):
         self.assertTrue(finished(self.store.get("shop", "a")).open)
         self.assertEqual([], finished(self.store.page("other", (), 10)))
 
+    def test_a_tenant_that_is_gone(self) -> None:
+        self.begin("a")
+        self.begin("b", "other")
+        finished(self.store.forget("shop"))
+        self.assertEqual(["b"], [batch.id for batch, _ in finished(self.store.left(0))])
+
     def test_old_ones_are_forgotten_unless_they_are_open(self) -> None:
         for name in "ab":
             self.begin(name)

@@ -71,6 +71,15 @@ class TemplateTests(SynchronousTestCase):
         finished(self.store.remove("other", "template", "b"))
         self.assertEqual("{% extends 'layouts/base' %}", self.bundle("a")[0].parts.html)
 
+    def test_a_tenant_that_is_gone(self) -> None:
+        """Who has its name later finds nothing of it."""
+        self.add("template", "a", text="x")
+        self.add("template", "a", "other", text="y")
+        finished(self.store.forget("shop"))
+        self.assertRaises(NoTemplate, self.bundle, "a")
+        self.assertEqual(1, self.add("template", "a", text="z"))
+        self.assertEqual("y", self.bundle("a", "other")[0].parts.text)
+
     def test_nothing_live(self) -> None:
         finished(self.store.add("shop", "template", "a", {"text": "x"}, NOW, activate=False))
         self.assertRaises(NoTemplate, self.bundle, "a")
