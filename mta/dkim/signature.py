@@ -108,7 +108,7 @@ def parse_signature(field: HeaderField, tags: Mapping[str, str], default: str = 
     _require("bh" in tags and "h" in tags, "it lacks bh= or h=")
     at = signature.identity.rfind("@")
     _require(at >= 0 and signature.identity.isprintable(), "i= is no address")
-    below = _ascii(signature.identity[at + 1 :])
+    below = ascii_domain(signature.identity[at + 1 :])
     same = below == signature.domain or below.endswith(f".{signature.domain}")
     _require(same, "the domain of i= is not that of d=, nor below it")
     methods = [one.lower() for one in without_folds(tags.get("q", "dns/txt")).split(":")]
@@ -127,9 +127,9 @@ def parse_common(field: HeaderField, tags: Mapping[str, str], default: str) -> S
     if algorithm == "rsa-sha1":
         raise Unusable("policy", "rsa-sha1 is not safe any more (RFC 8301)")
     _require(algorithm in ("rsa-sha256", "ed25519-sha256"), f"a={tags['a'][:30]!a} is not known")
-    domain = _ascii(tags["d"])
+    domain = ascii_domain(tags["d"])
     _require(bool(_DOMAIN.match(domain)), f"d={tags['d'][:60]!a} is no domain")
-    selector = _ascii(tags["s"])
+    selector = ascii_domain(tags["s"])
     _require(bool(_DOMAIN.match(selector)), f"s={tags['s'][:60]!a} is no selector")
     ways = tags.get("c", default).lower().split("/")
     header_way, body_way = ways[0].strip(), ways[1].strip() if len(ways) > 1 else "simple"
@@ -180,7 +180,7 @@ def _base64(value: str, name: str) -> bytes:
         raise Unusable("neutral", f"{name}= is not base64") from None
 
 
-def _ascii(text: str) -> str:
+def ascii_domain(text: str) -> str:
     """A name as the DNS has it, in lower case (RFC 8616 lets U-labels stand in signatures)."""
     name = text.lower().rstrip(".")
     if name.isascii():

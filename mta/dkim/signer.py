@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import idna
 from zope.interface import implementer
 
 from mta.config.settings import Dkim
@@ -24,6 +23,7 @@ from mta.dkim.body_hash import BodyHashes, ContentReader
 from mta.dkim.header_fields import split_fields
 from mta.dkim.key_store import SigningKeys
 from mta.dkim.sealer import Sealer
+from mta.dkim.signature import ascii_domain
 from mta.dkim.signing import Manner, SigningKey, signature_fields
 from mta.interfaces import Answer, Facts, ISigner, settle
 from mta.model.address import domain_of
@@ -139,27 +139,17 @@ class Signer:
     async def _domain(self, facts: Facts) -> str:
         """In whose name a message is signed."""
         assert facts.envelope is not None
-        sender = _ascii(domain_of(facts.envelope.reverse_path))
+        sender = ascii_domain(domain_of(facts.envelope.reverse_path))
         account = facts.client.account
         for address in authors(facts.header):
-            domain = _ascii(address.rpartition("@")[2])
+            domain = ascii_domain(address.rpartition("@")[2])
             if not account or domain == sender or await settle(self._may_send_as(account, address)):
                 return domain
         return sender
 
 
 def _domain_of_author(header: bytes) -> str:
-    return _ascii(next(iter(authors(header)), "").rpartition("@")[2])
-
-
-def _ascii(domain: str) -> str:
-    name = domain.lower().rstrip(".")
-    if name.isascii():
-        return name
-    try:
-        return idna.encode(name, uts46=True).decode("ascii")
-    except UnicodeError:
-        return ""
+    return ascii_domain(next(iter(authors(header)), "").rpartition("@")[2])
 
 
 # --- in other threads ----------------------------------------------------------
