@@ -6,6 +6,7 @@ The allowed arrows stand in `ARROWS`; everything is read with `ast`, nothing is 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -210,6 +211,27 @@ class LayeringTests(SynchronousTestCase):
     def test_docstrings(self) -> None:
         """Each module says what it is for."""
         self.assertEqual([], [m.name for m in self.modules if not ast.get_docstring(m.tree)])
+
+    def test_page(self) -> None:
+        """The page about the architecture names every room, and has the arrows that hold."""
+        page = (ROOT / "docs" / "architecture.rst").read_text("utf-8")
+        rooms, arrows = page.partition("\nArrows\n")[::2]
+        names = {m.room.removeprefix("mta.") + ("/" if m.name != m.room else ".py") for m in self.modules}
+        # A package is there by its other modules.
+        names -= {"mta.py", *(name[:-1] + ".py" for name in names if name.endswith("/"))}
+        self.assertEqual([], sorted(name for name in names if not re.search(rf"\b{re.escape(name)}", rooms)))
+        told: dict[str, set[str]] = {}
+        room = ""
+        for line in re.findall(r"(?m)^    (.+)$", arrows.partition("\nIdeas\n")[0]):
+            room = line[:18].strip() or room
+            told.setdefault(room, set()).update(line[18:].split())
+        held = {
+            name.removeprefix("mta."): {one.removeprefix("mta.") for one in found if one not in COMMON}
+            for name, found in ARROWS.items()
+        }
+        self.assertEqual({name: found for name, found in held.items() if found}, told)
+        across = re.findall(r"``([\w.]+)``", arrows[arrows.index("Only ") : arrows.index("import across")])
+        self.assertEqual(sorted(ACROSS), sorted(f"mta.{name}" for name in across))
 
     def test_names(self) -> None:
         """A module is called after a noun of the field, not after a drawer."""
