@@ -13,6 +13,7 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 import mta.interfaces
+from mta.cli.main import COMMANDS
 from mta.config.settings import Bounce, parse_duration
 from mta.interfaces import IKind
 from mta.model.bounce import Rule
@@ -126,3 +127,46 @@ def _normal(name: str) -> str:
 
 def _numbers(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", version)]
+
+
+class TableTests(SynchronousTestCase):
+    """Tables of reStructuredText, without the program that reads them."""
+
+    @staticmethod
+    def crossed(text: str) -> list[int]:
+        """Numbers of lines whose text runs over the end of a column."""
+        found = []
+        gaps: list[slice] = []
+        before = ""
+        for number, line in enumerate(text.splitlines(), 1):
+            if re.fullmatch(r"=+( +=+)+", line):
+                gaps = [slice(*match.span()) for match in re.finditer(" +", line)]
+            elif not line and before.startswith("=="):
+                gaps = []
+            if any(line[gap].strip() for gap in gaps):
+                found.append(number)
+            before = line
+        return found
+
+    def test_columns(self) -> None:
+        for path in [ROOT / "README.rst", *(ROOT / "docs").rglob("*.rst"), *(ROOT / "bench").rglob("*.rst")]:
+            if "_build" not in path.parts:
+                self.assertEqual([], self.crossed(path.read_text("utf-8")), path.name)
+
+    def test_found(self) -> None:
+        rule = "===  ==="
+        good = [rule, "a    b", rule, "abc  d", "e    ", rule, "", "text that is long enough"]
+        self.assertEqual([], self.crossed("\n".join(good)))
+        good[3] = "abcd e"
+        self.assertEqual([4], self.crossed("\n".join(good)))
+
+
+class ReadMeTests(SynchronousTestCase):
+    """README.rst."""
+
+    def test_commands(self) -> None:
+        """Each group of commands is named."""
+        text = (ROOT / "README.rst").read_text("utf-8")
+        listed = re.search(r"(?s)``mta (init,[^`]*)``", text)
+        assert listed is not None
+        self.assertEqual(sorted(COMMANDS), sorted(re.findall(r"[\w-]+", listed[1])))
