@@ -1,0 +1,174 @@
+"""Requests, and how their answers are read; no network here."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from mta_client.batches import Batch, BatchResult, batch_of
+from mta_client.errors import TooMany, Unavailable, error_of
+from mta_client.messages import Message, Sent, sent_of, without_empty
+from mta_client.suppressions import Suppression, suppression_of
+from mta_client.templates import Preview, Template, TemplateVersion, preview_of, template_of
+
+T = TypeVar("T")
+#: Seconds between two tries, if the server does not say, and at the most.
+_PAUSE, _LONGEST = 0.5, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request.
+
+    :ivar read: from the answer's JSON to what is given back.
+    :ivar body: JSON values; ``None``: there is none.
+    :ivar safe: whether it may be sent again when nobody knows what was done.
+    """
+
+    method: str
+    path: str
+    read: Callable[[Any], T]
+    body: Any = None
+    query: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    safe: bool = True
+
+    def answer(self, status: int, content: bytes, headers: Mapping[str, str]) -> T:
+        """What is given back.
+
+        :raise ApiError: if it was refused.
+        """
+        if not 200 <= status < 300:
+            raise error_of(status, content, headers)
+        return self.read(json.loads(content) if content else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Part of a list.
+
+    :ivar next: where the next part begins; ``None``: there is none.
+    """
+
+    items: Sequence[T]
+    next: str | None
+
+
+def pause(error: Exception, tried: int) -> float | None:
+    """Seconds after which a request is to be sent again; ``None``: it is not.
+
+    :param tried: how often it was sent.
+    """
+    if isinstance(error, (TooMany, Unavailable)) and error.retry_after is not None:
+        return error.retry_after if error.retry_after <= _LONGEST else None
+    # Many clients must not come again at the same time.
+    return float(min(_LONGEST, _PAUSE * 2.0**tried) * random.uniform(0.5, 1.0))  # noqa: S311
+
+
+def _once(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key or str(uuid.uuid4())}
+
+
+def send(message: Message, key: str | None = None) -> Call[Sent]:
+    """Send a message."""
+    return Call("POST", "/v1/messages", sent_of, message.encode(), headers=_once(key))
+
+
+def send_batch(batch: Batch, key: str | None = None) -> Call[BatchResult]:
+    """Send a batch."""
+    return Call("POST", "/v1/batches", batch_of, batch.encode(), headers=_once(key))
+
+
+def batch(identifier: str) -> Call[BatchResult]:
+    """How a batch is."""
+    return Call("GET", f"/v1/batches/{_part(identifier)}", batch_of)
+
+
+def message(identifier: str) -> Call[Mapping[str, Any]]:
+    """How a message and its recipients stand."""
+    return Call("GET", f"/v1/messages/{_part(identifier)}", dict)
+
+
+def cancel(identifier: str, reason: str = "") -> Call[None]:
+    """Take a message back."""
+    path = f"/v1/messages/{_part(identifier)}/cancel"
+    return Call("POST", path, _nothing, without_empty({"reason": reason}), safe=False)
+
+
+def suppressions(reason: str, address: str, cursor: str | None) -> Call[Page[Suppression]]:
+    """A part of the suppression list."""
+    query = without_empty({"reason": reason, "address": address, "cursor": cursor})
+    return Call("GET", "/v1/suppressions", _page("suppressions", suppression_of), query=query)
+
+
+def suppression(address: str) -> Call[Sequence[Suppression]]:
+    """Why an address gets nothing."""
+
+    def read(value: Any) -> Sequence[Suppression]:
+        return [suppression_of(one) for one in value["suppressions"]]
+
+    return Call("GET", f"/v1/suppressions/{_part(address)}", read)
+
+
+def suppress(addresses: Sequence[str], reason: str, list: str, note: str) -> Call[int]:
+    """Put addresses on the list."""
+    body = without_empty({"addresses": [*addresses], "reason": reason, "list": list, "note": note})
+    return Call("POST", "/v1/suppressions", lambda value: int(value["added"]), body)
+
+
+def unsuppress(address: str, reason: str) -> Call[None]:
+    """Take an address off the list."""
+    query = without_empty({"reason": reason})
+    return Call("DELETE", f"/v1/suppressions/{_part(address)}", _nothing, query=query)
+
+
+def templates(cursor: str | None) -> Call[Page[Template]]:
+    """A part of the list of templates."""
+    query = without_empty({"cursor": cursor})
+    return Call("GET", "/v1/templates", _page("templates", template_of), query=query)
+
+
+def put_template(name: str, version: TemplateVersion) -> Call[int]:
+    """Keep a version; its number."""
+    path = f"/v1/templates/{_part(name)}"
+    return Call("PUT", path, lambda value: int(value["version"]), version.encode(), safe=False)
+
+
+def delete_template(name: str) -> Call[None]:
+    """Forget a template."""
+    return Call("DELETE", f"/v1/templates/{_part(name)}", _nothing)
+
+
+def preview(name: str, data: Mapping[str, Any] | None, locale: str) -> Call[Preview]:
+    """What a template becomes."""
+    body = {**without_empty({"locale": locale}), **({} if data is None else {"data": dict(data)})}
+    return Call("POST", f"/v1/templates/{_part(name)}/preview", preview_of, body)
+
+
+def follow(
+    messages: Sequence[str],
+    batches: Sequence[str],
+    tags: Sequence[str],
+    types: Sequence[str],
+) -> dict[str, Any]:
+    """The query of ``/v1/events/stream``."""
+    found = {"message": [*messages], "batch": [*batches], "tag": [*tags], "type": [*types]}
+    return without_empty(found)
+
+
+def _page(name: str, read: Callable[[Any], T]) -> Callable[[Any], Page[T]]:
+    return lambda value: Page([read(one) for one in value[name]], value.get("next"))
+
+
+def _part(text: str) -> str:
+    """A part of a path."""
+    return quote(text, safe="")
+
+
+def _nothing(value: Any) -> None:
+    return None
