@@ -42,6 +42,7 @@ from mta.intake.handover import Handed, hand_over
 from mta.intake.reception import Reception
 from mta.intake.suppressing import Suppressing
 from mta.interfaces import Answer, IEventSink, IQueue, TemporarilyUnavailable
+from mta.measuring import Measuring
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event, Received
 from mta.model.message import Message
@@ -73,6 +74,7 @@ class SendingApi:
     :param session_id: gives ids of sessions.
     :param note: puts an event into the journal.
     :param health: numbers about the worker that anybody may know.
+    :param status: all of its numbers.
     """
 
     name = "api"
@@ -90,6 +92,7 @@ class SendingApi:
         session_id: Callable[[], str],
         note: Callable[[Event], None],
         health: Callable[[], dict[str, Any]],
+        status: Callable[[], dict[str, Any]],
     ) -> None:
         settings = loaded.settings
         self._loaded = loaded
@@ -212,6 +215,9 @@ class SendingApi:
         )
         foreign = Sender(self.messages, self.registry.templates, self.renderers, self._idempotency)
         self.following = Following(reactor, loaded, environment, shard, reception.spool)
+        self.measuring = Measuring(
+            loaded, environment, shard, reception.spool, self.registry.keys, self.following, status
+        )
         described = Descriptions(health, lambda: list(self.application.routes), __version__)
         routes: list[Route] = [
             *described.routes(),
@@ -226,6 +232,7 @@ class SendingApi:
             *PostmarkRoutes(foreign).routes(),
             *SendGridRoutes(foreign, reception.spool.new_id).routes(),
             *self.following.routes(),
+            *self.measuring.routes(),
         ]
         self.application = Application(
             self.registry,
@@ -236,6 +243,7 @@ class SendingApi:
             run_in_thread=environment.run_in_thread,
             proxies=settings.api.proxies,
         )
+        self.application.answered = self.measuring.watch.answered
         self.site = ApiSite(
             self.application.app.resource(), settings.api.body_size, settings.api.body_timeout
         )
@@ -254,7 +262,7 @@ class SendingApi:
     @property
     def sinks(self) -> list[IEventSink]:
         """What is to be told of events."""
-        return [self._suppressed.follower, self._webhooks, *self.following.sinks]
+        return [self._suppressed.follower, self._webhooks, *self.following.sinks, *self.measuring.sinks]
 
     def suppressing(self, settings: Settings) -> Suppressing:
         """What clients that submit are told of suppressed recipients."""
@@ -363,6 +371,7 @@ class SendingApi:
         self._loaded = replace(self._loaded, settings=settings)
         self._domains.use(self._loaded)
         self.following.use(settings)
+        self.measuring.use(settings)
         self.application.use(
             _share(settings.api.requests_per_second, settings.workers),
             settings.api.proxies,

@@ -37,6 +37,8 @@ class Following:
     ) -> None:
         settings = loaded.settings
         self._directory = loaded.state / "spool"
+        self._shard = shard
+        self._reader = TrackingReader(self._directory)
         self._run = environment.run_in_thread
         workers = int(settings.workers)
         self.tracker = Tracker(reactor, self._directory, shard, workers, settings.tracking.keep)
@@ -45,7 +47,7 @@ class Following:
         )
         spool.follow(self.feed.happened)
         self._messages = TrackingRoutes(
-            TrackingReader(self._directory),
+            self._reader,
             self.tracker.current,
             lambda: JournalReader(sorted(self._directory.glob("*/queue.db"))),
             self._content,
@@ -67,6 +69,10 @@ class Following:
         self._stream.most = settings.tracking.streams
         self.feed.heartbeat = settings.tracking.heartbeat
         self.tracker.keep(settings.tracking.keep)
+
+    def lags(self) -> dict[int, int]:
+        """How many events of our journal the index does not know yet; blocks."""
+        return {self._shard: self._reader.lag(self._shard)}
 
     async def start(self) -> None:
         """Begin."""

@@ -348,6 +348,7 @@ class Server:
             session_id=self._session_id,
             note=lambda event: self.spool.note((event,)),
             health=self.health,
+            status=self.status,
         )
         self._unsubscribe += [self.spool.subscribe(sink) for sink in self.api.sinks]
         self.reception.suppressing = self.api.suppressing(settings)

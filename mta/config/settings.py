@@ -43,6 +43,7 @@ from mta.config.shaping_settings import Shape as Shape
 from mta.config.submission_settings import Submission as Submission
 from mta.config.suppression_settings import SuppressionTable as SuppressionTable
 from mta.config.template_settings import TemplateLimits as TemplateLimits
+from mta.config.tracking_settings import Metrics as Metrics
 from mta.config.tracking_settings import Tracking as Tracking
 from mta.config.values import Duration as Duration
 from mta.config.values import HostPatterns as HostPatterns
@@ -369,6 +370,7 @@ class Settings(Table):
     api: Api = Api()  # type: ignore[call-arg]
     tracking: Tracking = Tracking()  # type: ignore[call-arg]
     engagement: Engagement = Engagement()
+    metrics: Metrics = Metrics()
     template: TemplateLimits = TemplateLimits()  # type: ignore[call-arg]
     sending_domains: SendingDomainTable = SendingDomainTable()  # type: ignore[call-arg]
     suppression: SuppressionTable = SuppressionTable()

@@ -1,10 +1,10 @@
-"""The table ``[tracking]``: what tenants can ask of their messages."""
+"""The tables ``[tracking]`` and ``[metrics]``: what tenants can ask of their messages; numbers."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from mta.config.values import Duration, Table
+from mta.config.values import Duration, Network, Table
 
 
 class Tracking(Table):
@@ -13,3 +13,9 @@ class Tracking(Table):
     keep: Duration = 30 * 86400.0
     streams: int = Field(20, ge=0)
     heartbeat: Duration = Field(15.0, gt=0)
+
+
+class Metrics(Table):
+    """Numbers for Prometheus, at ``/metrics`` on ``listen.http``."""
+
+    networks: list[Network] = []

@@ -315,6 +315,10 @@ class Spool:
 
         return end
 
+    def time_commits(self, took: Callable[[float], None]) -> None:
+        """Tell somebody, in the writer's thread, how many seconds each commit took."""
+        self._writer.took = took
+
     def follow(self, told: Callable[[int, Sequence[Event]], None]) -> None:
         """Tell somebody of every batch of events, with the number that the first has in the journal.
 

@@ -81,6 +81,8 @@ class Writer:
         self._path = directory / DATABASE
         self._connect = connect
         self._answer = answer
+        #: Is told the seconds of each commit.
+        self.took: Callable[[float], None] = lambda seconds: None
         self._seconds = seconds
         self._connection: sqlite3.Connection | None = None
         self._totals = Totals()
@@ -249,6 +251,7 @@ class Writer:
         totals = self._totals.copy()
         totals.serial += 1
         number = totals.events
+        began = monotonic()
         try:
             connection.execute("BEGIN IMMEDIATE")
             files = apply(connection, works, totals)
@@ -261,6 +264,7 @@ class Writer:
             _roll_back(connection)
             if not self._took_effect(totals.serial, works):
                 raise
+        self.took(monotonic() - began)
         remember = self._house.remember
         for work in works:
             work.first = number + 1

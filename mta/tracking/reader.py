@@ -18,6 +18,7 @@ from typing import Any
 
 from mta.interfaces import TemporarilyUnavailable
 from mta.model.ids import decode_id, encode_id, shard_of
+from mta.tracking.index import JOURNAL
 from mta.tracking.schema import ALL, BATCH, CAMPAIGN, DATABASE, TAG, open_for_reading
 from mta.tracking.state import NAMES, STATES, counted
 
@@ -222,6 +223,21 @@ class TrackingReader:
 
         self._ask(tenant, ask)
         return sorted(found)[:limit]
+
+    def lag(self, shard: int) -> int:
+        """How many events of a shard's journal its index does not know yet.
+
+        :raise TemporarilyUnavailable: if one of them cannot be read.
+        """
+        directory = self._spool / str(shard)
+        try:
+            with closing(open_for_reading(directory / JOURNAL)) as base:
+                (last,) = base.execute("SELECT events FROM counters").fetchone()
+            with closing(open_for_reading(directory / DATABASE)) as base:
+                row = base.execute("SELECT event FROM places WHERE journal = ?", (str(shard),)).fetchone()
+        except sqlite3.Error as error:
+            raise TemporarilyUnavailable(f"the index in {directory} cannot be read: {error}") from error
+        return max(0, int(last) - (row[0] if row else 0))
 
     def _ask(
         self, tenant: str, question: Callable[[sqlite3.Connection, int], None], shard: str = "*"

@@ -135,6 +135,34 @@ class AskingTests(Case):
         self.assertEqual(3, len(before))
 
 
+class MetricsTests(Case):
+    async def test_numbers(self) -> None:
+        await self.served(metrics={"networks": ["198.51.100.0/24"]})
+        await self.state(await self.sent(), "delivered")
+        admin = await self.api.key("default")
+        await self.api.tenant("other")
+        stranger = await self.api.key("other")
+        for key, address, status in (
+            ("", "192.0.2.7", 401),
+            (stranger, "192.0.2.7", 401),
+            (self.key, "192.0.2.7", 401),
+            (admin, "192.0.2.7", 200),
+            ("", "198.51.100.9", 200),
+        ):
+            answer = await self.api.ask("GET", "/metrics", key=key, address=address)
+            self.assertEqual(status, answer.status, answer)
+        for wanted in (
+            'mta_messages_received_total{role="api",tls="none",worker="0"} 1.0',
+            'mta_deliveries_total{outcome="delivered",transport="maildir",worker="0"} 1.0',
+            'mta_spool_commit_seconds_count{worker="0"}',
+            'mta_queue_messages{worker="0"} 0.0',
+            'mta_api_requests_total{method="POST",route="/v1/messages",status="202",worker="0"} 1.0',
+            'mta_journal_lag_events{shard="0",worker="0"}',
+        ):
+            self.assertIn(wanted, answer.content.decode())
+        self.assertEqual(404, (await self.api.ask("GET", "/metrics/worker", key=admin)).status)
+
+
 class Watching:
     """A stream in memory."""
 

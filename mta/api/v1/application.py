@@ -33,6 +33,10 @@ from mta.registry.tenants import DEFAULT, Tenant
 _LARGE = 256 * 1024
 
 
+#: Method, path of the route, status, seconds.
+Answered = Callable[[str, str, int, float], None]
+
+
 class Application:
     """The HTTP API of one worker.
 
@@ -62,6 +66,8 @@ class Application:
         operator: bool = False,
     ) -> None:
         self._operator = operator
+        #: Is told of each answer: method, path of the route, status, seconds.
+        self.answered: Answered | None = None
         self.routes = tuple(routes)
         self._registry = registry
         self._reactor = reactor
@@ -116,7 +122,13 @@ class Application:
     def _answer(self, route: Route, request: Any, **path: str) -> Deferred[bytes | None]:
         self._under_way += 1
         done = Deferred.fromCoroutine(self._answered(route, request, path))
+        if self.answered is not None and not route.media.startswith("text/event-stream"):
+            done.addBoth(self._measured, route, request, self._seconds(), self.answered)
         return done.addBoth(self._ended)
+
+    def _measured(self, result: Any, route: Route, request: Any, began: float, tell: Answered) -> Any:
+        tell(route.method, route.path, request.code, self._seconds() - began)
+        return result
 
     def _ended(self, result: Any) -> Any:
         self._under_way -= 1

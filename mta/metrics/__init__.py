@@ -1,0 +1,1 @@
+"""Numbers for Prometheus: counted in each worker, and shown together."""
