@@ -64,6 +64,7 @@ class Follower:
         self._kept = -1
         self._more = False
         self._stopped = True
+        self._busy = False
         self._running: Deferred[None] | None = None
         self._again: Any = None
         self._patience = _FIRST
@@ -86,13 +87,14 @@ class Follower:
         again, self._again = self._again, None
         if again is not None:
             again.cancel()
-        if self._running is not None:
+        if self._busy and self._running is not None:
             await self._running
 
     def wake(self) -> None:
         """There is something new."""
         self._more = True
-        if self._running is None and self._again is None and not self._stopped:
+        if not self._busy and self._again is None and not self._stopped:
+            self._busy = True
             self._running = Deferred.fromCoroutine(self._follow())
 
     async def _follow(self) -> None:
@@ -115,7 +117,7 @@ class Follower:
                 self._again = self._reactor.callLater(self._patience, self._once_more)
             self._patience = min(2 * self._patience, _LAST)
         finally:
-            self._running = None
+            self._busy = False
 
     def _once_more(self) -> None:
         self._again = None

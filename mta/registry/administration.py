@@ -162,6 +162,11 @@ class Administration:
         await self._registry.tenants.remove(asked.tenant)
         await self._registry.templates.forget(asked.tenant)
         await self._registry.batches.forget(asked.tenant)
+        # Who gets the name later gets no events from before, and no claims; whom it suppresses stays.
+        for endpoint in await self._registry.endpoints.of(asked.tenant):
+            await self._registry.endpoints.remove(asked.tenant, endpoint.id)
+        for claim in await self._registry.verifications.of(asked.tenant):
+            await self._registry.verifications.remove(asked.tenant, claim.domain)
         self._record("tenant remove", asked, asked.tenant)
         return {"removed": asked.tenant}
 

@@ -6,6 +6,7 @@ for its time is tried at once.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -150,9 +151,7 @@ class Lane:
         now, limit = self._reactor.seconds(), self.concurrency * _AHEAD
         name, busy = self.endpoint.id, set(self._under_way)
         # Those under way are among the first that are due.
-        found, after = await self._database.read(
-            lambda base: (outbox.due(base, name, now, limit + len(busy)), outbox.next_due(base, name))
-        )
+        found, after = await self._database.read(lambda base: _turn(base, name, now, limit + len(busy)))
         # What has ended meanwhile was read as waiting still: look again later.
         stale = busy - set(self._under_way)
         self._ready = [one for one in found if one.number not in busy and one.number not in self._under_way]
@@ -203,3 +202,13 @@ class Lane:
         if delivery.attempts >= len(self.retry):
             return GIVEN_UP, now
         return WAITING, now + max(self.retry[delivery.attempts], min(wish, _LONGEST_WISH))
+
+
+def _turn(
+    base: sqlite3.Connection, endpoint: str, now: float, limit: int
+) -> tuple[list[Delivery], float | None]:
+    """Who has their turn, and when the first has, or had."""
+    after = outbox.next_due(base, endpoint)
+    if after is None or after > now:
+        return [], after
+    return outbox.due(base, endpoint, now, limit), after

@@ -5,8 +5,10 @@ from __future__ import annotations
 import stat
 
 from mta.interfaces import settle
+from mta.registry.administration import Administration
 from mta.registry.database import finished
 from mta.registry.endpoints import Endpoint, NoEndpoint, checked_url
+from mta.registry.tenants import Tenant
 from tests.registry.test_nouns import NOW, NounCase
 
 
@@ -84,3 +86,13 @@ class EndpointTests(NounCase):
         with self.assertRaisesRegex(ValueError, "there may be 50"):
             self.create()
         self.create("other")
+
+    def test_gone_with_its_tenant(self) -> None:
+        registry = self.registry
+        finished(registry.tenants.add(Tenant("shop", NOW)))
+        self.create()
+        finished(registry.verifications.add("shop", "shop.example", NOW))
+        administration = Administration(registry, lambda: NOW, lambda event: None)
+        finished(administration.act("tenant-remove", {"tenant": "shop"}))
+        self.assertEqual([], finished(registry.endpoints.of("shop")))
+        self.assertEqual([], finished(registry.verifications.of("shop")))
