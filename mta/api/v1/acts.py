@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import Field
 
 from mta.api.v1.keys import moment
-from mta.api.v1.message_models import Line, Time
+from mta.api.v1.message_models import Line
+from mta.api.v1.moment import Moment
 from mta.api.v1.refusal import Refusal, field_refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
 from mta.interfaces import IQueue
@@ -39,7 +40,7 @@ class Act(Model):
 class Reschedule(Act):
     """Another time."""
 
-    send_at: Time = Field(description="to come")
+    send_at: Moment = Field(description="to come")
 
 
 class Acted(Shown):

@@ -137,7 +137,16 @@ class DomainRoutes:
                 answer=DomainShown,
                 path_help=named,
             ),
-            Route("DELETE", one, self.remove, scope, "Remove a domain", status=204, path_help=named),
+            Route(
+                "DELETE",
+                one,
+                self.remove,
+                scope,
+                "Remove a domain",
+                status=204,
+                path_help=named,
+                refusals=("conflict",),
+            ),
         ]
 
     async def list(self, call: Call) -> DomainsShown:

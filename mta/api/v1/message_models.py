@@ -5,12 +5,10 @@ from __future__ import annotations
 import binascii
 import mimetypes
 import re
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BeforeValidator,
     Field,
     WithJsonSchema,
@@ -18,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from mta.api.v1.moment import Moment
 from mta.api.v1.person import OnePerson, People, canonical
 from mta.api.v1.route import Model, Shown
 from mta.compose.fields import checked_field
@@ -31,7 +30,6 @@ MOST_RECIPIENTS = 1000
 _MEDIA = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\Z")
 _CID = re.compile(r"[!-;=?-~]{1,200}\Z")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
-_LAST = 253402300799
 
 
 def _decoded(value: Any) -> Any:
@@ -67,15 +65,6 @@ def _text(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_text)]
-
-
-def _time(value: Any) -> Any:
-    if isinstance(value, datetime) and not 0 < value.timestamp() < _LAST:
-        raise ValueError("it is no time that can be waited for")
-    return value
-
-
-Time = Annotated[AwareDatetime, AfterValidator(_time)]
 
 
 class Attachment(Model):
@@ -129,7 +118,7 @@ class Terms(Model):
     )
     campaign: Line = Field("", max_length=100, description="what it belongs to: campaigns take turns")
     track: Track = Track()
-    send_at: Time | None = Field(None, description="not before; a time that has passed: at once")
+    send_at: Moment | None = Field(None, description="not before; a time that has passed: at once")
     priority: int | None = Field(None, ge=-9, le=9, description="the higher, the sooner (RFC 6710)")
     notify: list[Notify] = Field(
         ["failure", "delay"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from mta.api.v1.cursor import Page, cursor
+from mta.api.v1.moment import Moment
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
 from mta.interfaces import TemporarilyUnavailable
@@ -45,15 +46,15 @@ class Search(Page):
     batch: str = Field("", max_length=100)
     campaign: str = Field("", max_length=100)
     state: StateWord | None = Field(None, description="of at least one recipient")
-    since: AwareDatetime | None = Field(None, description="received at this time or later")
-    until: AwareDatetime | None = Field(None, description="received before")
+    since: Moment | None = Field(None, description="received at this time or later")
+    until: Moment | None = Field(None, description="received before")
 
 
 class Days(Model):
     """Of which days."""
 
-    since: AwareDatetime | None = Field(None, description="messages received on its day (UTC) or later")
-    until: AwareDatetime | None = Field(None, description="messages received before the end of its day (UTC)")
+    since: Moment | None = Field(None, description="messages received on its day (UTC) or later")
+    until: Moment | None = Field(None, description="messages received before the end of its day (UTC)")
 
 
 class ReplyShown(Shown):

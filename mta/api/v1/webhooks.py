@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from mta.api.v1.cursor import Page, cursor
 from mta.api.v1.keys import moment
+from mta.api.v1.moment import Moment
 from mta.api.v1.refusal import Refusal, field_refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
 from mta.interfaces import settle
@@ -75,8 +76,8 @@ class Deliveries(Page):
 class Recovery(Model):
     """Which deliveries are to be made again."""
 
-    since: AwareDatetime = Field(description="of when the delivery was made")
-    until: AwareDatetime | None = Field(None, description="likewise")
+    since: Moment = Field(description="of when the delivery was made")
+    until: Moment | None = Field(None, description="likewise")
     states: list[Literal["delivered", "failed"]] = Field(["failed"], min_length=1, max_length=2)
 
 
