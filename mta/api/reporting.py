@@ -10,7 +10,7 @@ from mta.api.bodies import DailyReports, DmarcSummary
 from mta.api.problem import ApiProblem
 from mta.journal.dmarc_summary import sources
 from mta.journal.reader import JournalReader
-from mta.model.event import DmarcReportReceived
+from mta.model.event_report import DmarcReportReceived
 
 #: Reports that are added up at the most.
 _MOST = 10_000

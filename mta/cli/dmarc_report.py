@@ -22,7 +22,7 @@ from mta.cli.context import CommandError, Context
 from mta.journal.dmarc_summary import sources
 from mta.journal.reader import JournalError
 from mta.journal.text import event_json, local_time, printable
-from mta.model.event import DmarcReportReceived
+from mta.model.event_report import DmarcReportReceived
 
 #: Reports that are added up at the most.
 _MOST = 10_000

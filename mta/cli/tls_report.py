@@ -19,7 +19,7 @@ from mta.cli import daily_report
 from mta.cli.context import CommandError, Context
 from mta.journal.reader import JournalError
 from mta.journal.text import event_json, local_time, printable
-from mta.model.event import TlsReportReceived
+from mta.model.event_report import TlsReportReceived
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,7 +23,7 @@ from mta.dmarc.record import Record, parse_record
 from mta.dmarc_report.composition import fitted, mail, report
 from mta.dmarc_report.ledger import DmarcLedger
 from mta.interfaces import TemporarilyUnavailable
-from mta.model.event import DmarcReportSent
+from mta.model.event_report import DmarcReportSent
 
 #: Seconds for the questions about a domain's destinations.
 _ASKING = 60.0

@@ -16,7 +16,7 @@ from mta.feedback.mime import content, parts, words
 from mta.feedback.packing import BadPacking, gunzipped, unzipped
 from mta.model.authentication_results import NAME, AuthenticationResults, Unreadable
 from mta.model.dmarc_report import BadDmarcReport, DmarcReport
-from mta.model.event import DmarcReportReceived
+from mta.model.event_report import DmarcReportReceived
 from mta.model.header import field_value
 
 #: Octets of a message with a report that are read.

@@ -16,7 +16,7 @@ from mta.feedback.mime import content, parts
 from mta.feedback.packing import BadPacking, gunzipped
 from mta.model.address import domain_of
 from mta.model.authentication_results import NAME, AuthenticationResults, Unreadable
-from mta.model.event import TlsReportReceived
+from mta.model.event_report import TlsReportReceived
 from mta.model.header import field_value
 from mta.model.tls_report import BadTlsReport, TlsReport
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from mta.model.event import DmarcReportReceived
+from mta.model.event_report import DmarcReportReceived
 
 
 @dataclass(slots=True)

@@ -18,8 +18,6 @@ from mta.model.event import (
     DeferredTo,
     DeliveredTo,
     Discarded,
-    DmarcReportReceived,
-    DmarcReportSent,
     Event,
     FailedTo,
     Notified,
@@ -27,13 +25,12 @@ from mta.model.event import (
     Received,
     Rejected,
     Server,
-    TlsReportReceived,
-    TlsReportSent,
     TlsSession,
 )
 from mta.model.event_access import Banned, Suspended
 from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, Opened, Unsubscribed
+from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
 from mta.model.event_webhook import WebhookChanged

@@ -75,7 +75,8 @@ def event_from(kind: str, at: float, message: str, session: str, payload: dict[s
     return cls(at=at, message=message, session=session, **kept)
 
 
-def _lower(*words: str) -> tuple[str, ...]:
+def lower_words(*words: str) -> tuple[str, ...]:
+    """Words by which an event is found (:meth:`Event.keys`)."""
     return tuple(dict.fromkeys(word.lower() for word in words if word))
 
 
@@ -124,7 +125,7 @@ class Received(Event):
 
     def keys(self) -> tuple[str, ...]:
         """Addresses, Message-ID, client and session."""
-        return _lower(self.sender, *self.recipients, self.client, self.message_id, self.session)
+        return lower_words(self.sender, *self.recipients, self.client, self.message_id, self.session)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,7 @@ class Rejected(Event):
 
     def keys(self) -> tuple[str, ...]:
         """Addresses, client and session."""
-        return _lower(self.sender, self.recipient, self.client, self.account, self.session)
+        return lower_words(self.sender, self.recipient, self.client, self.account, self.session)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,7 @@ class Authenticated(Event):
 
     def keys(self) -> tuple[str, ...]:
         """Account, client and session."""
-        return _lower(self.account, self.client, self.session)
+        return lower_words(self.account, self.client, self.session)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +194,7 @@ class AuthenticationFailed(Event):
 
     def keys(self) -> tuple[str, ...]:
         """Account, client and session."""
-        return _lower(self.account, self.client, self.session)
+        return lower_words(self.account, self.client, self.session)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,7 +297,7 @@ class _Feedback(Event):
 
     def keys(self) -> tuple[str, ...]:
         """The recipient."""
-        return _lower(self.recipient)
+        return lower_words(self.recipient)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,7 +320,7 @@ class Bounced(_Feedback):
 
     def keys(self) -> tuple[str, ...]:
         """The recipient, under both names."""
-        return _lower(self.recipient, self.reported)
+        return lower_words(self.recipient, self.reported)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,115 +345,6 @@ class Complained(_Feedback):
     type: str = "abuse"
     reporter: str = ""
     source: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsReportSent(Event):
-    """A domain was told of the TLS of our sessions with it, or could not be (RFC 8460).
-
-    ``action`` is ``queued`` (as a mail, which ``message`` is), ``posted`` or ``failed``; ``day`` is what
-    it is about, in UTC.
-    """
-
-    kind: ClassVar[str] = "tls-report-sent"
-    indexed: ClassVar[bool] = True
-
-    action: str
-    domain: str
-    day: str
-    report: str = ""
-    target: str = ""
-    successes: int = 0
-    failures: int = 0
-    reason: str = ""
-
-    def keys(self) -> tuple[str, ...]:
-        """The domain, and the report's id."""
-        return _lower(self.domain, self.report)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsReportReceived(Event):
-    """Another server told of the TLS of its sessions with us (RFC 8460); ``message`` brought it.
-
-    ``policies`` are those of the report, as its JSON has them; ``cut`` is how many were left out.
-    ``signed`` has the domains that have signed it.
-    """
-
-    kind: ClassVar[str] = "tls-report-received"
-    indexed: ClassVar[bool] = True
-
-    organization: str
-    report: str
-    contact: str = ""
-    begins: float = 0.0
-    ends: float = 0.0
-    domains: list[str] = field(default_factory=list)
-    successes: int = 0
-    failures: int = 0
-    policies: list[dict[str, Any]] = field(default_factory=list)
-    cut: int = 0
-    signed: list[str] = field(default_factory=list)
-
-    def keys(self) -> tuple[str, ...]:
-        """The domains, the organization, and the report's id."""
-        return _lower(*self.domains, self.organization, self.report)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DmarcReportSent(Event):
-    """A domain was told of mail in its name, or could not be (RFC 9990).
-
-    ``action`` is ``queued`` (as a mail, which ``message`` is) or ``failed``; ``day`` is what it is about, in
-    UTC; ``failures`` of the ``messages`` fail DMARC.
-    """
-
-    kind: ClassVar[str] = "dmarc-report-sent"
-    indexed: ClassVar[bool] = True
-
-    action: str
-    domain: str
-    day: str
-    report: str = ""
-    target: str = ""
-    messages: int = 0
-    failures: int = 0
-    reason: str = ""
-
-    def keys(self) -> tuple[str, ...]:
-        """The domain, and the report's id."""
-        return _lower(self.domain, self.report)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DmarcReportReceived(Event):
-    """Another server told of mail in the name of a domain (RFC 9990); ``message`` brought it.
-
-    ``published`` is the policy that it has found, ``rows`` the messages that are alike in everything, as
-    :class:`~mta.model.dmarc_report.Row` has them; ``cut`` is how many rows were left out.
-    ``authenticated`` is what DMARC says of the mail that brought it, ``""`` if nobody has looked.
-    """
-
-    kind: ClassVar[str] = "dmarc-report-received"
-    indexed: ClassVar[bool] = True
-
-    organization: str
-    report: str
-    domain: str
-    contact: str = ""
-    begins: float = 0.0
-    ends: float = 0.0
-    published: dict[str, Any] = field(default_factory=dict)
-    messages: int = 0
-    failures: int = 0
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    cut: int = 0
-    error: str = ""
-    authenticated: str = ""
-
-    def keys(self) -> tuple[str, ...]:
-        """The domain, the organization, and the report's id."""
-        return _lower(self.domain, self.organization, self.report)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -492,7 +384,7 @@ class Administered(Event):
 
     def keys(self) -> tuple[str, ...]:
         """Tenant and target."""
-        return _lower(self.tenant, self.target)
+        return lower_words(self.tenant, self.target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -552,7 +444,7 @@ class TlsSession(Event):
 
     def keys(self) -> tuple[str, ...]:
         """Domain and host of a failure; nobody looks for what went well."""
-        return () if self.result == "success" else _lower(self.domain, self.host)
+        return () if self.result == "success" else lower_words(self.domain, self.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

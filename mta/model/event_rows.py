@@ -20,6 +20,7 @@ from typing import Any
 from mta.model import event_access as event_access  # Its kinds, for whoever reads them.
 from mta.model import event_domain as event_domain  # Its kinds, for whoever reads them.
 from mta.model import event_engagement as event_engagement  # Its kinds, for whoever reads them.
+from mta.model import event_report as event_report  # Likewise.
 from mta.model import event_security as event_security  # Its kinds, for whoever reads them.
 from mta.model import event_suppression as event_suppression  # Its kinds, for whoever reads them.
 from mta.model import event_webhook as event_webhook  # Its kinds, for whoever reads them.

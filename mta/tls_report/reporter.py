@@ -14,7 +14,7 @@ from mta.config.settings import TlsReports
 from mta.daily_report.ledger import Task
 from mta.daily_report.reporter import DailyReporter, Made, Means, Unwanted
 from mta.interfaces import NoSuchDomain, TemporarilyUnavailable
-from mta.model.event import TlsReportSent
+from mta.model.event_report import TlsReportSent
 from mta.model.tls_report import TlsReport
 from mta.model.tls_report_record import PREFIX, NoDestination, destinations
 from mta.tls_report.composition import mail, packed, report

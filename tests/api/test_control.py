@@ -23,7 +23,7 @@ from mta.config.problem import ConfigurationError, Problem
 from mta.daily_report.ledger import Task
 from mta.interfaces import IQueue, TemporarilyUnavailable
 from mta.journal.reader import JournalReader
-from mta.model.event import DmarcReportReceived
+from mta.model.event_report import DmarcReportReceived
 from mta.model.supposition import Supposition
 from mta.queue.reader import QueueReader
 from tests.journal.shard import NOON, Shard, ids, queued

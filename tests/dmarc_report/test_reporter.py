@@ -16,7 +16,8 @@ from mta.daily_report.reporter import Means
 from mta.dmarc_report.reporter import DmarcReporter
 from mta.interfaces import NoSuchDomain, Route, TemporarilyUnavailable
 from mta.model.dmarc_report import DmarcReport
-from mta.model.event import DmarcReportSent, Received
+from mta.model.event import Received
+from mta.model.event_report import DmarcReportSent
 from tests.dmarc_report.published import mistakes
 from tests.dmarc_report.test_ledger import DAY, RECORD, DmarcLedgerCase, accepted, dmarc, refused
 from tests.feedback.test_transport import MemoryJournal

@@ -19,7 +19,8 @@ from mta.feedback.transport import FeedbackTransport
 from mta.interfaces import Delivery
 from mta.model.dmarc_report import BadDmarcReport, DmarcReport, Published, Row
 from mta.model.envelope import Client, Envelope
-from mta.model.event import DmarcReportReceived, Event
+from mta.model.event import Event
+from mta.model.event_report import DmarcReportReceived
 from mta.model.event_rows import event_of, event_row
 from mta.model.message import Addressee, InlineContent, Message
 from mta.model.outcome import Delivered, Failed, Outcome

@@ -18,7 +18,8 @@ from mta.feedback.tls_report import LONGEST_JSON, received, signed, tls_report, 
 from mta.feedback.transport import FeedbackTransport
 from mta.interfaces import Delivery
 from mta.model.envelope import Client, Envelope
-from mta.model.event import Event, TlsReportReceived
+from mta.model.event import Event
+from mta.model.event_report import TlsReportReceived
 from mta.model.event_rows import event_of, event_row
 from mta.model.message import Addressee, InlineContent, Message
 from mta.model.outcome import Delivered, Failed, Outcome

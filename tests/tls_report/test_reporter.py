@@ -17,7 +17,8 @@ from mta.config.settings import TlsReports
 from mta.daily_report.ledger import midnight
 from mta.daily_report.reporter import Means
 from mta.interfaces import NoSuchDomain, Route, RouteError, TemporarilyUnavailable
-from mta.model.event import Event, Operated, Received, TlsReportSent
+from mta.model.event import Event, Operated, Received
+from mta.model.event_report import TlsReportSent
 from mta.model.ids import IdSource
 from mta.model.message import Message
 from mta.model.reply import Reply
