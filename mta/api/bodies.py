@@ -44,16 +44,23 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Act(Body):
+class Deed(Body):
+    """What somebody has the server do.
+
+    :ivar by: who does it.
+    """
+
+    by: str = Field("", max_length=200)
+
+
+class Act(Deed):
     """Something to do to messages of the queue.
 
     :ivar ids: queue ids; those that are not in the queue are passed over.
-    :ivar by: who does it.
     :ivar reason: why.
     """
 
     ids: list[QueueId] = Field(min_length=1, max_length=100_000)
-    by: str = Field("", max_length=200)
     reason: str = Field("", max_length=1000)
 
 
@@ -82,52 +89,44 @@ class Bounce(Act):
     reason: str = Field(min_length=1, max_length=1000)
 
 
-class Suspend(Body):
+class Suspend(Deed):
     """Let nothing go to destinations until resumed, or until a time in seconds since 1970."""
 
     pattern: str = Field(max_length=1000, pattern=r"^[^\x00-\x20\x7f]+$")
-    by: str = Field("", max_length=200)
     reason: str = Field("", max_length=1000)
     until: float = Field(0.0, ge=0.0, le=_LAST)
 
 
-class Resume(Body):
+class Resume(Deed):
     """End a suspension."""
 
     pattern: str = Field(min_length=1, max_length=1000)
-    by: str = Field("", max_length=200)
     reason: str = Field("", max_length=1000)
 
 
-class BanBody(Body):
+class BanBody(Deed):
     """A network, or an address, and how long it is not let in: until a time, 0: until it is lifted."""
 
     network: str = Field(min_length=1, max_length=200)
-    by: str = Field("", max_length=200)
     reason: str = Field("", max_length=400)
     until: float = Field(0.0, ge=0.0)
 
 
-class AccountBody(Body):
+class AccountBody(Deed):
     """An account to be suspended or resumed."""
 
     account: str = Field(min_length=1, max_length=320)
-    by: str = Field("", max_length=200)
     reason: str = Field("", max_length=400)
 
 
-class Flush(Body):
+class Flush(Deed):
     """Try everything now."""
 
-    by: str = Field("", max_length=200)
 
-
-class Administer(Body):
+class Administer(Deed):
     """What is asked of tenants, domains and keys; the registry knows the rest."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-
-    by: str = Field("", max_length=200)
 
 
 class AlertTest(Body):
@@ -136,12 +135,11 @@ class AlertTest(Body):
     rule: str = Field(max_length=100)
 
 
-class DailyReports(Body):
+class DailyReports(Deed):
     """Of which day, in UTC, and for which domain (``""``: all) to send reports now."""
 
     day: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     domain: str = Field("", max_length=255)
-    by: str = Field("", max_length=200)
 
 
 class Rehearsal(Body):

@@ -31,6 +31,7 @@ from mta.api.bodies import (
     Body,
     Bounce,
     DailyReports,
+    Deed,
     DmarcSummary,
     Flush,
     Move,
@@ -64,6 +65,7 @@ from mta.model.supposition import Supposition
 _PAGE = 200
 
 B = TypeVar("B", bound=Body)
+D = TypeVar("D", bound=Deed)
 
 
 class ControlApi:
@@ -297,32 +299,17 @@ class ControlApi:
     @app.route("/v1/queue/hold", methods=["POST"])
     def hold(self, request: IRequest) -> Any:
         """Keep messages from being delivered."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Act, request)
-            return {"count": await self._queue.hold(body.ids, who(request, body.by), body.reason)}
-
-        return self._answer(request, act())
+        return self._act(request, Act, lambda body, by: self._queue.hold(body.ids, by, body.reason))
 
     @app.route("/v1/queue/release", methods=["POST"])
     def release(self, request: IRequest) -> Any:
         """End a hold."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Act, request)
-            return {"count": await self._queue.release(body.ids, who(request, body.by), body.reason)}
-
-        return self._answer(request, act())
+        return self._act(request, Act, lambda body, by: self._queue.release(body.ids, by, body.reason))
 
     @app.route("/v1/queue/retry", methods=["POST"])
     def retry(self, request: IRequest) -> Any:
         """Try messages now."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Act, request)
-            return {"count": await self._queue.retry(body.ids, who(request, body.by), body.reason)}
-
-        return self._answer(request, act())
+        return self._act(request, Act, lambda body, by: self._queue.retry(body.ids, by, body.reason))
 
     @app.route("/v1/queue/reschedule", methods=["POST"])
     def reschedule(self, request: IRequest) -> Any:
@@ -356,33 +343,21 @@ class ControlApi:
     @app.route("/v1/queue/bounce", methods=["POST"])
     def bounce(self, request: IRequest) -> Any:
         """Return messages to their senders."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Bounce, request)
-            return {"count": await self._queue.bounce(body.ids, who(request, body.by), body.reason)}
-
-        return self._answer(request, act())
+        return self._act(request, Bounce, lambda body, by: self._queue.bounce(body.ids, by, body.reason))
 
     @app.route("/v1/queue/remove", methods=["POST"])
     def remove(self, request: IRequest) -> Any:
         """Take messages out of the queue."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Removal, request)
-            by = who(request, body.by)
-            return {"count": await self._queue.remove(body.ids, by, body.reason, body.notify)}
-
-        return self._answer(request, act())
+        return self._act(
+            request,
+            Removal,
+            lambda body, by: self._queue.remove(body.ids, by, body.reason, body.notify),
+        )
 
     @app.route("/v1/quarantine/release", methods=["POST"])
     def release_held(self, request: IRequest) -> Any:
         """Let what is held go on."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Act, request)
-            return {"count": await self._queue.release(body.ids, who(request, body.by), body.reason)}
-
-        return self._answer(request, act())
+        return self._act(request, Act, lambda body, by: self._queue.release(body.ids, by, body.reason))
 
     @app.route("/v1/quarantine/remove", methods=["POST"])
     def remove_held(self, request: IRequest) -> Any:
@@ -405,33 +380,19 @@ class ControlApi:
     @app.route("/v1/queue/suspend", methods=["POST"])
     def suspend(self, request: IRequest) -> Any:
         """Let nothing go to destinations."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Suspend, request)
-            by = who(request, body.by)
-            return {"count": await self._queue.suspend(body.pattern, by, body.reason, body.until)}
-
-        return self._answer(request, act())
+        return self._act(
+            request, Suspend, lambda body, by: self._queue.suspend(body.pattern, by, body.reason, body.until)
+        )
 
     @app.route("/v1/queue/resume", methods=["POST"])
     def resume(self, request: IRequest) -> Any:
         """End a suspension."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Resume, request)
-            return {"count": await self._queue.resume(body.pattern, who(request, body.by), body.reason)}
-
-        return self._answer(request, act())
+        return self._act(request, Resume, lambda body, by: self._queue.resume(body.pattern, by, body.reason))
 
     @app.route("/v1/queue/flush", methods=["POST"])
     def flush(self, request: IRequest) -> Any:
         """Try everything now."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Flush, request)
-            return {"count": await self._queue.flush(who(request, body.by))}
-
-        return self._answer(request, act())
+        return self._act(request, Flush, lambda body, by: self._queue.flush(by))
 
     @app.route("/v1/alerts/test", methods=["POST"])
     def test_alert(self, request: IRequest) -> Any:
@@ -554,6 +515,15 @@ class ControlApi:
         path = request.path.decode("ascii", "replace")
         detail = f"{request.method.decode('ascii', 'replace')} {path} is nothing here"
         return _write(request, ApiProblem(wrong.code or 500, wrong.name, detail))
+
+    def _act(self, request: IRequest, model: type[D], act: Callable[[D, str], Awaitable[int]]) -> Any:
+        """Do something with the queue in somebody's name, and answer how much it was done to."""
+
+        async def done() -> dict[str, Any]:
+            body = _body(model, request)
+            return {"count": await act(body, who(request, body.by))}
+
+        return self._answer(request, done())
 
     def _answer(self, request: IRequest, work: Any) -> Deferred[bytes]:
         return Deferred.fromCoroutine(self._answered(request, work))
