@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from mta.api.v1.refusal import KINDS
+from mta.api.v1.refusal import KINDS, Refusal
 from mta.api.v1.route import Route
 from mta.registry.keys import SCOPES
 
@@ -75,7 +75,11 @@ def document(routes: Sequence[Route], version: str, title: str = "mta") -> dict[
                     "bearerFormat": "mk_<id>_<secret>",
                     "description": "Scopes: "
                     + "; ".join(f"`{name}`: {what}" for name, what in SCOPES.items()),
-                }
+                },
+                **{
+                    field: {"type": "apiKey", "in": "header", "name": field, "description": "the same key"}
+                    for field in sorted({route.key_in for route in shown} - {"Authorization"})
+                },
             },
         },
     }
@@ -128,7 +132,7 @@ def _operation(route: Route, references: dict[tuple[type[BaseModel], str], Any])
     if route.description:
         operation["description"] = route.description
     if route.scope is not None:
-        operation["security"] = [{"key": []}]
+        operation["security"] = [{_scheme(route): []}]
         operation["x-scope"] = route.scope
     else:
         operation["security"] = []
@@ -152,6 +156,11 @@ def _must_have_body(route: Route) -> bool:
     if route.octets or route.body is None:
         return True
     return any(field.is_required() for field in route.body.model_fields.values())
+
+
+def _scheme(route: Route) -> str:
+    """The security scheme of a route: each header field that a key may stand in has one."""
+    return "key" if route.key_in == "Authorization" else route.key_in
 
 
 def _parameters(route: Route) -> Iterable[dict[str, Any]]:
@@ -202,10 +211,12 @@ def _responses(route: Route, references: dict[tuple[type[BaseModel], str], Any])
         responses[str(status)] = {**good, "description": when}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     if route.told is not None:
-        problem = {"application/json": {"schema": {"type": "object"}}}
+        # What is too large is refused before it is known for which route it is.
+        problem = {"application/json": {"schema": {"type": "object"}}, **problem}
     for kind in refusals_of(route):
         known = KINDS[kind]
-        one = responses.setdefault(str(known.status), {"description": "", "content": problem})
+        status = known.status if route.told is None else route.told(Refusal(kind))[0]
+        one = responses.setdefault(str(status), {"description": "", "content": problem})
         one["description"] = "; ".join(filter(None, (one["description"], known.title)))
     return responses
 

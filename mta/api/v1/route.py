@@ -133,6 +133,7 @@ class Route:
     :ivar path_help: what stands in the path's braces.
     :ivar headers: header fields of the request that count, with what they are for.
     :ivar token: reads the key off a request.
+    :ivar key_in: the header field in which it stands.
     :ivar told: makes status, media type and octets of a problem, where they are not RFC 9457.
     :ivar hidden: not described.
     """
@@ -156,6 +157,7 @@ class Route:
     path_help: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     token: Callable[[Any], str] = bearer
+    key_in: str = "Authorization"
     told: Callable[[Any], tuple[int, str, bytes]] | None = None
     hidden: bool = False
 
