@@ -141,10 +141,13 @@ class Sender:
         for place, outcome in enumerate(sent):
             taken.append(_or_raise(place, outcome))
         if not key:
-            # The same content may be meant twice.
-            for name in names:
-                await self._idempotency.forget(call.tenant.name, name)
+            # The same content may be meant twice.  What is not forgotten now is so after a while: all
+            # has been sent, and trouble with this is nothing for the client.
+            await _each([self._forgetting(call, name) for name in names])
         return taken
+
+    def _forgetting(self, call: Call, name: str) -> Callable[[], Awaitable[None]]:
+        return lambda: self._idempotency.forget(call.tenant.name, name)
 
 
 class Part(Exception):
