@@ -69,6 +69,7 @@ class SendingApi:
     :param environment: threads and so on.
     :param shard: which worker this is.
     :param secret: of the server; all its workers have the same.
+    :param skip_ids: makes new queue ids larger than one that is promised.
     :param reception: takes messages.
     :param queue: its queue.
     :param session_id: gives ids of sessions.
@@ -87,6 +88,7 @@ class SendingApi:
         *,
         shard: int,
         secret: bytes,
+        skip_ids: Callable[[str], None],
         reception: Reception,
         queue: IQueue,
         session_id: Callable[[], str],
@@ -195,6 +197,7 @@ class SendingApi:
             reactor,
             shard=shard,
             secret=secret,
+            skip_ids=skip_ids,
             registry=self.registry,
             idempotency=self._idempotency,
             renderers=self.renderers,
@@ -275,6 +278,7 @@ class SendingApi:
         """
         self._database.start()
         await self._idempotency.adopt()
+        await self.batching.batcher.promised()
         await self._suppressed.start()
         await self._webhooks.start()
         await self.following.start()

@@ -41,6 +41,7 @@ class Batching:
     :param reactor: the reactor.
     :param shard: which worker this is.
     :param secret: of the server; all its workers have the same.
+    :param skip_ids: makes new queue ids larger than one that is promised.
     :param registry: all nouns.
     :param idempotency: keeps what was answered.
     :param renderers: processes that render.
@@ -61,6 +62,7 @@ class Batching:
         *,
         shard: int,
         secret: bytes,
+        skip_ids: Callable[[str], None],
         registry: Registry,
         idempotency: Idempotency,
         renderers: Pool,
@@ -92,6 +94,7 @@ class Batching:
             ),
             journal.accepted,
             run_in_thread,
+            skip_ids,
         )
         self._batches = BatchRoutes(
             registry,

@@ -343,6 +343,7 @@ class Server:
             environment,
             shard=shard,
             secret=self._secret,
+            skip_ids=self.spool.skip_ids,
             reception=self.reception,
             queue=self.manager,
             session_id=self._session_id,

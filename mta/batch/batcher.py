@@ -94,6 +94,7 @@ class Batcher:
     :param acceptance: takes their messages.
     :param accepted: asks the journal.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
+    :param skip_ids: makes new queue ids larger than one that is promised.
     """
 
     log = Logger()
@@ -106,6 +107,7 @@ class Batcher:
         acceptance: Acceptance,
         accepted: Accepted,
         run_in_thread: Callable[..., Awaitable[Any]],
+        skip_ids: Callable[[str], None] = lambda identifier: None,
     ) -> None:
         self._reactor = reactor
         self._shard = shard
@@ -113,6 +115,7 @@ class Batcher:
         self._acceptance = acceptance
         self._accepted = accepted
         self._run = run_in_thread
+        self._skip_ids = skip_ids
         self._waiting: dict[str, list[Deferred[None]]] = {}
         self._later: set[Any] = set()
         self._stopping = False
@@ -160,6 +163,13 @@ class Batcher:
             turn: Deferred[None] = Deferred()
             self._waiting[identifier].append(turn)
             await turn
+
+    async def promised(self) -> None:
+        """Keep the queue ids of what is left from being given to others: a clock may be set back."""
+        for _, octets in await self._batches.left(self._shard):
+            plan = await self._run(Plan.decode, octets)
+            if plan.people:
+                self._skip_ids(max(one.id for one in plan.people))
 
     async def resume(self) -> None:
         """Go on with what an earlier worker has left; answers when all of it was tried."""

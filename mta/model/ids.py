@@ -30,6 +30,13 @@ class IdSource:
         self._shard = shard << 16
         self._last = last
 
+    def skip(self, identifier: str) -> None:
+        """Give out only larger ones than this from now on.
+
+        :raise ValueError: if it is no queue id.
+        """
+        self._last = max(self._last, decode_id(identifier))
+
     def next(self, now: float) -> str:
         """A new id.
 

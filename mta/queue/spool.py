@@ -187,6 +187,10 @@ class Spool:
         """A queue id that is not in use."""
         return self._ids.next(self._reactor.seconds())
 
+    def skip_ids(self, identifier: str) -> None:
+        """Give out only larger ids than this: it is promised to a message that is still to come."""
+        self._ids.skip(identifier)
+
     def create_file(self, name: str) -> SpoolFile:
         """A file for content that is too large for a row.
 

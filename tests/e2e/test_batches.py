@@ -318,6 +318,11 @@ class OnceTests(BatchCase):
         batcher._waiting.clear()
         self.api.server.api._idempotency._owner = "0:another"
         await self.api.server.api._idempotency.adopt()
+        # An id that was promised to one of them goes to nobody else, whatever the clock says.
+        ids = self.api.server.spool._ids
+        promised, ids._last = ids._last, 0
+        await batcher.promised()
+        self.assertEqual(promised, ids._last)
         await batcher.resume()
         shown = await self.get(f"/v1/batches/{before['id']}")
         self.assertEqual(("accepted", 500, 0), (shown["state"], shown["accepted"], shown["waiting"]))

@@ -61,6 +61,15 @@ class IdTests(SynchronousTestCase):
         self.assertEqual({shard_of(text) for text in ids}, {5})
         self.assertAlmostEqual(created_at(ids[0]), 1.8e9, 2)
 
+    def test_promised_to_another(self) -> None:
+        """What is skipped is not given out, and a smaller one changes nothing."""
+        source = IdSource(3)
+        first = source.next(1_800_000_000.0)
+        promised = IdSource(3).next(1_800_000_001.0)
+        source.skip(promised)
+        source.skip(first)
+        self.assertGreater(source.next(1_800_000_000.0), promised)
+
     def test_clock_set_back(self) -> None:
         first = IdSource(1).next(1.8e9)
         again = IdSource(1, last=decode_id(first)).next(1.7e9)
