@@ -217,7 +217,7 @@ class SendingApi:
             forward=Neighbours(loaded.state / "run", environment.run_in_thread).forward,
         )
         foreign = Sender(self.messages, self.registry.templates, self.renderers, self._idempotency)
-        self.following = Following(reactor, loaded, environment, shard, reception.spool)
+        self.following = Following(reactor, loaded, environment, shard, reception, reception.spool)
         self.measuring = Measuring(
             loaded, environment, shard, reception.spool, self.registry.keys, self.following, status
         )

@@ -11,10 +11,13 @@ from mta.api.v1.tracking import TrackingRoutes
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
 from mta.environment import Environment
+from mta.intake.reception import Reception
 from mta.interfaces import IEventSink, TemporarilyUnavailable
 from mta.journal.reader import JournalReader
 from mta.model.ids import shard_of
+from mta.model.message import Message
 from mta.queue.reader import QueueReader
+from mta.tracking.bodies import Bodies, kept_body
 from mta.tracking.feed import Feed
 from mta.tracking.reader import TrackingReader
 from mta.tracking.tracker import Tracker
@@ -27,13 +30,20 @@ class Following:
     :param loaded: the configuration.
     :param environment: threads and so on.
     :param shard: which worker this is.
+    :param reception: its messages are kept, where tenants want that.
     :param spool: its :class:`~mta.queue.spool.Spool`.
     """
 
     name = "following"
 
     def __init__(
-        self, reactor: Any, loaded: Loaded, environment: Environment, shard: int, spool: Any
+        self,
+        reactor: Any,
+        loaded: Loaded,
+        environment: Environment,
+        shard: int,
+        reception: Reception,
+        spool: Any,
     ) -> None:
         settings = loaded.settings
         self._directory = loaded.state / "spool"
@@ -46,6 +56,17 @@ class Following:
             reactor, self._directory, shard, environment.run_in_thread, settings.tracking.heartbeat
         )
         spool.follow(self.feed.happened)
+        self._settings = settings.tracking
+        self._bodies = Bodies(reactor, self._directory / str(shard), self._kept_for)
+        self._seconds = reactor.seconds
+        admitted = reception.admitted
+
+        def take(message: Message) -> None:
+            # First: it may be delivered, and gone, at once.
+            self._bodies.take(message)
+            admitted(message)
+
+        reception.admitted = take
         self._messages = TrackingRoutes(
             self._reader,
             self.tracker.current,
@@ -66,6 +87,7 @@ class Following:
 
     def use(self, settings: Settings) -> None:
         """Go by another configuration."""
+        self._settings = settings.tracking
         self._stream.most = settings.tracking.streams
         self.feed.heartbeat = settings.tracking.heartbeat
         self.tracker.keep(settings.tracking.keep)
@@ -77,6 +99,7 @@ class Following:
     async def start(self) -> None:
         """Begin."""
         self.feed.start()
+        self._bodies.start()
         await self.tracker.start()
 
     async def drain(self, grace: float) -> None:
@@ -86,12 +109,22 @@ class Following:
     async def stop(self) -> None:
         """End the rest."""
         await self.feed.stop()
+        await self._bodies.stop()
         await self.tracker.stop()
 
     async def _content(self, tenant: str, identifier: str) -> bytes | None:
-        """The octets of a message that is in the queue."""
-        found: bytes | None = await self._run(self._queued, identifier)
+        """The octets of a message that is kept, or in the queue."""
+        found: bytes | None = await self._run(self._looked_for, identifier)
         return found
+
+    def _looked_for(self, identifier: str) -> bytes | None:
+        kept = kept_body(self._directory, identifier, self._seconds())
+        return self._queued(identifier) if kept is None else kept
+
+    def _kept_for(self, tenant: str) -> float:
+        """For how long the messages of a tenant are kept, in seconds."""
+        of = self._settings
+        return of.bodies_of.get(tenant, of.bodies) if tenant else 0.0
 
     def _queued(self, identifier: str) -> bytes | None:
 

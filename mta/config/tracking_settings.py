@@ -11,6 +11,8 @@ class Tracking(Table):
     """What tenants can ask of their messages."""
 
     keep: Duration = 30 * 86400.0
+    bodies: Duration = 0.0
+    bodies_of: dict[str, Duration] = {}
     streams: int = Field(20, ge=0)
     heartbeat: Duration = Field(15.0, gt=0)
 

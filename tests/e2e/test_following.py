@@ -105,6 +105,29 @@ class AskingTests(Case):
         self.assertEqual((200, "message/rfc822"), (answer.status, answer.headers["content-type"]))
         self.assertIn(b"It works.", answer.content)
 
+    async def test_content_that_is_kept(self) -> None:
+        """After delivery too, for those tenants and for so long as the operator says."""
+        await self.served(tracking={"bodies": "1h", "bodies_of": {"clinic": 0}}, queue={"inline": 2000})
+        await self.api.tenant("clinic", "clinic.example")
+        clinic = await self.api.key("clinic")
+        for text in ("It is small.", "It is large. " * 1000):
+            identifier = await self.sent(text=text)
+            await self.state(identifier, "delivered")
+            path = f"/v1/messages/{identifier}/content"
+            answer = await self.api.ask("GET", path, key=self.key)
+            self.assertEqual(200, answer.status, answer)
+            self.assertIn(text[:12].encode(), answer.content)
+            self.assertIn(b"Received:", answer.content)
+            await self.get(path, 404, clinic)
+        body = {**LEAST, "from": "a@clinic.example"}
+        identifier = (await self.api.ask("POST", "/v1/messages", body, key=clinic)).json["id"]
+        for _ in range(500):
+            answer = await self.api.ask("GET", f"/v1/messages/{identifier}/content", key=clinic)
+            if answer.status == 404:
+                break
+            await deferLater(reactor, 0.02)
+        self.assertEqual(404, answer.status)
+
     async def test_wrong_questions(self) -> None:
         await self.served()
         for path in (
