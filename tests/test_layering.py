@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 600
 
 # What every package may import besides itself.
-COMMON = ("mta.model", "mta.interfaces", "mta.config.settings", "mta.bounded")
+COMMON = ("mta.model", "mta.interfaces", "mta.config.settings", "mta.bounded", "mta.private_file")
 # What some may import besides that.
 ARROWS: dict[str, tuple[str, ...]] = {
     "mta.model": (),

@@ -10,7 +10,6 @@ Everything here blocks, and belongs in a thread.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -22,6 +21,7 @@ from typing import ClassVar, Literal, TypeAlias
 from mta.interfaces import TemporarilyUnavailable
 from mta.journal.reader import JournalReader
 from mta.model.event import Event
+from mta.private_file import make_private
 
 #: How a task stands.  ``ask``: it is not known yet where the domain wants the report.
 State: TypeAlias = Literal["ask", "send", "sent", "unwanted", "failed"]
@@ -224,7 +224,7 @@ class Ledger:
         try:
             if not place:
                 # To whom we write is nobody else's business.
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                make_private(self._path)
             with closing(sqlite3.connect(place or self._path, timeout=30.0, isolation_level=None)) as base:
                 base.execute("PRAGMA journal_mode = WAL")
                 base.execute("PRAGMA synchronous = FULL")

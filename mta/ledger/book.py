@@ -7,11 +7,12 @@ which it is forgotten.  Nothing is kept without such a time but what a person ha
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from mta.private_file import make_private
 
 #: Brings the schema from version ``index`` to ``index + 1``.  Append; never change.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -103,7 +104,7 @@ def open_book(path: Path) -> sqlite3.Connection:
     :raise sqlite3.Error: if it cannot be used.
     :raise OSError: likewise.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    make_private(path)
     # Other workers hold the lock for less than a millisecond.
     connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
     try:

@@ -20,9 +20,10 @@ transaction).  After a crash the writer makes up for what was not written.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
+
+from mta.private_file import make_private
 
 #: The name of the database in a shard's directory.
 DATABASE = "queue.db"
@@ -103,7 +104,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     :raise OSError: likewise.
     """
     # Mail is nobody else's business; the log's files get the mode of the database.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    make_private(path)
     connection = sqlite3.connect(
         path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=256
     )

@@ -6,11 +6,12 @@ that changes with every change of its rows, by which others find out that what t
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from mta.private_file import make_private
 
 #: The name of the database in the state directory.
 DATABASE = "registry.db"
@@ -40,7 +41,7 @@ def connect(path: Path) -> sqlite3.Connection:
     :raise OSError: likewise.
     """
     # Keys and addresses are nobody else's business; the log's files get the mode of the database.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    make_private(path)
     connection = sqlite3.connect(
         path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=256
     )

@@ -7,10 +7,10 @@ becomes of it.  What is here can be made again, so a crash of the machine may co
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
 
+from mta.private_file import make_private
 from mta.tracking.state import STATE_SQL
 
 #: The name of the database in a shard's directory.
@@ -102,7 +102,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    make_private(path)
     base = sqlite3.connect(
         path.as_uri(), uri=True, timeout=10.0, isolation_level=None, check_same_thread=False
     )

@@ -6,11 +6,13 @@ import json
 import threading
 import urllib.request
 from collections import defaultdict
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from standardwebhooks.webhooks import Webhook
 
+from tests.e2e.remote import Remote
 from tests.e2e.scenario import Scenario, free_port, wait_for
 from tests.e2e.server import Server
 
@@ -84,12 +86,12 @@ class Receiver:
 
 
 class WebhookScenario(Scenario):
-    def served(self, **webhook: Any) -> None:
+    def served(self, more: Mapping[str, Any] | None = None, **webhook: Any) -> None:
         self.receiver = self.part(Receiver())
         port = free_port()
         self.api = f"http://127.0.0.1:{port}"
         given = {"retry": ["1s"] * 30, "allow": ["127.0.0.1/32"], **webhook}
-        self.server = Server(self.place / "server", webhook=given)
+        self.server = Server(self.place / "server", webhook=given, **(more or {}))
         self.server.config["listen"]["http"] = [f"tcp:{port}:interface=127.0.0.1"]
         self.server.write()
         self.part(self.server.start())
@@ -221,3 +223,58 @@ class WebhookTests(WebhookScenario):
         self.ask("PATCH", place, {"enabled": True})
         self.send()
         wait_for(lambda: len(self.receiver.taken) >= 2, "it gets nothing")
+
+    def test_two_workers(self) -> None:
+        """Each posts what happened to it; whoever is asked finds and repeats what the other has posted."""
+        self.served({"workers": 2})
+        made = self.endpoint()
+        shards: set[str] = set()
+        sent: list[str] = []
+        for _ in range(20):
+            sent += self.send(5)
+            shards = {identity.split("_")[1] for identity, _ in self.receiver.taken}
+            if shards == {"0", "1"}:
+                break
+        self.assertEqual({"0", "1"}, shards)
+        expected = {one: ["message.received", "message.delivered"] for one in sent}
+        wait_for(lambda: self.receiver.types() == expected, "events are missing", 60)
+        for shard in sorted(shards):
+            identity = next(one for one, _ in self.receiver.taken if one.startswith(f"evt_{shard}_"))
+            place = f"/v1/webhooks/{made['id']}/deliveries/{identity}"
+            self.assertEqual("delivered", self.ask("GET", place)["state"])
+            self.ask("POST", f"{place}/redeliver")
+            # Another worker sees it with its next look.
+            wait_for(
+                lambda identity=identity: [one for one, _ in self.receiver.taken].count(identity) == 2,
+                "not delivered again",
+                40,
+            )
+
+
+class BouncedTests(WebhookScenario):
+    def test_a_bounce_is_suppressed_whatever_happens(self) -> None:
+        """Told by a webhook, on the list also after ``kill -9``, and written to no more."""
+        remote = self.part(Remote())
+        remote.at["RCPT"] = b"550 5.1.1 no such user"
+        self.served({"relay": {"smarthost": f"127.0.0.1:{remote.port}"}})
+        self.endpoint(events=["message.failed", "suppression.*"])
+        body = {"from": "news@example.org", "to": ["gone@remote.test"], "subject": "x", "text": "x"}
+        message = self.ask("POST", "/v1/messages", body)["id"]
+        self.server.wait_trace(message, "failed for")
+        self.server.kill()
+        self.server.start()
+        wait_for(lambda: self.ask("GET", "/v1/suppressions")["suppressions"], "nobody is suppressed")
+        (entry,) = self.ask("GET", "/v1/suppressions")["suppressions"]
+        self.assertEqual(("gone@remote.test", "bounce"), (entry["address"], entry["reason"]))
+        self.assertEqual((message, "bad-mailbox"), (entry["evidence"]["message"], entry["evidence"]["class"]))
+        again = self.ask("POST", "/v1/messages", body)
+        self.assertEqual("suppressed", again["recipients"][0]["state"])
+        told = "on the suppression list of tenant default"
+        self.server.wait_trace(again["id"], told)
+        wait_for(
+            lambda: (
+                {"message.failed", "suppression.changed"} <= {one["type"] for _, one in self.receiver.taken}
+            ),
+            "the application is not told",
+        )
+        self.assertEqual(1, sum(one.startswith("RCPT") for one in remote.commands))

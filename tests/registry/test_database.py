@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -55,6 +57,21 @@ class DatabaseTests(TestCase):
         ]
         results = [await done.addErrback(lambda failure: failure.type) for done in asked]
         self.assertEqual([1, LookupError, sqlite3.IntegrityError, 1], results)
+        self.assertEqual(["one", "two"], await self.database.read(words))
+
+    async def test_another_process_leaves_it_as_it_is(self) -> None:
+        """It is not the last one to close the database: we still hold our locks on it."""
+        await self.database.change("words", add("one"))
+        log = self.path.with_name(self.path.name + "-wal")
+        before = log.stat().st_ino
+        program = (
+            "import sqlite3, sys; base = sqlite3.connect(sys.argv[1], isolation_level=None);"
+            " base.execute('SELECT * FROM words').fetchall(); base.close()"
+        )
+        subprocess.run([sys.executable, "-c", program, str(self.path)], check=True)  # noqa: ASYNC221
+        self.assertTrue(log.exists(), "another process has deleted our log")
+        self.assertEqual(before, log.stat().st_ino)
+        await self.database.change("words", add("two"))
         self.assertEqual(["one", "two"], await self.database.read(words))
 
     async def test_another_process_is_noticed(self) -> None:
