@@ -62,3 +62,12 @@ class HygieneTests(SynchronousTestCase):
             if b"\r" in data or not data.endswith(b"\n"):
                 wrong.append(str(path.relative_to(ROOT)))
         self.assertEqual([], wrong)
+
+    def test_no_database_loses_its_locks(self) -> None:
+        """Whoever opens and closes its file loses SQLite's locks on it; mta.private_file does not."""
+        wrong = [
+            path.relative_to(ROOT).as_posix()
+            for path in (ROOT / "mta").rglob("*.py")
+            if "sqlite3.connect" in (text := path.read_text("utf-8")) and "os.close(os.open(" in text
+        ]
+        self.assertEqual([], wrong)

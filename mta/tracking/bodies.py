@@ -24,6 +24,7 @@ from twisted.python.threadpool import ThreadPool
 from mta.interfaces import TemporarilyUnavailable
 from mta.model.ids import decode_id, encode_id, shard_of
 from mta.model.message import FileContent, Message
+from mta.private_file import make_private
 from mta.tracking.schema import open_for_reading
 
 DATABASE, FILES = "bodies.db", "bodies"
@@ -130,7 +131,7 @@ class Bodies:
 
     def _opened(self) -> sqlite3.Connection:
         path = self._directory / DATABASE
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        make_private(path)
         base = sqlite3.connect(path, timeout=10.0, isolation_level=None)
         base.execute("PRAGMA auto_vacuum = INCREMENTAL")
         base.execute("PRAGMA journal_mode = WAL")
