@@ -26,6 +26,8 @@ from mta.tracking.subscriber import Subscriber
 
 #: Seconds between two looks into the journals of others.
 EVERY = 0.02
+#: Seconds in which a client that is behind must have read something.
+PATIENCE = 30.0
 #: Seconds between two looks whether there are more shards; and after trouble.
 _SHARDS_EVERY, _AFTER_TROUBLE = 5.0, 1.0
 #: Messages that are remembered with what is known about them.
@@ -122,13 +124,20 @@ class Feed:
             subscriber.places = dict(self._shown if places is None else places)
             subscriber.begin(self._reactor.seconds())
             if places is not None:
+                await self._verify(subscriber)
+            while True:
                 await self._catch_up(subscriber)
-            if subscriber.over or self._stopped:
-                return
-            # No turn of the reactor since it was seen to be where the feed is.
-            self._joining.remove(subscriber)
-            self._subscribers.append(subscriber)
-            await subscriber.ended
+                if subscriber.over or self._stopped:
+                    return
+                # No turn of the reactor since it was seen to be where the feed is.
+                self._joining.remove(subscriber)
+                self._subscribers.append(subscriber)
+                await subscriber.changed()
+                if subscriber not in self._subscribers or not subscriber.behind:
+                    return
+                self._subscribers.remove(subscriber)
+                self._joining.append(subscriber)
+                await self._read(subscriber)
         finally:
             subscriber.end()
             for group in (self._joining, self._subscribers):
@@ -137,7 +146,24 @@ class Feed:
             if not self.count:
                 self._sleep()
 
-    async def _catch_up(self, subscriber: Subscriber) -> None:
+    async def _read(self, subscriber: Subscriber) -> None:
+        """Wait until a client has read what it was sent; one who does not is cut off."""
+        resumed = subscriber.writable()
+        if resumed is not None:
+            timer = self._reactor.callLater(PATIENCE, self._cut, subscriber)
+            try:
+                await resumed
+            finally:
+                if timer.active():
+                    timer.cancel()
+        subscriber.behind = False
+
+    def _cut(self, subscriber: Subscriber) -> None:
+        subscriber.end()
+        subscriber.cut()
+
+    async def _verify(self, subscriber: Subscriber) -> None:
+        """Take back places that a journal has not come to."""
         places = subscriber.places
         ends = await self._run(self._pages.ends)
         for shard, place in list(places.items()):
@@ -145,13 +171,16 @@ class Feed:
                 # The journal was made anew, and begins at 1 again.
                 subscriber.gap(shard, self._reactor.seconds())
                 places[shard] = 0
+
+    async def _catch_up(self, subscriber: Subscriber) -> None:
         while not subscriber.over:
             # Another worker, from which it comes, may have shown more than we have seen yet.
+            places = subscriber.places
             behind = [shard for shard, shown in self._shown.items() if places.get(shard, 0) < shown]
             if not behind:
                 return
             for shard in behind:
-                page = await self._run(self._pages.page, shard, places.get(shard, 0))
+                page = await self._run(self._pages.page, shard, subscriber.places.get(shard, 0))
                 if page.lost:
                     subscriber.gap(shard, self._reactor.seconds())
                 about = await self._learn([event for _, event in page.events])
@@ -161,10 +190,9 @@ class Feed:
                     if number <= limit:
                         known = about.get(event.message)
                         subscriber.show(shard, number, event, known, self._reactor.seconds())
+                subscriber.flush(self._reactor.seconds())
                 subscriber.passed(shard, min(page.upto, limit))
-                resumed = subscriber.writable()
-                if resumed is not None:
-                    await resumed
+                await self._read(subscriber)
 
     # --- what happens --------------------------------------------------------------
 
@@ -214,7 +242,8 @@ class Feed:
                         for one in tuple(self._subscribers):
                             if number > one.places.get(shard, 0):
                                 one.show(shard, number, event, known, now)
-                for one in self._subscribers:
+                for one in tuple(self._subscribers):
+                    one.flush(now)
                     one.passed(shard, upto)
         except Exception as error:
             self._trouble(error)

@@ -20,8 +20,10 @@ from mta.tracking.pages import About
 from mta.tracking.position import position
 from mta.tracking.telling import TOLD, told
 
-#: Octets that wait for a reader who is slow; whoever is slower is cut off, and comes again.
+#: Octets that wait for a reader who is slow; the rest is read out of the journal later.
 MOST_WAITING = 256 * 1024
+#: Events that are written at once.
+_TOGETHER = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ class Subscriber:
     :ivar cut: ends the connection at once.
     :ivar places: up to where in each shard everything was shown or passed over.
     :ivar wrote: when something was written last.
+    :ivar over: it has ended.
+    :ivar behind: it reads more slowly than things happen: nothing is shown to it until it goes on from
+        its places.
     """
 
     interest: Interest
@@ -67,8 +72,11 @@ class Subscriber:
     cut: Callable[[], Any]
     places: dict[int, int] = field(default_factory=dict)
     wrote: float = 0.0
-    ended: Deferred[None] = field(default_factory=Deferred)
     over: bool = False
+    behind: bool = False
+    _kept: dict[int, int] = field(default_factory=dict)
+    _changed: Deferred[None] | None = None
+    _shown: list[str] = field(default_factory=list)
     _paused: bool = False
     _waiting: list[bytes] = field(default_factory=list)
     _octets: int = 0
@@ -78,20 +86,43 @@ class Subscriber:
 
     def show(self, shard: int, number: int, event: Event, about: About | None, now: float) -> None:
         """An event has happened: show it, if it is wanted."""
+        if self.behind:
+            return
         self.places[shard] = number
         if about is None or event.kind not in TOLD or not self.interest.fits(event, about):
             return
         facts = told(event, f"{shard}.{number}")
         facts["batch"], facts["tags"] = about.batch or None, list(about.tags)
         data = json.dumps(facts, separators=(",", ":"))
-        self._put(f"id: {position(self.places)}\nevent: {event.kind}\ndata: {data}\n\n".encode(), now)
+        # Written together with what else has happened: each write costs more than the event.
+        self._shown.append(f"id: {position(self.places)}\nevent: {event.kind}\ndata: {data}\n\n")
+        if len(self._shown) >= _TOGETHER:
+            self.flush(now)
+
+    def flush(self, now: float) -> None:
+        """Write what was shown."""
+        if self.over or self.behind:
+            return
+        if self._shown:
+            octets, self._shown = "".join(self._shown).encode(), []
+            if self._paused and self._octets + len(octets) > MOST_WAITING:
+                # The rest is read out of the journal, when the client has read this.
+                self.places = dict(self._kept)
+                self.behind = True
+                self._change()
+                return
+            self._put(octets, now)
+        self._kept = dict(self.places)
 
     def passed(self, shard: int, number: int) -> None:
         """Everything up to a number was shown, or was nothing for anybody."""
-        self.places[shard] = max(number, self.places.get(shard, 0))
+        if not self.behind:
+            self.places[shard] = max(number, self.places.get(shard, 0))
+            self._kept[shard] = self.places[shard]
 
     def begin(self, now: float) -> None:
         """Say where it begins, and when to come again after the connection was lost."""
+        self._kept = dict(self.places)
         self._put(f"retry: 1000\nid: {position(self.places)}\n\n".encode(), now)
 
     def gap(self, shard: int, now: float) -> None:
@@ -103,6 +134,8 @@ class Subscriber:
 
     def beat(self, now: float) -> None:
         """Show that the connection lives, and how far everything was looked at."""
+        if self._paused:
+            return
         self._put(f": heartbeat\nid: {position(self.places)}\n\n".encode(), now)
 
     def _put(self, octets: bytes, now: float) -> None:
@@ -114,9 +147,6 @@ class Subscriber:
             return
         self._waiting.append(octets)
         self._octets += len(octets)
-        if self._octets > MOST_WAITING:
-            self.end()
-            self.cut()
 
     # --- the connection ------------------------------------------------------------
 
@@ -150,7 +180,22 @@ class Subscriber:
             self.over = True
             self._waiting = []
             self._go_on()
-            self.ended.callback(None)
+            self._change()
+
+    def changed(self) -> Deferred[None]:
+        """Fires when it is over, or behind."""
+        self._changed = Deferred()
+        if self.over or self.behind:
+            self._change()
+            done: Deferred[None] = Deferred()
+            done.callback(None)
+            return done
+        return self._changed
+
+    def _change(self) -> None:
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.callback(None)
 
     def _go_on(self) -> None:
         resumed, self._resumed = self._resumed, None

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from mta.model.event import Bounced, Complained
+from mta.tracking import feed as feed_module
 from mta.tracking.subscriber import MOST_WAITING
 from tests.api.v1.channel import Answer, Channel
 from tests.e2e.api import ServedApi
@@ -279,6 +280,7 @@ class StreamTests(Case):
 
     async def test_slow_reader(self) -> None:
         """One who does not read is cut off, keeps no memory, and goes on with the last id."""
+        self.patch(feed_module, "PATIENCE", 0.1)
         await self.served()
         watching = await self.watching()
         watching.channel.transport.producer.pauseProducing()
@@ -297,6 +299,26 @@ class StreamTests(Case):
             await deferLater(reactor, 0.01)
         ids = [one["id"] for one in again.events()]
         self.assertEqual(len(ids), len(set(ids)))
+
+    async def test_behind(self) -> None:
+        """One who reads again in time gets all of it, each once, and none of it has waited in memory."""
+        await self.served()
+        watching = await self.watching()
+        producer = watching.channel.transport.producer
+        producer.pauseProducing()
+        (subscriber,) = self.api.server.api.following.feed._subscribers
+        count = 0
+        while not subscriber.behind:
+            await self.sent(metadata={str(number): "x" * 900 for number in range(40)})
+            count += 3
+        for _ in range(5):
+            await self.sent()
+            count += 3
+        self.assertLess(subscriber._octets, MOST_WAITING)
+        producer.resumeProducing()
+        ids = [one["id"] for one in await watching.until(count)]
+        self.assertEqual(len(set(ids)), len(ids))
+        self.assertEqual(sorted(ids, key=lambda one: int(one[2:])), ids)
 
     async def test_heartbeat(self) -> None:
         await self.served(tracking={"heartbeat": 0.3})

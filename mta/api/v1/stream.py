@@ -19,8 +19,8 @@ _DESCRIPTION = """An answer that does not end: `curl -N` shows it, and so does `
 Each event has an `id`; whoever lost the connection sends it back as `Last-Event-ID` (browsers do so
 themselves) and misses nothing, nor gets anything twice, for as long as the journal is kept, whichever
 worker answers, and however often the server was started since.  What must be shown waits in the
-journal, not in memory: who reads too slowly is cut off and goes on with the last id.  Comments show
-that the connection lives."""
+journal, not in memory; who reads nothing for half a minute is cut off and goes on with the last id.
+Comments show that the connection lives."""
 
 
 class Wanted(Model):
