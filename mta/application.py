@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import idna
 from twisted.logger import Logger
 
@@ -31,7 +30,6 @@ from mta.api.v1.site import ApiSite
 from mta.api.v1.suppressions import SuppressionCheck, SuppressionRoutes
 from mta.api.v1.templates import TemplateRoutes
 from mta.api.v1.webhooks import WebhookRoutes
-from mta.batch.process import PROCESS
 from mta.batching import Batching
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
@@ -59,6 +57,9 @@ from mta.webhook.guard import Guard
 from mta.webhook.service import Webhooks
 
 _log = Logger()
+
+#: What renders and puts copies together, in processes of its own: what it imports is not needed here.
+PROCESS = "mta.batch.process"
 
 
 class SendingApi:
@@ -411,6 +412,9 @@ def _share(number: int, workers: int | str) -> int:
 
 def _reload_others(run: Path, shard: int) -> None:
     """Have the other workers read everything anew; in a thread."""
+    # It takes five megabytes, and a server with one worker never needs it.
+    import httpx
+
     for socket in sorted(run.glob("control-*.sock")):
         if socket.name == f"control-{shard}.sock":
             continue

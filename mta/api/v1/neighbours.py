@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Response
 
@@ -44,6 +42,9 @@ class Neighbours:
 
 
 def _asked(socket: Path, method: str, path: str, content: bytes, headers: dict[str, str]) -> Response:
+    # It takes five megabytes, and a server with one worker never needs it.
+    import httpx
+
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=_PATIENCE) as client:
             answer = client.request(method, f"http://mta{path}", content=content, headers=headers)
