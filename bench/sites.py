@@ -98,6 +98,8 @@ def ours(base: Path, port: int, sinks: list[Sink]) -> Server:
         names.add_mx(f"d{number}.test", f"mx.s{number % SITES}.test", sinks[number % SITES].address)
     server = Server(
         base,
+        # As Postfix, it may use all processors.
+        workers="auto",
         access={"relay_from": ["127.0.0.0/8"]},
         dns={"servers": [names.address]},
         relay={"port": port, "connections": 20, "tls": "never"},
