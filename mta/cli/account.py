@@ -24,11 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one = commands.add_parser(name, help=text, allow_abbrev=False)
         one.add_argument("account", metavar="ACCOUNT", help="as it logs in")
         one.add_argument("--reason", default="", metavar="TEXT", help="stands in the journal")
-    for one in commands.choices.values():
-        # Global options may stand at the end, too.
-        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        one.add_argument("--config", "-c", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        one.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

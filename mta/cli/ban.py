@@ -31,11 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--reason", default="", metavar="TEXT", help="stands in the journal and the reply")
         if name == "add":
             one.add_argument("--for", dest="span", default="", metavar="TIME", help="such as 2h, 7d")
-    for one in commands.choices.values():
-        # Global options may stand at the end, too.
-        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        one.add_argument("--config", "-c", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        one.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

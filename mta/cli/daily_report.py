@@ -42,14 +42,6 @@ def add_own(commands: Any, counts: str, help_text: str) -> None:
     send.add_argument("--domain", default="", help="only for this domain")
 
 
-def add_usual(commands: Any) -> None:
-    """The options of every command, behind each action."""
-    for act in commands.choices.values():
-        act.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--config", "-c", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-
-
 def came(arguments: argparse.Namespace, context: Context, kind: type[E], limit: int) -> list[E]:
     """Reports of a kind that came, the newest first."""
     if limit < 1:

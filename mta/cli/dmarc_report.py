@@ -38,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     summary.add_argument("--failed", action="store_true", help="only addresses of which something fails")
     summary.add_argument("--limit", type=int, default=50, metavar="N", help="lines at the most (50)")
     daily_report.add_own(commands, "counted", "what came here in the name of others")
-    daily_report.add_usual(commands)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

@@ -37,9 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="show the keys of a tenant")
     for act in actions.choices.values():
         act.add_argument("--tenant", default="default", help="whose (default: default)")
-        act.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--config", "-c", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

@@ -55,6 +55,21 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class Parser(argparse.ArgumentParser):
     """Fails with EX_USAGE, and names the nearest known word."""
 
+    _actions_of: Any = None
+
+    def add_subparsers(self, **options: Any) -> Any:
+        """As of the base class; remembers the actions."""
+        self._actions_of = super().add_subparsers(**options)
+        return self._actions_of
+
+    def take_everywhere(self) -> None:
+        """Take the global options at the end, too, behind an action; its help need not repeat them."""
+        hidden: dict[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+        for act in self._actions_of.choices.values() if self._actions_of is not None else ():
+            act.add_argument("--json", action="store_true", **hidden)
+            act.add_argument("--config", "-c", **hidden)
+            act.add_argument("--state", **hidden)
+
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting."""
         match = re.match(r"argument \S+: invalid choice: '(.*)' \(choose from (.*)\)", message)
@@ -139,6 +154,7 @@ def _run(argv: list[str], out: Output) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(own)
+    own.take_everywhere()
     try:
         arguments = own.parse_args(options.rest, options)
     except SystemExit as done:  # --help

@@ -40,11 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         act.add_argument("--reason", default="", metavar="TEXT", help="for the journal")
         if name == "remove":
             act.add_argument("--notify", action="store_true", help="tell the senders")
-    for act in actions.choices.values():
-        # Global options may stand at the end, too.
-        act.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--config", "-c", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

@@ -75,11 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             )
             ends.add_argument("--until", default="", metavar="TIME", help="2027-01-31 12:00, or 12:00")
     actions.add_parser("flush", help="try everything now")
-    for act in actions.choices.values():
-        # Global options may stand at the end, too.
-        act.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--config", "-c", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

@@ -48,9 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         act.add_argument(
             "--server", dest="tenant", action="store_const", const="*", help="the list of the server"
         )
-        act.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--config", "-c", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     for act in (add, remove):
         act.add_argument("--list", default=None, help="only of this list of mail")
 

@@ -42,10 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     domain.add_argument("what", choices=("add", "remove"))
     domain.add_argument("tenant", metavar="NAME")
     domain.add_argument("domain")
-    for act in actions.choices.values():
-        act.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--config", "-c", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        act.add_argument("--state", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

@@ -27,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     daily_report.add_listing(commands)
     daily_report.add_own(commands, "sessions", "our sessions, as counted")
-    daily_report.add_usual(commands)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

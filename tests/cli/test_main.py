@@ -33,6 +33,12 @@ class MainTests(CommandCase):
         self.assertEqual(os.EX_USAGE, call("explain", "--frob").status)
         self.assertEqual(os.EX_USAGE, call("--frob").status)
 
+    def test_options_behind_any_action(self) -> None:
+        """What is taken everywhere, is: also by commands that say nothing of it themselves."""
+        for command in (["alert", "list"], ["ban", "list"], ["user", "list"], ["tracking", "rebuild"]):
+            result = call(*command, "--state", str(self.state), "--json", "--config", str(self.state / "x"))
+            self.assertNotEqual(os.EX_USAGE, result.status, result)
+
     def test_help(self) -> None:
         for name in COMMANDS:
             result = call(name, "--help")
