@@ -54,7 +54,7 @@ def _reply(addressee: Addressee, session: str) -> RemoteReply:
     except KeyError:
         # Of an older or newer version, or one that needs other words.
         reply = REPLIES.reply("member-unknown", **values)
-    return RemoteReply(reply.code, reply.enhanced, reply.text)
+    return RemoteReply.ours(reply)
 
 
 @implementer(IPlugin, IKind)

@@ -485,7 +485,7 @@ class _Batch:
     @staticmethod
     def _loops(job: Job) -> None:
         reply = REPLIES.reply("delivery-loop", address=job.addressee.address)
-        job.outcome = Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
+        job.outcome = Failed(RemoteReply.ours(reply))
 
     @staticmethod
     def _trouble(job: Job, error: Exception) -> None:
@@ -505,4 +505,4 @@ def trouble(address: str, error: Exception) -> Postponed:
 
 def _postponed(name: str, **values: object) -> Postponed:
     reply = REPLIES.reply(name, **values)
-    return Postponed(RemoteReply(reply.code, reply.enhanced, reply.text))
+    return Postponed(RemoteReply.ours(reply))

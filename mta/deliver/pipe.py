@@ -210,7 +210,7 @@ class PipeTransport(OneByOne):
             )
             if has_been_at(start, addressee.address):
                 reply = REPLIES.reply("delivery-loop", address=addressee.address)
-                return Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
+                return Failed(RemoteReply.ours(reply))
         run = self._spawn(command, environment)
         try:
             blocks = self._blocks(message, addressee, sender)

@@ -242,7 +242,7 @@ class WebhookTransport(OneByOne):
             return Postponed(resting.reply, rest)
         if settings.format == "raw" and settings.delivered_to and await self._loops(message, addressee):
             reply = REPLIES.reply("delivery-loop", address=addressee.address)
-            return Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
+            return Failed(RemoteReply.ours(reply))
         body = await self._body(message, addressee, sender)
         try:
             fields = await self._fields(f"{message.id}-{addressee.number}", body)

@@ -103,7 +103,7 @@ class FeedbackTransport:
                 events = await self._new(events)
         except TemporarilyUnavailable as trouble:
             reply = REPLIES.reply("feedback-unavailable", problem=str(trouble))
-            return Postponed(RemoteReply(reply.code, reply.enhanced, reply.text))
+            return Postponed(RemoteReply.ours(reply))
         self._journal.note(events)
         about = f"of message {original.message}" if original else "of no message in the journal"
         return Delivered(RemoteReply(250, "2.0.0", f"Recorded as a {_what(reading)} {about}"))
@@ -112,7 +112,7 @@ class FeedbackTransport:
         """A TLS report, which is about no message."""
         if reading.tls is None:
             reply = REPLIES.reply("tls-report-unread", problem=reading.problem)
-            return Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
+            return Failed(RemoteReply.ours(reply))
         signers = signed(delivery.message.trace, header_section(octets), reading.tls)
         if signers.counts is False:
             # Nobody is told: whoever wrote it need not be who it says.
@@ -125,7 +125,7 @@ class FeedbackTransport:
         """A DMARC aggregate report, likewise."""
         if reading.dmarc is None:
             reply = REPLIES.reply("dmarc-report-unread", problem=reading.problem)
-            return Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
+            return Failed(RemoteReply.ours(reply))
         result = authenticated(delivery.message.trace)
         if result == "fail":
             said = "A DMARC report in a mail that fails DMARC itself; it does not count (RFC 9990, 2.5.2)"
@@ -140,7 +140,7 @@ class FeedbackTransport:
                 known = await self._journal.message(event.message)
             except TemporarilyUnavailable as trouble:
                 reply = REPLIES.reply("feedback-unavailable", problem=str(trouble))
-                return Postponed(RemoteReply(reply.code, reply.enhanced, reply.text))
+                return Postponed(RemoteReply.ours(reply))
             if any(type(one) is type(event) for one in known):
                 return Delivered(RemoteReply(250, "2.0.0", f"Recorded as a {what} before"))
         self._journal.note([event])
@@ -220,7 +220,7 @@ def _unread(addressee: Addressee, octets: bytes) -> Outcome:
         said = "An automatic answer, which nobody waits for"
     else:
         reply = REPLIES.reply("feedback-unread", address=addressee.address)
-        return Failed(RemoteReply(reply.code, reply.enhanced, reply.text))
+        return Failed(RemoteReply.ours(reply))
     return Delivered(RemoteReply(250, "2.0.0", said))
 
 

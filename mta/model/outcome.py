@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mta.model.reply import Reply
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteReply:
@@ -26,6 +28,11 @@ class RemoteReply:
     command: str = ""
     tls: str = ""
     source: str = ""
+
+    @classmethod
+    def ours(cls, reply: Reply) -> RemoteReply:
+        """What we say ourselves."""
+        return cls(reply.code, reply.enhanced, reply.text)
 
     def __str__(self) -> str:
         words = f"{self.code} {self.enhanced} {self.text}".replace("  ", " ").strip()

@@ -356,5 +356,5 @@ def _are_outcomes(found: Any, count: int) -> bool:
 
 
 def _postponed(job: Job, reply: Reply) -> list[Outcome]:
-    outcome = Postponed(RemoteReply(reply.code, reply.enhanced, reply.text))
+    outcome = Postponed(RemoteReply.ours(reply))
     return [outcome] * len(job.addressees)

@@ -115,7 +115,7 @@ class Budget:
         numbers = [f"{total} in all" if total is not None else ""]
         numbers.append(f"{per_site} to {self.site}" if per_site is not None else "")
         reply = REPLIES.reply("warming-up", source=self.source, numbers=", ".join(filter(None, numbers)))
-        return RemoteReply(reply.code, reply.enhanced, reply.text)
+        return RemoteReply.ours(reply)
 
 
 class Budgets:

@@ -54,8 +54,7 @@ _AGAIN = 1.0
 #: Destinations that the status names.
 _NAMED = 100
 
-_slow = REPLIES.reply("destination-slow")
-_SLOW = RemoteReply(_slow.code, _slow.enhanced, _slow.text)
+_SLOW = RemoteReply.ours(REPLIES.reply("destination-slow"))
 
 
 @implementer(IQueue)

@@ -209,7 +209,7 @@ class Operations:
 
     def _reports(self, message: Message, name: str, reason: str, now: float) -> list[Report]:
         said = REPLIES.reply(name, reason=reason or "no reason was given")
-        reply = RemoteReply(said.code, said.enhanced, said.text)
+        reply = RemoteReply.ours(said)
         path = message.envelope.reverse_path
         return [
             Report("failed", one, reply, now, one.options.get("sender", path)) for one in message.addressees

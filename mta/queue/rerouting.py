@@ -12,7 +12,6 @@ from mta.interfaces import Answer, Delivery, ITransport, Route, RouteError, Temp
 from mta.model.catalogue import REPLIES
 from mta.model.message import Addressee
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
-from mta.model.reply import Reply
 
 #: The name of the transport.
 REROUTE = "reroute"
@@ -46,14 +45,16 @@ class Rerouting:
         try:
             routes = await settle(self._route(addressee.address))
         except RouteError as error:
-            said = _remote(error.reply)
+            said = RemoteReply.ours(error.reply)
             return Failed(said) if error.reply.is_permanent else Postponed(said)
         except TemporarilyUnavailable:
             return Postponed(
-                _remote(REPLIES.reply("directory-unavailable", address=addressee.address, ref=""))
+                RemoteReply.ours(REPLIES.reply("directory-unavailable", address=addressee.address, ref=""))
             )
         if not routes:
-            return Failed(_remote(REPLIES.reply("mailbox-unknown", address=addressee.address, ref="")))
+            return Failed(
+                RemoteReply.ours(REPLIES.reply("mailbox-unknown", address=addressee.address, ref=""))
+            )
         worst: Outcome | None = None
         for way in routes:
             outcome = await self._by(way, delivery, addressee)
@@ -69,7 +70,7 @@ class Rerouting:
     async def _by(self, way: Route, delivery: Delivery, addressee: Addressee) -> Outcome:
         transport = self._transports.get(way.transport)
         if transport is None:
-            return Postponed(_remote(REPLIES.reply("transport-missing", transport=way.transport)))
+            return Postponed(RemoteReply.ours(REPLIES.reply("transport-missing", transport=way.transport)))
         copy = replace(
             addressee,
             address=way.address,
@@ -83,7 +84,3 @@ class Rerouting:
             transport.deliver(Delivery(delivery.message, [copy], sender, delivery.repeat))
         )
         return outcomes[0]
-
-
-def _remote(reply: Reply) -> RemoteReply:
-    return RemoteReply(reply.code, reply.enhanced, reply.text)

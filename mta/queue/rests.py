@@ -130,7 +130,7 @@ class Rests:
                 if suspension.until:
                     until = min(until, suspension.until)
                 reply = REPLIES.reply("suspended", reason=suspension.reason or "no reason was given")
-                known = Obstacle(until, until, RemoteReply(reply.code, reply.enhanced, reply.text))
+                known = Obstacle(until, until, RemoteReply.ours(reply))
                 self._suspended[way] = known
                 self._put_off([way], known)
                 self._watch()
@@ -151,7 +151,7 @@ class Rests:
         if known is None or known.until <= max(now, destination.resume):
             name = "destination-rests" if destination.advised_until > now else "destination-down"
             reply = REPLIES.reply(name, last=destination.reply or "")
-            known = Obstacle(before, until, RemoteReply(reply.code, reply.enhanced, reply.text))
+            known = Obstacle(before, until, RemoteReply.ours(reply))
             self._forget(now)
             self._sites[destination] = known
             if destination.source is None:

@@ -258,7 +258,7 @@ def expiry(
     """
     words = str(last) if last is not None else addressee.last_reply or "none, it had no turn"
     reply = REPLIES.reply("expired", time=span(message.waited(now)), last=words)
-    ours = RemoteReply(reply.code, reply.enhanced, reply.text)
+    ours = RemoteReply.ours(reply)
     return Report("failed", addressee, ours, now, sender, expired=True, last=last, verdict=verdict)
 
 
