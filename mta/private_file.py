@@ -1,4 +1,4 @@
-"""Makes the files of databases, for their owner alone."""
+"""The files of databases: made for their owner alone, and named for SQLite."""
 
 from __future__ import annotations
 
@@ -19,3 +19,12 @@ def make_private(path: str | Path) -> None:
     """
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def uri_of(path: str | Path, mode: str) -> str:
+    """A database's name for SQLite, as a URI.
+
+    :param mode: ``ro`` or ``rw``: it is not made if it is not there.
+    """
+    name = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{name}?mode={mode}"

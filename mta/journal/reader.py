@@ -19,6 +19,7 @@ from pathlib import Path
 from mta.model.event import Event
 from mta.model.event_rows import BUCKET_BITS, event_of, key_of
 from mta.model.ids import decode_id
+from mta.private_file import uri_of
 
 #: Kinds of events that refuse somebody.
 REFUSALS = ("rejected", "authentication-failed")
@@ -338,8 +339,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _opened(path: Path, mode: str) -> sqlite3.Connection:
-    name = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    base = sqlite3.connect(f"file:{name}?mode={mode}", uri=True, timeout=10.0, isolation_level=None)
+    base = sqlite3.connect(uri_of(path, mode), uri=True, timeout=10.0, isolation_level=None)
     try:
         base.execute("PRAGMA query_only = ON")
         base.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()

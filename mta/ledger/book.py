@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mta.private_file import make_private
+from mta.private_file import make_private, uri_of
 
 #: Brings the schema from version ``index`` to ``index + 1``.  Append; never change.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -195,9 +195,8 @@ def read_entries(path: Path, kind: str, now: float) -> list[tuple[str, Any, floa
     :raise OSError: if it cannot be read.
     """
     path.stat()  # Tells who may not even look.
-    name = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     try:
-        connection = sqlite3.connect(f"file:{name}?mode=rw", uri=True, timeout=5.0)
+        connection = sqlite3.connect(uri_of(path, "rw"), uri=True, timeout=5.0)
         try:
             connection.execute("PRAGMA query_only = ON")
             return list(Book(connection, now).entries(kind))

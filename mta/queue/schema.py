@@ -23,7 +23,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from mta.private_file import make_private
+from mta.private_file import make_private, uri_of
 
 #: The name of the database in a shard's directory.
 DATABASE = "queue.db"
@@ -165,7 +165,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 def _open_reader(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"file:{_quote(path)}?mode={mode}",
+        uri_of(path, mode),
         uri=True,
         timeout=10.0,
         isolation_level=None,
@@ -192,7 +192,3 @@ def check_version(connection: sqlite3.Connection) -> int:
             f"the database has version {version}, this program knows {len(MIGRATIONS)}: use a newer mta"
         )
     return int(version)
-
-
-def _quote(path: Path) -> str:
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from mta.private_file import make_private
+from mta.private_file import make_private, uri_of
 from mta.tracking.state import STATE_SQL
 
 #: The name of the database in a shard's directory.
@@ -93,9 +93,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
     :raise sqlite3.Error: if it cannot be.
     """
-    name = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     base = sqlite3.connect(
-        f"file:{name}?mode=rw", uri=True, timeout=5.0, isolation_level=None, check_same_thread=False
+        uri_of(path, "rw"), uri=True, timeout=5.0, isolation_level=None, check_same_thread=False
     )
     base.execute("PRAGMA query_only = ON")
     return base
