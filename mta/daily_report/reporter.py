@@ -32,7 +32,7 @@ from mta.interfaces import (
 from mta.journal.reader import JournalError, JournalReader
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event, Operated, Received
-from mta.model.message import Addressee, InlineContent, Message
+from mta.model.message import InlineContent, Message
 
 #: Seconds between two counts.
 EVERY = 600.0
@@ -312,18 +312,12 @@ class DailyReporter:
             await self._failed(task, f"<{to}> has no route")
             return
         addressees = [
-            Addressee(
-                number=number,
-                address=way.address,
-                original=to,
-                transport=way.transport,
-                next_hop=way.next_hop,
-                options={**way.options, **self.options} if way.transport == "relay" else dict(way.options),
-                due=now,
-                notify=frozenset({"NEVER"}),
-            )
+            way.addressee(number, to, due=now, notify=frozenset({"NEVER"}))
             for number, way in enumerate(routes)
         ]
+        for addressee in addressees:
+            if addressee.transport == "relay":
+                addressee.options.update(self.options)
         # One that is not signed counts for nobody: a failure is a reason to try again.
         signature = await settle(self.means.sign(made.data, now))
         message = Message(

@@ -24,6 +24,23 @@ class Route:
     options: dict[str, Any] = field(default_factory=dict)
     sender: str | None = None
 
+    def addressee(self, number: int, original: str, **facts: Any) -> Addressee:
+        """Whom a message of our own goes to this way; ``sender`` is not his affair.
+
+        :param number: among the addressees of the message.
+        :param original: the recipient whose way it is.
+        :param facts: further ones of the addressee.
+        """
+        return Addressee(
+            number=number,
+            address=self.address,
+            original=original,
+            transport=self.transport,
+            next_hop=self.next_hop,
+            options=dict(self.options),
+            **facts,
+        )
+
 
 @dataclass(slots=True)
 class Delivery:

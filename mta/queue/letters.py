@@ -16,7 +16,7 @@ from mta.interfaces import Answer, ISpool, Route, RouteError, TemporarilyUnavail
 from mta.model.address import domain_of
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Received
-from mta.model.message import Addressee, InlineContent, Message
+from mta.model.message import InlineContent, Message
 from mta.queue.rerouting import REROUTE
 
 _DAY = 86400.0
@@ -77,16 +77,7 @@ class Letters:
         except (RouteError, TemporarilyUnavailable) as trouble:
             self.log.warn("{to} has no route now: {why}", to=to, why=str(trouble))
         addressees = [
-            Addressee(
-                number=number,
-                address=way.address,
-                original=to,
-                transport=way.transport,
-                next_hop=way.next_hop,
-                options=dict(way.options),
-                due=now,
-                notify=frozenset({"NEVER"}),
-            )
+            way.addressee(number, to, due=now, notify=frozenset({"NEVER"}))
             for number, way in enumerate(routes or [Route(to, REROUTE, domain_of(to))])
         ]
         message = Message(

@@ -231,20 +231,8 @@ class Notifier:
         if routes is None:
             # Nobody can tell now: it is asked again at each attempt.
             routes = [Route(address, REROUTE, domain_of(address))]
-        found: list[Addressee] = []
-        for way in routes:
-            # Whose list it is does not matter: a notification keeps its null reverse-path.
-            found.append(
-                Addressee(
-                    number=len(found),
-                    address=way.address,
-                    original=address,
-                    transport=way.transport,
-                    next_hop=way.next_hop,
-                    options=dict(way.options),
-                )
-            )
-        return found, ""
+        # Whose list it is does not matter: a notification keeps its null reverse-path.
+        return [way.addressee(number, address) for number, way in enumerate(routes)], ""
 
     async def _original(self, message: Message, whole: int) -> tuple[bytes, bool]:
         """Trace and content up to ``whole`` octets, else the header section; and which it is."""
