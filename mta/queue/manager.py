@@ -297,8 +297,7 @@ class Manager:
             if not entry.fresh:
                 obstacle = self._rests.find(destination, next_hop, now)
                 if obstacle is not None:
-                    due = obstacle.until + self._uniform() * SPREAD
-                    waits.append(Wait(group, sender, due, obstacle.reply))
+                    waits.append(self._wait(obstacle, group, sender))
                     continue
             if not self._has_place(destination, message, octets, now):
                 if entry.fresh:
@@ -325,8 +324,11 @@ class Manager:
     def _rests_for(self, job: Job, obstacle: Obstacle, now: float) -> None:
         """Let those of a job wait on disk whose way has an obstacle."""
         job.entry.jobs -= 1
-        due = obstacle.until + self._uniform() * SPREAD
-        self._rounds.put_off(job.entry, [Wait(job.addressees, job.sender, due, obstacle.reply)], now)
+        self._rounds.put_off(job.entry, [self._wait(obstacle, job.addressees, job.sender)], now)
+
+    def _wait(self, obstacle: Obstacle, addressees: Sequence[Addressee], sender: str) -> Wait:
+        """Until the obstacle is gone, and not together with all others."""
+        return Wait(addressees, sender, obstacle.until + self._uniform() * SPREAD, obstacle.reply)
 
     def _shed(self, octets: int) -> bool:
         """Give back to the disk what waits for slow destinations beyond their share.

@@ -336,7 +336,6 @@ class Spool:
     def _answer(self, works: Sequence[Work | Chore], files: list[str]) -> None:
         """A batch is over: tell whoever waits, then the sinks."""
         kept: list[Event] = []
-        numbered: list[tuple[int, list[Event]]] = []
         for work in works:
             deferred: Deferred[Any] | None = work.deferred
             if isinstance(work, Work):
@@ -344,7 +343,6 @@ class Spool:
                     self._noted -= len(work.events)
                 if work.error is None:
                     kept += work.events
-                    numbered.append((work.first, work.events))
             if deferred is None:
                 continue
             if work.error is None:
@@ -358,9 +356,9 @@ class Spool:
                 except Exception:
                     self.log.failure("A sink of events failed")
             for told in self._numbered:
-                for first, events in numbered:
-                    if events:
-                        told(first, events)
+                for work in works:
+                    if isinstance(work, Work) and work.error is None and work.events:
+                        told(work.first, work.events)
         if files:
             self._in_thread(partial(self._remove, files))
         if self._dropped and self._noted < MOST_NOTES // 2:
