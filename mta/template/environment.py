@@ -14,8 +14,8 @@ from jinja2 import FunctionLoader, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mta.template.locale import Tongue
 from mta.template.source_lexer import SourceLexer, lexer_of
+from mta.template.tongue import Tongue
 from mta.template.undefined import Missing, undefined_class
 
 #: What the same data would not give twice, or what mail has no use for.

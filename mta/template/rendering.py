@@ -15,9 +15,10 @@ from jinja2.meta import find_referenced_templates
 from mta.template.bundle import KINDS, MOST_OCTETS, Bundle, Kind, Parts, Rendered
 from mta.template.environment import TemplateEnvironment, TooLong, joined
 from mta.template.html import plain_text, with_inline_css
-from mta.template.locale import Tongue, chain, wrong_placeholders
+from mta.template.locale import chain, wrong_placeholders
 from mta.template.problem import TemplateError, TemplateProblem
 from mta.template.source_lexer import Place
+from mta.template.tongue import Tongue
 from mta.template.undefined import Missing
 
 #: Characters of a subject.
