@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import idna
 from twisted.logger import Logger
 
 from mta import __version__
@@ -41,6 +40,7 @@ from mta.intake.reception import Reception
 from mta.intake.suppressing import Suppressing
 from mta.interfaces import Answer, IEventSink, IQueue, TemporarilyUnavailable
 from mta.measuring import Measuring
+from mta.model.a_labels import a_labels
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event, Received
 from mta.model.message import Message
@@ -393,8 +393,8 @@ def configured_domains(settings: Settings) -> list[str]:
     found = []
     for name in settings.domains:
         try:
-            found.append(idna.encode(name, uts46=True).decode().lower())
-        except (idna.IDNAError, UnicodeError):
+            found.append(a_labels(name))
+        except UnicodeError:
             found.append(name.lower())
     return found
 

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, cast
 
-import idna
-
 from mta.dkim.header_fields import Canonicalization, HeaderField
 from mta.dkim.tags import TagError, parse_tags, without_folds
+from mta.model.a_labels import a_labels
 
 #: How a signature can fare (RFC 8601, 2.7.1).
 Outcome: TypeAlias = Literal["pass", "fail", "policy", "neutral", "temperror", "permerror"]
@@ -186,6 +185,6 @@ def ascii_domain(text: str) -> str:
     if name.isascii():
         return name
     try:
-        return idna.encode(name, uts46=True).decode("ascii")
+        return a_labels(name)
     except UnicodeError:
         return ""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import idna
-
+from mta.model.a_labels import a_labels
 from mta.model.author import addresses, is_from
 from mta.model.header import header_fields
 
@@ -72,7 +71,7 @@ def _domain_of(address: str) -> str:
     name = domain.removesuffix(".").lower()
     if not name.isascii():
         try:
-            name = idna.encode(name, uts46=True).decode("ascii")
+            name = a_labels(name)
         except UnicodeError:
             raise ValueError(f"{domain[:80]!a} is no domain") from None
     if not 0 < len(name) <= 253 or not all(0 < len(label) <= 63 for label in name.split(".")):

@@ -11,8 +11,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 
-import idna
-
+from mta.model.a_labels import a_labels
 from mta.model.authentication import AuthenticationResult
 from mta.model.header import header_section
 
@@ -272,7 +271,7 @@ def _plain(name: str) -> str:
     text = "".join(character for character in name if character.isprintable() and character != " ")
     if not text.isascii():
         with suppress(UnicodeError):
-            text = idna.encode(text, uts46=True).decode("ascii")
+            text = a_labels(text)
     return text.lower().rstrip(".")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import idna
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mta.interfaces import settle
+from mta.model.a_labels import a_labels
 from mta.model.event import Administered, Event
 from mta.registry.keys import Key, NoKey
 from mta.registry.registry import Registry
@@ -234,8 +234,8 @@ def _id(text: str) -> str:
 
 def _domain(name: str) -> str:
     try:
-        return idna.encode(name.strip().rstrip("."), uts46=True).decode().lower()
-    except (idna.IDNAError, UnicodeError) as error:
+        return a_labels(name.strip().rstrip("."))
+    except UnicodeError as error:
         raise Refused(f"{name!r} is no domain: {error}") from None
 
 

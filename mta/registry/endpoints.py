@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import idna
-
 from mta.interfaces import Answer
+from mta.model.a_labels import a_labels
 from mta.registry.cached import Cached
 from mta.registry.database import IDatabase
 from mta.registry.schema import Tables
@@ -138,8 +137,8 @@ def checked_url(text: str) -> str:
         name = f"[{host}]"
     else:
         try:
-            name = host if host.isascii() else idna.encode(host, uts46=True).decode()
-        except (idna.IDNAError, UnicodeError):
+            name = host if host.isascii() else a_labels(host)
+        except UnicodeError:
             raise ValueError(f"{host!r} is no host") from None
     if not (parts.path + parts.query).isascii():
         raise ValueError("path and query are of ASCII characters: write the others as %XX")

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import idna
-
 from mta.interfaces import Answer, settle
+from mta.model.a_labels import a_labels
 from mta.model.address import AddressError, parse_address
 from mta.registry.cached import Cached
 from mta.registry.database import IDatabase
@@ -107,8 +106,8 @@ def checked_address(text: str) -> str:
         raise ValueError(f"{text!r}: an address is local-part@domain")
     if not address.is_literal:
         try:
-            domain = idna.encode(domain, uts46=True).decode()
-        except (idna.IDNAError, UnicodeError):
+            domain = a_labels(domain)
+        except UnicodeError:
             raise ValueError(f"{text!r}: {domain!r} is no domain") from None
     return str(type(address)(address.local, domain)).lower()
 

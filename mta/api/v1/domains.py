@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Protocol
 
-import idna
 from pydantic import AfterValidator, Field
 
 from mta.api.v1.keys import moment
 from mta.api.v1.refusal import Refusal, field_refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
+from mta.model.a_labels import a_labels
 from mta.model.event import Administered, Event
 from mta.registry.domains import NoDomain
 from mta.registry.registry import Registry
@@ -36,8 +36,8 @@ def domain_name(text: str) -> str:
     :raise ValueError: if it is none that one can send from.
     """
     try:
-        name = idna.encode(text.strip().rstrip("."), uts46=True).decode().lower()
-    except (idna.IDNAError, UnicodeError) as error:
+        name = a_labels(text.strip().rstrip("."))
+    except UnicodeError as error:
         raise ValueError(f"{text[:100]!r} is no domain: {error}") from None
     if "." not in name:
         raise ValueError(f"{name!r} is no domain with a dot, such as example.org")

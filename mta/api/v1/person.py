@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-import idna
 from pydantic import BeforeValidator, Field, field_validator
 
 from mta.api.v1.route import Model
 from mta.compose.fields import Mailbox
+from mta.model.a_labels import a_labels
 from mta.model.address import parse_address
 
 _NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<email>[^<>]*)>\s*\Z")
@@ -28,8 +28,8 @@ def canonical(text: str) -> str:
     domain = address.domain
     if not domain.isascii():
         try:
-            domain = idna.encode(domain, uts46=True).decode("ascii")
-        except (idna.IDNAError, UnicodeError) as error:
+            domain = a_labels(domain)
+        except UnicodeError as error:
             raise ValueError(f"{domain!r} is no domain: {error}") from None
     if not _DOMAIN.match(domain) or len(domain) > 253:
         raise ValueError(f"{domain!r} is no domain that mail can go to")

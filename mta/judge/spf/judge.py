@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-import idna
 from pydantic import Field
 from twisted.plugin import IPlugin
 from zope.interface import implementer
@@ -34,6 +33,7 @@ from mta.interfaces import (
 from mta.judge.spf.evaluation import Finding, Identity, check_host, is_name
 from mta.judge.spf.questions import answer_from
 from mta.judge.spf.received_spf import NAME, received_spf
+from mta.model.a_labels import a_labels
 from mta.model.authentication import AuthenticationResult
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client
@@ -205,7 +205,7 @@ def _ascii(domain: str) -> str:
     """In the form of the DNS, if it can be (4.3)."""
     if not domain.isascii():
         with suppress(UnicodeError):
-            return idna.encode(domain, uts46=True).decode("ascii")
+            return a_labels(domain)
     return domain
 
 
