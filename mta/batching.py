@@ -91,6 +91,7 @@ class Batching:
                 master,
                 suppressed=self._suppressed,
                 date=lambda: reception.dates.at(reactor.seconds()),
+                run_in_thread=run_in_thread,
             ),
             journal.accepted,
             run_in_thread,
@@ -105,6 +106,7 @@ class Batching:
             session_id=session_id,
             base=lambda: settings().api.url,
             furthest=lambda: settings().submission.future_release,
+            largest=lambda: settings().limits.message_size,
             allowance=allowance,
         )
         self._engagement = EngagementRoutes(

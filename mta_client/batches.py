@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mta_client.messages import SentTo, sent_to_of, without_empty
+from mta_client.messages import Attachment, SentTo, sent_to_of, without_empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Recipient:
 
     :ivar data: for the template, over that of the batch.
     :ivar metadata: beside that of the batch.
+    :ivar attachments: likewise.
     """
 
     email: str
@@ -23,6 +24,7 @@ class Recipient:
     data: Mapping[str, Any] = field(default_factory=dict)
     locale: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    attachments: Sequence[Attachment] = ()
 
     def encode(self) -> dict[str, Any]:
         """As it is sent."""
@@ -33,6 +35,7 @@ class Recipient:
                 "data": dict(self.data),
                 "locale": self.locale,
                 "metadata": dict(self.metadata),
+                "attachments": [one.encode() for one in self.attachments],
             }
         )
 
@@ -41,6 +44,7 @@ class Recipient:
 class Batch:
     """A message for up to 10,000; either a template, or subject and bodies in Jinja2.
 
+    :ivar attachments: that go with every copy.
     :ivar unsubscribe: the list that may be left with one click; ``""``: all the tenant's mail;
         ``None``: no link is added.
     :ivar all_or_nothing: whether one that is wrong stops all.
@@ -55,6 +59,7 @@ class Batch:
     text: str | None = None
     html: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    attachments: Sequence[Attachment] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     tags: Sequence[str] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -76,6 +81,7 @@ class Batch:
             "text": self.text,
             "html": self.html,
             "data": dict(self.data),
+            "attachments": [one.encode() for one in self.attachments],
             "headers": dict(self.headers),
             "tags": list(self.tags),
             "metadata": dict(self.metadata),

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 
+from mta.batch.files import Marks
 from mta.batch.plan import Person, Plan, Trouble
 from mta.engagement.links import message_key
-from mta.interfaces import TemporarilyUnavailable
+from mta.interfaces import Answer, TemporarilyUnavailable
 from mta.model.envelope import Envelope, Recipient
 from mta.model.options import Options
 from mta.template.bundle import Bundle
@@ -24,6 +25,8 @@ from mta.template.problem import TemplateError
 
 #: Pieces under way.
 _ABREAST = 4
+#: Octets of files in copies that are under way.
+_FILES = 32 << 20
 
 
 class Renders(Protocol):
@@ -69,6 +72,23 @@ class Progress:
     left: list[Person] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all pieces of one go share.
+
+    :ivar turns: bound the copies under way, by their size.
+    """
+
+    plan: Plan
+    bundle: Bundle
+    common: dict[str, Any]
+    budget: Budget
+    progress: Progress
+    marks: Marks
+    turns: DeferredSemaphore
+    dry: bool
+
+
 class Acceptance:
     """Takes batches.
 
@@ -76,6 +96,7 @@ class Acceptance:
     :param take: hands a message over.
     :param master: the key from which those of links are made.
     :param suppressed: who gets nothing.
+    :param run_in_thread: ``(callable, *args) -> Deferred``.
     """
 
     def __init__(
@@ -85,7 +106,9 @@ class Acceptance:
         master: bytes,
         suppressed: Suppressed,
         date: Callable[[], str],
+        run_in_thread: Callable[..., Answer[Any]] = lambda work, *what: work(*what),
     ) -> None:
+        self._run = run_in_thread
         self._pool = pool
         self._take = take
         self._master = master
@@ -102,14 +125,24 @@ class Acceptance:
         progress = Progress()
         if not people:
             return progress
-        bundle = plan.template()
-        common = self._common(plan)
-        budget = Budget.of(len(people))
+        marks = Marks(plan.files, self._run)
+        await marks.prepare()
+        copies = max(1, min(_ABREAST * CHUNK, _FILES // max(1, plan.largest)))
+        run = _Run(
+            plan,
+            plan.template(),
+            {**self._common(plan), "files": marks.common},
+            Budget.of(len(people)),
+            progress,
+            marks,
+            DeferredSemaphore(copies),
+            dry,
+        )
         abreast = DeferredSemaphore(_ABREAST)
         pieces = [people[start : start + CHUNK] for start in range(0, len(people), CHUNK)]
 
         def begin(piece: Sequence[Person]) -> Deferred[None]:
-            return Deferred.fromCoroutine(self._piece(plan, bundle, common, piece, budget, progress, dry))
+            return Deferred.fromCoroutine(self._piece(run, piece))
 
         done = [abreast.run(begin, piece) for piece in pieces]
         try:
@@ -120,18 +153,10 @@ class Acceptance:
         progress.troubles.sort(key=lambda one: one.place)
         return progress
 
-    async def _piece(
-        self,
-        plan: Plan,
-        bundle: Bundle,
-        common: dict[str, Any],
-        people: Sequence[Person],
-        budget: Budget,
-        progress: Progress,
-        dry: bool,
-    ) -> None:
+    async def _piece(self, run: _Run, people: Sequence[Person]) -> None:
+        plan, progress = run.plan, run.progress
         try:
-            suppressed = await self._suppressed(plan, people, dry)
+            suppressed = await self._suppressed(plan, people, run.dry)
         except TemporarilyUnavailable:
             progress.left += people
             return
@@ -143,7 +168,8 @@ class Acceptance:
             else:
                 progress.troubles.append(Trouble(one.place, one.email, "suppressed", why))
         try:
-            values = await self._pool.values(bundle, self._items(plan, wanted), common, budget)
+            items = self._items(plan, wanted, run.marks)
+            values = await self._pool.values(run.bundle, items, run.common, run.budget)
         except TemplateError as error:
             errors = [problem.told() for problem in error.problems]
             values = [None] * len(wanted)
@@ -159,13 +185,16 @@ class Acceptance:
                 detail, errors = "; ".join(map(str, value)), [problem.told() for problem in value]
                 progress.troubles.append(Trouble(one.place, one.email, "template", detail, errors))
             elif value is not None:
-                taking.append(
-                    Deferred.fromCoroutine(self._one(plan, one, value["octets"].encode(), progress, dry))
-                )
+                taking.append(run.turns.run(self._begun, run, one, value["octets"].encode()))
         await gatherResults(taking)
 
-    async def _one(self, plan: Plan, one: Person, content: bytes, progress: Progress, dry: bool) -> None:
+    def _begun(self, run: _Run, one: Person, content: bytes) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._one(run, one, content))
+
+    async def _one(self, run: _Run, one: Person, content: bytes) -> None:
         """Hand one message over."""
+        plan, progress = run.plan, run.progress
+        content = await run.marks.put(content, one.files)
         envelope = Envelope(plan.return_path or plan.sender[0])
         envelope.release = plan.release
         envelope.asked = plan.priority
@@ -174,7 +203,7 @@ class Acceptance:
         track = {"opens": plan.opens, "clicks": plan.clicks} if plan.opens or plan.clicks else {}
         options = Options(plan.tenant, plan.key, plan.campaign, plan.tags, metadata, plan.batch, track)
         try:
-            handed = await self._take(plan, envelope, recipient, content, options, one.id, dry)
+            handed = await self._take(plan, envelope, recipient, content, options, one.id, run.dry)
         except TemporarilyUnavailable:
             progress.left.append(one)
             return
@@ -186,7 +215,7 @@ class Acceptance:
         else:
             progress.left.append(one)
 
-    def _items(self, plan: Plan, people: Iterable[Person]) -> list[Any]:
+    def _items(self, plan: Plan, people: Iterable[Person], marks: Marks) -> list[Any]:
         keyed = plan.clicks or plan.opens or plan.unsubscribe is not None
         return [
             (
@@ -197,6 +226,7 @@ class Acceptance:
                     "name": one.name,
                     "recipient": one.email,
                     "key": message_key(self._master, one.id).hex() if keyed else "",
+                    "files": marks.own(one.files),
                 },
             )
             for one in people

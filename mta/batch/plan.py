@@ -5,11 +5,13 @@ It is one JSON value, so that a worker that starts again does the same as the on
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mta.compose.message import File
 from mta.template.bundle import Bundle
 
 
@@ -21,6 +23,7 @@ class Person:
     :ivar email: canonical; ASCII.
     :ivar place: position in the request.
     :ivar metadata: beside those of the batch.
+    :ivar files: likewise.
     """
 
     id: str
@@ -30,6 +33,7 @@ class Person:
     locale: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Plan:
     :ivar data: what every recipient's data are laid over.
     :ivar unsubscribe: the list that may be left with one click; ``None``: nothing may be.
     :ivar base: the address under which recipients reach us.
+    :ivar files: that go with every copy.
     """
 
     batch: str
@@ -74,21 +79,31 @@ class Plan:
     clicks: bool = False
     opens: bool = False
     base: str = ""
+    files: tuple[File, ...] = ()
+
+    @property
+    def largest(self) -> int:
+        """Octets of the files of the copy that has the most of them."""
+        own = max((sum(len(file.content) for file in one.files) for one in self.people), default=0)
+        return own + sum(len(file.content) for file in self.files)
 
     def encode(self) -> bytes:
         """As JSON.  Takes a while: not in the reactor thread."""
         people = [
-            [one.id, one.email, one.place, one.name, one.locale, one.data, one.metadata]
+            [one.id, one.email, one.place, one.name, one.locale, one.data, one.metadata, _told(one.files)]
             for one in self.people
         ]
-        facts = {name: getattr(self, name) for name in self.__slots__ if name != "people"}
-        return json.dumps({**facts, "people": people}, separators=(",", ":")).encode()
+        facts = {name: getattr(self, name) for name in self.__slots__ if name not in ("people", "files")}
+        return json.dumps(
+            {**facts, "people": people, "files": _told(self.files)}, separators=(",", ":")
+        ).encode()
 
     @classmethod
     def decode(cls, octets: bytes) -> Plan:
         """The plan that :meth:`encode` has written."""
         facts: dict[str, Any] = json.loads(octets)
-        facts["people"] = tuple(Person(*one) for one in facts["people"])
+        facts["people"] = tuple(_person(*one) for one in facts["people"])
+        facts["files"] = _files([facts.get("files", [])])
         facts["sender"] = tuple(facts["sender"])
         facts["reply_to"] = tuple(tuple(one) for one in facts["reply_to"])
         facts["notify"] = tuple(facts["notify"])
@@ -98,6 +113,32 @@ class Plan:
     def template(self) -> Bundle:
         """The template."""
         return Bundle.decode(self.bundle)
+
+
+def _person(
+    identifier: str,
+    email: str,
+    place: int,
+    name: str,
+    locale: str,
+    data: Mapping[str, Any],
+    metadata: Mapping[str, str],
+    *files: Sequence[Sequence[str]],
+) -> Person:
+    return Person(identifier, email, place, name, locale, data, metadata, _files(files))
+
+
+def _told(files: Sequence[File]) -> list[list[str]]:
+    return [[one.name, one.media, base64.b64encode(one.content).decode(), one.cid] for one in files]
+
+
+def _files(told: Sequence[Sequence[Sequence[str]]]) -> tuple[File, ...]:
+    """Files of their JSON, if there is any: an earlier version wrote none."""
+    return tuple(
+        File(name, media, base64.b64decode(content), cid)
+        for some in told
+        for name, media, content, cid in some
+    )
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from mta.batch.files import marked
 from mta.compose.fields import Mailbox
 from mta.compose.message import Draft, written
 from mta.engagement.links import MessageLinks
@@ -27,8 +28,9 @@ def finished(rendered: Rendered, common: Mapping[str, Any], more: Mapping[str, A
     """The octets of a copy; without ``common``, its parts.
 
     :param common: ``sender`` and ``reply_to`` (addresses with names), ``headers``, ``date``; ``base``,
-        ``tenant``, ``clicks``, ``opens``, ``unsubscribe`` (the name of a list; ``None``: no such fields).
-    :param more: ``id``, ``recipient`` and ``name``, ``key`` (hexadecimal).
+        ``tenant``, ``clicks``, ``opens``, ``unsubscribe`` (the name of a list; ``None``: no such fields),
+        ``files``.
+    :param more: ``id``, ``recipient`` and ``name``, ``key`` (hexadecimal), ``files``.
     """
     if not common:
         return asdict(rendered)
@@ -50,6 +52,7 @@ def finished(rendered: Rendered, common: Mapping[str, Any], more: Mapping[str, A
         text=rendered.text or (None if html else ""),
         html=html or None,
         headers=headers,
+        files=marked([*common.get("files", ()), *more.get("files", ())]),
     )
     # Nothing of it but ASCII: recipients and senders of a batch are.
     return {"octets": written(draft, more["id"], common["date"]).decode("ascii")}

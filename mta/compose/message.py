@@ -6,17 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mta.compose.fields import Mailbox, address_field, text_field
-from mta.compose.parts import Part, file_part, several, text_part
+from mta.compose.parts import Part, base64_lines, file_part, several, text_part
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """An attachment, or with ``cid`` what HTML shows."""
+    """An attachment, or with ``cid`` what HTML shows.
+
+    :ivar encoded: its lines as they stand in a message, where they were made before; ``content`` is
+        not looked at then.
+    """
 
     name: str
     media: str
     content: bytes
     cid: str = ""
+    encoded: bytes = b""
 
 
 @dataclass(slots=True)
@@ -83,12 +88,15 @@ def _body(draft: Draft, queue_id: str) -> Part:
         texts.append(text_part(draft.text or ""))
     if draft.html is not None:
         html = text_part(draft.html, "html")
-        if shown := [file_part(one.content, one.media, one.name, one.cid) for one in draft.files if one.cid]:
+        if shown := [_part(one, one.cid) for one in draft.files if one.cid]:
             html = several("related", [html, *shown], f"=_r{queue_id}", '; type="text/html"')
         texts.append(html)
     body = texts[0] if len(texts) == 1 else several("alternative", texts, f"=_a{queue_id}")
     below = [one for one in draft.files if not one.cid or draft.html is None]
     if not below:
         return body
-    files = [file_part(one.content, one.media, one.name) for one in below]
-    return several("mixed", [body, *files], f"=_m{queue_id}")
+    return several("mixed", [body, *map(_part, below)], f"=_m{queue_id}")
+
+
+def _part(file: File, cid: str = "") -> Part:
+    return file_part(file.encoded or base64_lines(file.content), file.media, file.name, cid)

@@ -40,14 +40,15 @@ def text_part(text: str, kind: str = "plain") -> Part:
         way = "quoted-printable"
         body = binascii.b2a_qp(octets, quotetabs=False, istext=True, header=False).replace(b"\n", b"\r\n")
     else:
-        way, body = "base64", _base64(octets.replace(b"\n", b"\r\n"))
+        way, body = "base64", base64_lines(octets.replace(b"\n", b"\r\n"))
     header = f'Content-Type: text/{kind}; charset="{charset}"\r\nContent-Transfer-Encoding: {way}\r\n'
     return Part(header.encode(), body)
 
 
-def file_part(content: bytes, media: str, name: str = "", cid: str = "") -> Part:
+def file_part(lines: bytes, media: str, name: str = "", cid: str = "") -> Part:
     """A file.
 
+    :param lines: its content, see :func:`base64_lines`.
     :param media: its type, such as ``image/png``.
     :param name: of the file.
     :param cid: by which HTML refers to it, without brackets; it is shown there, and not below.
@@ -60,7 +61,7 @@ def file_part(content: bytes, media: str, name: str = "", cid: str = "") -> Part
     header += f"Content-Disposition: {way}{_parameter('filename', name)}\r\n"
     if cid:
         header += f"Content-ID: <{cid}>\r\n"
-    return Part(f"{header}Content-Transfer-Encoding: base64\r\n".encode(), _base64(content))
+    return Part(f"{header}Content-Transfer-Encoding: base64\r\n".encode(), lines)
 
 
 def several(kind: str, parts: Sequence[Part], boundary: str, more: str = "") -> Part:
@@ -76,7 +77,8 @@ def several(kind: str, parts: Sequence[Part], boundary: str, more: str = "") -> 
     return Part(header.encode(), b"%s--%s--\r\n" % (body, mark))
 
 
-def _base64(octets: bytes) -> bytes:
+def base64_lines(octets: bytes) -> bytes:
+    """Octets as base64, in lines of 76 characters that are ended by CRLF."""
     text = binascii.b2a_base64(octets, newline=False)
     return b"\r\n".join([text[start : start + 76] for start in range(0, len(text), 76)]) + b"\r\n"
 

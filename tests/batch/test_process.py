@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, ClassVar, cast
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.batch.files import Marks
 from mta.batch.plan import Person, Plan, Trouble
 from mta.batch.process import finished
+from mta.compose.message import File
 from mta.engagement.links import master_key, message_key, read_link
 from mta.template.bundle import Bundle, Parts, Rendered
 
@@ -72,11 +78,52 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual("text\n", finished(self.rendered, {}, {})["text"])
 
 
+class FileTests(SynchronousTestCase):
+    """Files go past the process, and stand in the copy as if they had been there."""
+
+    logo = File("logo.png", "image/png", bytes(range(256)) * 2, "logo")
+    terms = File("Bedingungen ä.txt", "text/plain", b"Be kind.")
+    bill = File("bill.pdf", "application/pdf", b"%PDF" + b"x" * 300)
+
+    def copy(self, common: list[File], own: list[File], html: str = '<img src="cid:logo">') -> EmailMessage:
+        marks = Marks(common, lambda work, *what: work(*what))
+        self.successResultOf(Deferred.fromCoroutine(marks.prepare()))
+        told = {**ProcessTests.common, "files": marks.common}
+        more = {**ProcessTests.more, "files": marks.own(own)}
+        octets = finished(Rendered("s", "x", html, "en"), told, more)["octets"].encode()
+        self.assertNotIn(base64.b64encode(self.logo.content)[:40], octets)
+        whole = self.successResultOf(Deferred.fromCoroutine(marks.put(octets, own)))
+        message = cast(EmailMessage, message_from_bytes(whole, policy=policy.default))
+        self.assertEqual([], message.defects)
+        return message
+
+    def test_all_there(self) -> None:
+        message = self.copy([self.logo, self.terms], [self.bill])
+        self.assertEqual("multipart/mixed", message.get_content_type())
+        files = {part.get_filename(): part.get_content() for part in message.iter_attachments()}
+        self.assertEqual({"Bedingungen ä.txt": "Be kind.", "bill.pdf": self.bill.content}, files)
+        (shown,) = [part for part in message.walk() if part["content-id"]]
+        self.assertEqual(("<logo>", self.logo.content), (shown["content-id"], shown.get_content()))
+
+    def test_only_own(self) -> None:
+        (part,) = self.copy([], [self.bill], "").iter_attachments()
+        self.assertEqual(self.bill.content, part.get_content())
+
+    def test_a_mark_is_no_guess(self) -> None:
+        """What looks like the mark of another batch stays what it is."""
+        (mark,) = [told[3] for told in Marks([self.bill], lambda work, *what: work(*what)).common]
+        marks = Marks([self.bill], lambda work, *what: work(*what))
+        self.successResultOf(Deferred.fromCoroutine(marks.prepare()))
+        text = f"{mark}\r\n".encode()
+        self.assertEqual(text, self.successResultOf(Deferred.fromCoroutine(marks.put(text, []))))
+
+
 class PlanTests(SynchronousTestCase):
     """What a worker that starts again is told."""
 
     def test_comes_back_as_it_was(self) -> None:
         person = Person(ID, "ann@example.net", 3, "Ann", "de", {"n": [1, {"x": None}]}, {"order": "1"})
+        person = replace(person, files=(File("a", "text/plain", b"\0\xff"),))
         plan = Plan(
             batch=ID,
             tenant="shop",
@@ -90,10 +137,20 @@ class PlanTests(SynchronousTestCase):
             notify=("FAILURE",),
             tags=("a",),
             unsubscribe="news",
+            files=(File("l.png", "image/png", b"png", "logo"),),
         )
+        self.assertEqual(5, plan.largest)
         again = Plan.decode(plan.encode())
         self.assertEqual(plan, again)
         self.assertEqual(Parts("s", "t"), again.template().parts)
+
+    def test_one_of_an_earlier_version(self) -> None:
+        """It knew no files."""
+        plan = Plan("b", "t", "k", "", "s", "{}", ("a@example.org", ""), (Person(ID, "b@example.net", 0),))
+        facts = json.loads(plan.encode())
+        del facts["files"]
+        facts["people"] = [one[:7] for one in facts["people"]]
+        self.assertEqual(plan, Plan.decode(json.dumps(facts).encode()))
 
     def test_trouble(self) -> None:
         self.assertEqual(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import random
 import re
 from datetime import UTC, datetime
 from email import policy
@@ -108,6 +110,29 @@ class AcceptanceTests(BatchCase):
         rest = await self.get(f"/v1/batches/{taken['id']}/recipients?cursor={page['next']}")
         self.assertEqual(taken["recipients"], page["recipients"] + rest["recipients"])
         self.assertEqual([taken["id"]], [one["id"] for one in (await self.get("/v1/batches"))["batches"]])
+
+    async def test_files(self) -> None:
+        """Those of the batch go with every copy, those of a recipient with his alone; large ones, too."""
+        await self.served()
+        large = random.Random(7).randbytes(300_000)
+        people = self.people(2)
+        people[1]["attachments"] = [{"name": "bill.pdf", "content": base64.b64encode(large).decode()}]
+        logo = {"name": "logo.png", "content": base64.b64encode(b"png").decode(), "cid": "logo"}
+        terms = {"name": "terms.txt", "content": base64.b64encode(b"Be kind.").decode()}
+        answer = await self.batch(people, html='<img src="cid:logo">', attachments=[logo, terms])
+        self.assertEqual((202, 2), (answer.status, answer.json["accepted"]), answer)
+        for number, wanted in (
+            (0, {"terms.txt": "Be kind."}),
+            (1, {"terms.txt": "Be kind.", "bill.pdf": large}),
+        ):
+            (message,) = await self.arrived(f"u{number}@example.org")
+            found = {part.get_filename(): part.get_content() for part in message.iter_attachments()}
+            self.assertEqual(wanted, found)
+            self.assertEqual(["<logo>"], [cid for part in message.walk() if (cid := part["content-id"])])
+        content = base64.b64encode(bytes(60_000)).decode()
+        self.patch(self.api.server.api.batching._batches, "_largest", lambda: 80_000)
+        answer = await self.batch(people, attachments=[{"name": "a", "content": content}])
+        self.assertEqual((422, "#/attachments"), (answer.status, answer.json["errors"][0]["pointer"]))
 
     async def test_errors_of_some(self) -> None:
         """A bad address, a missing variable, an unknown mailbox: told, and the others get theirs."""

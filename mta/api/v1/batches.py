@@ -13,7 +13,7 @@ from mta.api.v1.cursor import Page, cursor
 from mta.api.v1.engagement import engagement_of
 from mta.api.v1.idempotent import HEADER, REFUSALS, once
 from mta.api.v1.keys import moment
-from mta.api.v1.message_models import Line, Metadata, Terms, Text
+from mta.api.v1.message_models import Attachment, Line, Metadata, Terms, Text
 from mta.api.v1.messages import TenantAccount
 from mta.api.v1.person import OnePerson, People, canonical
 from mta.api.v1.refusal import Refusal, field_refusal
@@ -32,6 +32,8 @@ from mta.template.problem import TemplateError
 
 #: Recipients of one batch.
 MOST_RECIPIENTS = 10_000
+#: Octets of attachments in all copies of one batch.
+MOST_COPIED = 4 << 30
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -49,6 +51,7 @@ class BatchRecipient(Model):
     locale: Locale = ""
     data: dict[str, Any] = Field({}, description="for the template, over the `data` of the batch")
     metadata: Metadata = Field({}, description="beside that of the batch")
+    attachments: list[Attachment] = Field([], max_length=20, description="beside those of the batch")
 
 
 class SendBatch(Terms):
@@ -66,6 +69,7 @@ class SendBatch(Terms):
     html: Source | None = None
     strict: bool = Field(True, description="of what stands here: whether missing variables refuse a message")
     data: dict[str, Any] = Field({}, description="for all recipients")
+    attachments: list[Attachment] = Field([], max_length=100, description="go with every copy")
     headers: dict[str, Text] = Field({}, max_length=100, description="further header fields")
     unsubscribe: Annotated[str, AfterValidator(_list_name)] | None = Field(
         None,
@@ -158,6 +162,7 @@ class BatchRoutes:
     :param new_id: gives queue ids.
     :param base: the address under which recipients reach us; ``""``: it is not set.
     :param furthest: seconds for which messages may be scheduled ahead.
+    :param largest: octets that a message may have.
     :param allowance: what tenants may send.
     """
 
@@ -172,6 +177,7 @@ class BatchRoutes:
         session_id: Callable[[], str],
         base: Callable[[], str],
         furthest: Callable[[], float],
+        largest: Callable[[], int],
         allowance: Allowance,
     ) -> None:
         self._registry = registry
@@ -182,6 +188,7 @@ class BatchRoutes:
         self._session_id = session_id
         self._base = base
         self._furthest = furthest
+        self._largest = largest
         self._allowance = allowance
 
     def routes(self) -> list[Route]:
@@ -246,6 +253,7 @@ class BatchRoutes:
         release = body.send_at.timestamp() if body.send_at is not None else 0.0
         if release > call.now + self._furthest():
             raise field_refusal("/send_at", "it is further ahead than messages may be scheduled")
+        self._check_files(body)
         batch = self._new_id()
 
         async def act() -> tuple[int, BaseModel]:
@@ -259,6 +267,24 @@ class BatchRoutes:
             return await self._done_before(call.tenant.name, ids)
 
         return await once(self._idempotency, call, [batch], act, again)
+
+    def _check_files(self, body: SendBatch) -> None:
+        """Refuse at once what no copy could carry."""
+        common = sum(len(one.content) for one in body.attachments)
+        # Three octets become four, and two more end each line of 76.
+        if common * 78 // 57 > self._largest():
+            raise field_refusal(
+                "/attachments",
+                f"they have {common} octets, and a message may have {self._largest()} with them in base64",
+            )
+        own = sum(len(file.content) for one in body.recipients for file in one.attachments)
+        total = common * len(body.recipients) + own
+        if total > MOST_COPIED:
+            raise field_refusal(
+                "/attachments",
+                f"all copies together would have {total} octets of attachments, and {MOST_COPIED} is the "
+                "most: send links to the files, or several batches",
+            )
 
     async def _act(self, call: Call, body: SendBatch, batch: str, release: float) -> tuple[int, BaseModel]:
         bundle = await self._bundle(call, body)
@@ -330,7 +356,8 @@ class BatchRoutes:
             except ValueError as error:
                 troubles.append(Trouble(place, one.email[:320], "address", str(error)))
                 continue
-            person = Person(self._new_id(), email, place, one.name, one.locale, one.data, one.metadata)
+            files = tuple(file.file() for file in one.attachments)
+            person = Person(self._new_id(), email, place, one.name, one.locale, one.data, one.metadata, files)
             people.append(person)
         options = body.options(call.tenant.name, "")
         assert call.key is not None
@@ -357,6 +384,7 @@ class BatchRoutes:
             clicks=clicks,
             opens=opens,
             base=base,
+            files=tuple(one.file() for one in body.attachments),
         )
         return plan, troubles
 
