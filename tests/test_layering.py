@@ -37,6 +37,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.daily_report": (*COMMON, "mta.journal"),
     "mta.dmarc_report": (*COMMON, "mta.asking", "mta.daily_report", "mta.dmarc"),
     "mta.batch": (*COMMON, "mta.compose", "mta.engagement", "mta.registry", "mta.template"),
+    "mta.campaign": (*COMMON, "mta.audience", "mta.batch", "mta.registry", "mta.template"),
     "mta.registry": (*COMMON, "mta.template"),
     "mta.tls_report": (*COMMON, "mta.daily_report", "mta.https"),
     "mta.route": (*COMMON, "mta.https"),
