@@ -29,6 +29,7 @@ from mta.api.v1.site import ApiSite
 from mta.api.v1.suppressions import SuppressionCheck, SuppressionRoutes
 from mta.api.v1.templates import TemplateRoutes
 from mta.api.v1.webhooks import WebhookRoutes
+from mta.automating import Automating
 from mta.batching import Batching
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
@@ -219,6 +220,7 @@ class SendingApi:
         )
         foreign = Sender(self.messages, self.registry.templates, self.renderers, self._idempotency)
         self.following = Following(reactor, loaded, environment, shard, reception, reception.spool)
+        self.automating = Automating(reactor, loaded.state, run_in_thread=environment.run_in_thread)
         self.measuring = Measuring(
             loaded, environment, shard, reception.spool, self.registry.keys, self.following, status
         )
@@ -236,6 +238,7 @@ class SendingApi:
             *PostmarkRoutes(foreign).routes(),
             *SendGridRoutes(foreign, reception.spool.new_id).routes(),
             *self.following.routes(),
+            *self.automating.routes(),
             *self.measuring.routes(),
         ]
         self.application = Application(
@@ -266,7 +269,13 @@ class SendingApi:
     @property
     def sinks(self) -> list[IEventSink]:
         """What is to be told of events."""
-        return [self._suppressed.follower, self._webhooks, *self.following.sinks, *self.measuring.sinks]
+        return [
+            self._suppressed.follower,
+            self._webhooks,
+            *self.following.sinks,
+            *self.automating.sinks,
+            *self.measuring.sinks,
+        ]
 
     def suppressing(self, settings: Settings) -> Suppressing:
         """What clients that submit are told of suppressed recipients."""
@@ -281,6 +290,7 @@ class SendingApi:
         await self._idempotency.adopt()
         await self.batching.batcher.promised()
         await self._suppressed.start()
+        await self.automating.start()
         await self._webhooks.start()
         await self.following.start()
         await self._domains.start()
@@ -297,6 +307,7 @@ class SendingApi:
         await self._domains.stop()
         await self._suppressed.stop()
         await self._webhooks.stop()
+        await self.automating.stop()
         await self._database.stop()
 
     async def drain(self, grace: float) -> None:
@@ -376,6 +387,7 @@ class SendingApi:
         self._loaded = replace(self._loaded, settings=settings)
         self._domains.use(self._loaded)
         self.following.use(settings)
+        self.automating.use(settings)
         self.measuring.use(settings)
         self.application.use(
             _share(settings.api.requests_per_second, settings.workers),

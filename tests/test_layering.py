@@ -26,6 +26,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.mailbox": (*COMMON, "mta.smtp"),
     "mta.feedback": COMMON,
     "mta.judge": (*COMMON, "mta.asking", "mta.dkim", "mta.dmarc"),
+    "mta.audience": (*COMMON, "mta.journal", "mta.registry", "mta.template.locale"),
     "mta.alert": (
         *COMMON,
         "mta.journal",
@@ -54,6 +55,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mta.metrics",
         "mta.webhook",
         "mta.suppression",
+        "mta.audience",
     ),
     "mta.suppression": (*COMMON, "mta.journal", "mta.registry"),
     "mta.compose": (*COMMON, "mta.template"),
@@ -76,6 +78,7 @@ ACROSS = {
     "mta.service",
     "mta.environment",
     "mta.application",
+    "mta.automating",
     "mta.batching",
     "mta.examination",
     "mta.following",
