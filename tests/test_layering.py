@@ -59,6 +59,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "mta.suppression": (*COMMON, "mta.journal", "mta.registry"),
     "mta.compose": (*COMMON, "mta.template"),
+    "mta.sequence": (*COMMON, "mta.config.locations", "mta.config.problem"),
     "mta.tracking": (*COMMON, "mta.journal"),
     "mta.webhook": (
         *COMMON,
