@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from mta.api.v1.acts import MessageActs
 from mta.api.v1.allowance import Allowance
 from mta.api.v1.application import Application
 from mta.api.v1.domains import DomainRoutes
+from mta.api.v1.engagement import engagement_of
 from mta.api.v1.filling import Filling
 from mta.api.v1.keys import KeyRoutes
 from mta.api.v1.messages import Messages, TenantAccount
@@ -33,10 +34,11 @@ from mta.automating import Automating
 from mta.batching import Batching
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
-from mta.engagement.links import master_key
+from mta.engagement.links import MessageLinks, master_key, message_key
 from mta.environment import Environment
 from mta.following import Following
 from mta.intake.handover import Handed, hand_over
+from mta.intake.linking import Linking
 from mta.intake.reception import Reception
 from mta.intake.suppressing import Suppressing
 from mta.interfaces import Answer, IEventSink, IQueue, TemporarilyUnavailable
@@ -44,11 +46,13 @@ from mta.measuring import Measuring
 from mta.model.a_labels import a_labels
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event, Received
+from mta.model.linked import Linked, Wish
 from mta.model.message import Message
 from mta.model.options import Options
 from mta.registry.administration import Administration
 from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry, database
+from mta.registry.tenants import Tenant
 from mta.registry.usage import Usage
 from mta.suppression.watch import SuppressionWatch
 from mta.template.pool import Limits, Pool
@@ -103,6 +107,8 @@ class SendingApi:
         self._settings = settings
         self._reception = reception
         self._session_id = session_id
+        self._run_in_thread = environment.run_in_thread
+        self._master = master_key(secret)
         self._journal = environment.journal
         self._database = database(loaded.state, reactor)
         self.registry = Registry(self._database, configured_domains(settings))
@@ -189,7 +195,7 @@ class SendingApi:
                 Filling(
                     self.registry.templates,
                     self.renderers,
-                    master_key(secret),
+                    self._master,
                     base=lambda: self._settings.api.url,
                     run_in_thread=environment.run_in_thread,
                 ),
@@ -280,6 +286,33 @@ class SendingApi:
     def suppressing(self, settings: Settings) -> Suppressing:
         """What clients that submit are told of suppressed recipients."""
         return Suppressing(self.registry.suppressions.find, settings.suppression.smtp == "refuse")
+
+    @property
+    def linking(self) -> Linking:
+        """What puts links into messages that were written elsewhere."""
+        return Linking(self._wished, self._link, self._run_in_thread)
+
+    def _wished(self, tenant: str) -> Answer[Wish | None]:
+        """What a tenant has set for all its mail."""
+        known = self.registry.tenants.all()
+        return self._wish(known, tenant) if isinstance(known, Mapping) else self._wish_later(known, tenant)
+
+    async def _wish_later(self, known: Awaitable[Mapping[str, Tenant]], tenant: str) -> Wish | None:
+        return self._wish(await known, tenant)
+
+    def _wish(self, known: Mapping[str, Tenant], tenant: str) -> Wish | None:
+        found = known.get(tenant)
+        if found is None:
+            return None
+        of = engagement_of(found)
+        return Wish(of.clicks, of.opens, base=of.url or self._settings.api.url)
+
+    def _link(self, content: bytes, wish: Wish, message: str, tenant: str, recipient: str) -> Linked:
+        # A server that puts no links into mail of others needs no parser for it.
+        from mta.engagement.mime import linked
+
+        key = message_key(self._master, message)
+        return linked(content, MessageLinks(key, wish.base, message, tenant, recipient), wish)
 
     async def start(self) -> None:
         """Open the registry.

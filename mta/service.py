@@ -353,6 +353,7 @@ class Server:
         )
         self._unsubscribe += [self.spool.subscribe(sink) for sink in self.api.sinks]
         self.reception.suppressing = self.api.suppressing(settings)
+        self.reception.linking = self.api.linking
         control = ControlApi(
             queue=self.manager,
             reader=QueueReader(directory),

@@ -16,7 +16,7 @@ from mta.compose.fields import Mailbox
 from mta.compose.message import Draft, written
 from mta.engagement.links import MessageLinks
 from mta.engagement.rewriting import rewritten
-from mta.engagement.unsubscribing import unsubscribe_fields
+from mta.engagement.unsubscribing import fill, unsubscribe_fields
 from mta.template.bundle import Rendered
 from mta.template.child import main
 
@@ -34,12 +34,14 @@ def finished(rendered: Rendered, common: Mapping[str, Any], more: Mapping[str, A
     """
     if not common:
         return asdict(rendered)
-    html, headers = rendered.html, dict(common["headers"])
+    text, html, headers = rendered.text, rendered.html, dict(common["headers"])
     wanted = common["unsubscribe"]
     if common["clicks"] or common["opens"] or wanted is not None:
         links = MessageLinks(
             bytes.fromhex(more["key"]), common["base"], more["id"], common["tenant"], more["recipient"]
         )
+        if wanted is not None:
+            text, html = fill(text, links, wanted, html=False), fill(html, links, wanted, html=True)
         if html:
             html = rewritten(html, links, clicks=common["clicks"], opens=common["opens"])
         if wanted is not None:
@@ -49,7 +51,7 @@ def finished(rendered: Rendered, common: Mapping[str, Any], more: Mapping[str, A
         [Mailbox(more["recipient"], more["name"])],
         reply_to=[Mailbox(*one) for one in common["reply_to"]],
         subject=rendered.subject,
-        text=rendered.text or (None if html else ""),
+        text=text or (None if html else ""),
         html=html or None,
         headers=headers,
         files=marked([*common.get("files", ()), *more.get("files", ())]),

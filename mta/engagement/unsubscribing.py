@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from mta.engagement.links import MessageLinks
 
 #: RFC 8058, 3.1: what the one click posts.
 ONE_CLICK = "List-Unsubscribe=One-Click"
+#: What stands in a text, or as the target of a link, for the address of the page.
+PLACEHOLDER = "%unsubscribe_url%"
 
 
 def unsubscribe_fields(links: MessageLinks, list_name: str = "") -> list[tuple[str, str]]:
@@ -14,6 +18,14 @@ def unsubscribe_fields(links: MessageLinks, list_name: str = "") -> list[tuple[s
         ("List-Unsubscribe", f"<{links.unsubscribe(list_name)}>"),
         ("List-Unsubscribe-Post", ONE_CLICK),
     ]
+
+
+def fill(text: str, links: MessageLinks, list_name: str, *, html: bool) -> str:
+    """A text with the address of the page in place of :data:`PLACEHOLDER`."""
+    if PLACEHOLDER not in text:
+        return text
+    link = links.unsubscribe(list_name)
+    return text.replace(PLACEHOLDER, escape(link) if html else link)
 
 
 def is_one_click(content: bytes) -> bool:

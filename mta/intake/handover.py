@@ -14,6 +14,7 @@ from mta.intake.reception import Reception
 from mta.interfaces import Answer, settle
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope, Recipient
+from mta.model.linked import Linked
 from mta.model.message import Message
 from mta.model.options import Options
 from mta.model.rejection import rejection
@@ -32,6 +33,7 @@ class Handed:
     :ivar message: as it is kept; ``None``: it is not, and was not to be, or was thrown away by a judge.
     :ivar refused: position and reply of each recipient that was refused.
     :ivar size: octets of the content.
+    :ivar linked: which links were put into it, if any were wanted.
     """
 
     reply: Reply
@@ -39,6 +41,7 @@ class Handed:
     message: Message | None = None
     refused: list[tuple[int, Reply]] = field(default_factory=list)
     size: int = 0
+    linked: Linked | None = None
 
 
 async def hand_over(
@@ -121,4 +124,4 @@ async def _taken(
     (reply,) = await incoming.finish()
     if not reply.is_positive:
         return refused("message", reply)
-    return Handed(reply, incoming.id, incoming.message, size=len(content))
+    return Handed(reply, incoming.id, incoming.message, size=len(content), linked=incoming.linked)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import implementer
 
 from mta.intake.labels import API_ROLE, LABELLED_ROLES, label
+from mta.intake.linking import LinkError
 from mta.intake.options import FIELDS, OptionError, options_said
 from mta.intake.rewriting import rewritten
 from mta.intake.submission import missing_fields
@@ -26,9 +27,10 @@ from mta.interfaces import (
 from mta.model.authentication_results import AuthenticationResults, without_forged
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope
-from mta.model.event import Completed, Discarded, Received
-from mta.model.event_suppression import SuppressedTo
+from mta.model.event import Completed, Discarded, Event, Received
+from mta.model.event_engagement import LinksPut
 from mta.model.header import field_value, header_section, subject_of, take_fields
+from mta.model.linked import Linked
 from mta.model.message import Addressee, Content, InlineContent, Message
 from mta.model.options import NO_OPTIONS, Options
 from mta.model.reply import Reply
@@ -62,15 +64,16 @@ class Incoming:
     :ivar id: its queue id.
     :ivar dry: ask all questions, and keep nothing.
     :ivar message: as it is kept, once it is.
+    :ivar linked: which links were put into it, if any were wanted.
     """
 
     __slots__ = (
+        "_besides",
         "_blocks",
         "_client",
         "_envelope",
         "_file",
         "_labels",
-        "_left_out",
         "_options",
         "_producer",
         "_reception",
@@ -78,6 +81,7 @@ class Incoming:
         "_watch",
         "dry",
         "id",
+        "linked",
         "message",
     )
 
@@ -100,8 +104,9 @@ class Incoming:
         self._size = 0
         self._file: Any = None
         self._producer: Any = None
-        #: Events of recipients that are on a suppression list.
-        self._left_out: list[SuppressedTo] = []
+        self.linked: Linked | None = None
+        #: Events beside the one of its acceptance: of recipients that are suppressed, of links.
+        self._besides: list[Event] = []
         #: What sees the content that goes to the file, for whoever signs it.
         self._watch: Any = None
         labelled = client.account and client.role in (*LABELLED_ROLES, API_ROLE)
@@ -177,12 +182,21 @@ class Incoming:
         if misunderstood is not None:
             self.abort()
             return misunderstood
-        if client.account and client.role in LABELLED_ROLES:
+        mailing = self._options.raw and self._options.unsubscribe
+        if client.account and (client.role in LABELLED_ROLES or mailing):
             told = await self._leave_out(now)
             if told is not None:
                 self.abort()
                 return told
             envelope = self._envelope
+        if client.account and (client.role in LABELLED_ROLES or self._options.raw):
+            put = await self._put_links(content, now)
+            if isinstance(put, Reply):
+                self.abort()
+                return put
+            if put is not content:
+                content = put
+                header = header_section(self.linked.content if self.linked is not None else data)
         date = reception.dates.at(now)
         added = b""
         if client.role in _COMPLETED_ROLES:
@@ -253,7 +267,7 @@ class Incoming:
             self.message = message
             return REPLIES.reply("queued", id=message.id)
         try:
-            await reception.spool.admit(message, (event, *self._left_out))
+            await reception.spool.admit(message, (event, *self._besides))
         except TemporarilyUnavailable as trouble:
             if isinstance(trouble, Undecided):
                 self._file = None  # Should the row be there after all, its content must be.
@@ -309,7 +323,10 @@ class Incoming:
         tenant = labels.stated(client, envelope, self._labels or {}, self._options).tenant
         addresses = [recipient.address for recipient in envelope.recipients]
         try:
-            found = await settle(suppressing.at_end(tenant, labels.tenant(client.account), addresses))
+            mailing = self._options.unsubscribe or ""
+            found = await settle(
+                suppressing.at_end(tenant, labels.tenant(client.account), addresses, mailing)
+            )
         except TemporarilyUnavailable as trouble:
             return unavailable(envelope.reverse_path, client, trouble)
         if not found:
@@ -319,7 +336,7 @@ class Incoming:
             address = addresses[0]
             return refusal(found[address], address, client)
         about = {"message": self.id, "session": client.session, "sender": envelope.reverse_path}
-        self._left_out = [
+        self._besides += [
             left_out(found[recipient.address], recipient, at=now, tenant=tenant, **about)
             for recipient in envelope.recipients
             if recipient.address in found
@@ -327,6 +344,42 @@ class Incoming:
         # The session keeps its own, by which it counts replies.
         self._envelope = replace(envelope, recipients=left)
         return None
+
+    async def _put_links(self, content: Content, now: float) -> Content | Reply:
+        """The content with links of ours, if the tenant wants them; a reply if they cannot be had."""
+        client, envelope, linking = self._client, self._envelope, self._reception.linking
+        if linking is None:
+            return content
+        stated = self._reception.labels.stated(client, envelope, self._labels or {}, self._options)
+        addresses = [recipient.address for recipient in envelope.recipients]
+        try:
+            linked = await linking.linked(content, self._options, self.id, stated.tenant, addresses)
+            if linked is None:
+                return content
+            if linked.changed:
+                content = await self._rewrite(InlineContent(linked.content))
+                # It has seen another content.
+                self._watch = None
+        except LinkError as error:
+            return REPLIES.reply(
+                "option-misunderstood", field="X-MTA-Unsubscribe", problem=str(error), ref=client.session
+            )
+        except TemporarilyUnavailable as trouble:
+            return self._trouble(trouble)
+        self.linked = linked
+        self._besides.append(
+            LinksPut(
+                at=now,
+                message=self.id,
+                session=client.session,
+                tenant=stated.tenant,
+                links=linked.links,
+                opens=linked.opens,
+                unsubscribe=linked.unsubscribe,
+                why=linked.why,
+            )
+        )
+        return content
 
     def _trouble(self, trouble: TemporarilyUnavailable) -> Reply:
         name = "no-space" if isinstance(trouble, SpoolFull) else "spool-trouble"

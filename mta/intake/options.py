@@ -2,7 +2,7 @@
 
 ``X-MTA-Tags`` is a list with commas, ``X-MTA-Metadata`` a JSON object of strings,
 ``X-MTA-Track`` names of ``opens`` and ``clicks`` (``none``: neither), ``X-MTA-Send-At`` a time as
-RFC 3339 writes it.
+RFC 3339 writes it, ``X-MTA-Unsubscribe`` the list that may be left with one click (``*``: all mail).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ FIELDS = (
     ("tags", b"X-MTA-Tags"),
     ("metadata", b"X-MTA-Metadata"),
     ("track", b"X-MTA-Track"),
+    ("unsubscribe", b"X-MTA-Unsubscribe"),
     ("send_at", b"X-MTA-Send-At"),
 )
 _TRACKED = ("opens", "clicks")
@@ -40,7 +41,7 @@ def options_said(said: Mapping[str, str]) -> tuple[Options, float]:
     :param said: values by the names in ``FIELDS``.
     :raise OptionError: if one cannot be understood.
     """
-    readers = {"tags": _tags, "metadata": _metadata, "track": _track}
+    readers = {"tags": _tags, "metadata": _metadata, "track": _track, "unsubscribe": _unsubscribe}
     found: dict[str, object] = {}
     for name, field in FIELDS:
         text = said.get(name, "")
@@ -78,6 +79,12 @@ def _track(text: str) -> dict[str, bool]:
     if unknown := [name for name in names if name not in (*_TRACKED, "none")]:
         raise ValueError(f"{unknown[0]!r} is none of opens, clicks and none")
     return {name: name in names for name in _TRACKED}
+
+
+def _unsubscribe(text: str) -> str:
+    if len(text) > 100:
+        raise ValueError("the name of a list has at most 100 characters")
+    return "" if text == "*" else text
 
 
 def _time(text: str) -> float:

@@ -20,6 +20,7 @@ from mta.config.settings import Junk, Submission
 from mta.intake.incoming import Incoming
 from mta.intake.junk import JunkRules
 from mta.intake.labels import LABELLED_ROLES, Labels
+from mta.intake.linking import Linking
 from mta.intake.suppressing import Suppressing
 from mta.intake.trace import DateField
 from mta.interfaces import (
@@ -97,6 +98,7 @@ class Reception:
     :param run_in_thread: ``(callable, *args) -> Deferred``: where content is read.
     :param signer: signs what is accepted; ``None``: nobody does.
     :param suppressing: knows to whom tenants send nothing more.
+    :param linking: puts links into messages that were written elsewhere; ``None``: nobody does.
     """
 
     log = Logger()
@@ -124,7 +126,9 @@ class Reception:
         run_in_thread: Callable[..., Awaitable[Any]] = deferToThread,
         signer: ISigner | None = None,
         suppressing: Suppressing | None = None,
+        linking: Linking | None = None,
     ) -> None:
+        self.linking = linking
         self.suppressing = suppressing or Suppressing()
         self.reactor = reactor
         self.hostname = hostname

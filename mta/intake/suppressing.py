@@ -47,8 +47,8 @@ class Entry(Protocol):
 
 #: Characters of why.
 _LONGEST = 250
-#: By tenant and addresses, those that get nothing.
-Find = Callable[[str, Iterable[str]], Answer[Mapping[str, Any]]]
+#: By tenant and addresses, and the list of mail if there is one, those that get nothing.
+Find = Callable[..., Answer[Mapping[str, Any]]]
 
 
 class Suppressing:
@@ -80,16 +80,21 @@ class Suppressing:
             return unavailable(address, client, trouble)
         return None if entry is None else refusal(entry, address, client)
 
-    def at_end(self, tenant: str, told_at_rcpt: str, addresses: Iterable[str]) -> Answer[Mapping[str, Entry]]:
+    def at_end(
+        self, tenant: str, told_at_rcpt: str, addresses: Iterable[str], mailing: str = ""
+    ) -> Answer[Mapping[str, Entry]]:
         """Who of a complete message's recipients gets nothing.
 
         :param tenant: whose it is.
         :param told_at_rcpt: whose it was taken for when recipients were answered.
+        :param mailing: the list that it is for, which recipients may have left.
         :raise TemporarilyUnavailable: by the awaitable, if that cannot be told now.
         """
-        if self._find is None or not tenant or (self.at_once and tenant == told_at_rcpt):
+        if self._find is None or not tenant:
             return {}
-        return self._find(tenant, list(addresses))
+        if mailing:
+            return self._find(tenant, list(addresses), mailing)
+        return {} if self.at_once and tenant == told_at_rcpt else self._find(tenant, list(addresses))
 
 
 def refusal(entry: Entry, address: str, client: Client) -> Reply:

@@ -29,11 +29,12 @@ from mta.model.event import (
 )
 from mta.model.event_access import Banned, Suspended
 from mta.model.event_domain import DomainChecked
-from mta.model.event_engagement import Clicked, Opened, Unsubscribed
+from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
 from mta.model.event_webhook import WebhookChanged
+from mta.model.linked import linked_words
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -338,6 +339,10 @@ def _clicked(event: Clicked) -> str:
     return f"link followed{by}{_visitor(event)}{client}: {event.target}"
 
 
+def _links(event: LinksPut) -> str:
+    return f"links: {linked_words(event.links, event.opens, event.unsubscribe, event.why)}"
+
+
 def _unsubscribed(event: Unsubscribed) -> str:
     what = "unsubscribed from" if event.action == "unsubscribe" else "subscribed again to"
     from_what = f"{event.list} of {event.tenant}" if event.list else f"all mail of {event.tenant}"
@@ -424,6 +429,7 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Banned: _banned,
     Clicked: _clicked,
     Opened: _opened,
+    LinksPut: _links,
     Unsubscribed: _unsubscribed,
     Suspended: _suspended,
     Received: _received,

@@ -40,7 +40,7 @@ from mta.model.event import (
 )
 from mta.model.event_access import Banned, Suspended
 from mta.model.event_domain import DomainChecked
-from mta.model.event_engagement import Clicked, Opened, Unsubscribed
+from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
@@ -276,6 +276,7 @@ _PLAIN = (
     WebhookChanged,
     DomainChecked,
     Clicked,
+    LinksPut,
     Opened,
     Unsubscribed,
     Notified,

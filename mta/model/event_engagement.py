@@ -41,6 +41,23 @@ class Clicked(_Engaged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinksPut(Event):
+    """Links of ours were put into a message that was written elsewhere, or were not.
+
+    ``links`` of it lead over the server, ``opens`` whether a picture tells of opens, ``unsubscribe``
+    whether it has the fields of one click; ``why`` nothing was put in, or not all.
+    """
+
+    kind: ClassVar[str] = "links"
+
+    tenant: str = ""
+    links: int = 0
+    opens: bool = False
+    unsubscribe: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unsubscribed(Event):
     """A recipient wants no more of a tenant's mail, or of one list of it; or wants it again.
 

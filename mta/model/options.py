@@ -18,6 +18,8 @@ class Options:
     :ivar metadata: what the application wants to find again in events.
     :ivar batch: the request that it came in with many others.
     :ivar track: ``opens`` and ``clicks``, where the application says so.
+    :ivar unsubscribe: the list that may be left with one click, ``""``: all mail; ``None``: none may be.
+    :ivar raw: whether the application has written the message itself.
     """
 
     tenant: str = ""
@@ -27,6 +29,8 @@ class Options:
     metadata: Mapping[str, str] = field(default_factory=dict)
     batch: str = ""
     track: Mapping[str, bool] = field(default_factory=dict)
+    unsubscribe: str | None = None
+    raw: bool = False
 
     def over(self, other: Options) -> Options:
         """These, and where nothing is said, what another says."""
@@ -40,6 +44,8 @@ class Options:
             self.metadata or other.metadata,
             self.batch or other.batch,
             self.track or other.track,
+            self.unsubscribe if self.unsubscribe is not None else other.unsubscribe,
+            self.raw or other.raw,
         )
 
     def attributes(self) -> dict[str, Any]:

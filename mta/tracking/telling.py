@@ -39,6 +39,7 @@ TOLD: Mapping[str, tuple[str, ...]] = {
     "complained": ("type",),
     "operated": ("action", "reason", "until", "recipients"),
     "suppressed": ("reason", "list", "since"),
+    "links": ("links", "opens", "unsubscribe", "why"),
     "opened": _ENGAGED,
     "clicked": (*_ENGAGED, "target"),
     "unsubscribed": ("list", "action", "way"),

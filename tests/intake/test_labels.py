@@ -45,7 +45,7 @@ class LabelsTests(SynchronousTestCase):
     def test_fields(self) -> None:
         self.assertEqual((), Labels(None).fields)
         names = [name for name, _ in Labels(Submission(priorities=False)).fields]
-        self.assertEqual(["tenant", "campaign", "tags", "metadata", "track", "send_at"], names)
+        self.assertEqual(["tenant", "campaign", "tags", "metadata", "track", "unsubscribe", "send_at"], names)
         without = Labels(Submission(options=False, tenant_field="", priorities=False))
         self.assertEqual(["campaign"], [name for name, _ in without.fields])
 

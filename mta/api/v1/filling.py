@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mta.api.v1.engagement import engagement_of
-from mta.api.v1.message_models import SendMessage
+from mta.api.v1.message_models import SendMessage, Track, Written
 from mta.api.v1.messages import Sending
 from mta.api.v1.refusal import field_refusal
 from mta.api.v1.templates import Renderers, template_refusal
 from mta.compose.message import Draft
 from mta.engagement.links import MessageLinks, message_key
 from mta.engagement.rewriting import rewritten
-from mta.engagement.unsubscribing import unsubscribe_fields
+from mta.engagement.unsubscribing import fill, unsubscribe_fields
 from mta.registry.templates import NoTemplate, Templates
 from mta.template.bundle import Rendered
 from mta.template.problem import TemplateError
@@ -46,6 +46,9 @@ class Filling:
     async def __call__(self, sending: Sending) -> None:
         """Fill the draft of a message."""
         body, draft = sending.body, sending.draft
+        if isinstance(body, Written):
+            # The intake puts links into what was written elsewhere, by SMTP and here alike.
+            self._base_of(sending, body.track, body.unsubscribe)
         if not isinstance(body, SendMessage) or draft is None:
             return
         if body.template is not None:
@@ -68,29 +71,36 @@ class Filling:
         draft.html = found.html or None
 
     async def _link(self, sending: Sending, body: SendMessage, draft: Draft) -> None:
-        settings = engagement_of(sending.tenant)
-        clicks = settings.clicks if body.track.clicks is None else body.track.clicks
-        opens = settings.opens if body.track.opens is None else body.track.opens
         wanted = body.unsubscribe
+        clicks, opens, base = self._base_of(sending, body.track, wanted)
         if not (clicks or opens) and wanted is None:
             return
-        base = settings.url or self._base()
-        if not base:
-            raise field_refusal(
-                "/unsubscribe" if wanted is not None else "/track",
-                "links need an address under which recipients reach the server: api.url, or /v1/engagement",
-            )
         one = next(iter(sending.recipients)) if len(sending.recipients) == 1 else ""
         key = message_key(self._master, sending.identifier)
         links = MessageLinks(key, base, sending.identifier, sending.tenant.name, one)
         if wanted is not None:
-            if not one:
-                raise field_refusal(
-                    "/unsubscribe", "only a message to one recipient has a link of that one's; send a batch"
-                )
+            draft.text = None if draft.text is None else fill(draft.text, links, wanted, html=False)
+            draft.html = None if draft.html is None else fill(draft.html, links, wanted, html=True)
             draft.headers = {**draft.headers, **dict(unsubscribe_fields(links, wanted))}
         if draft.html and (clicks or opens):
             draft.html = await self._run(_rewritten, draft.html, links, clicks, opens)
+
+    def _base_of(self, sending: Sending, track: Track, wanted: str | None) -> tuple[bool, bool, str]:
+        """Whether clicks and opens are counted, and where links begin."""
+        settings = engagement_of(sending.tenant)
+        clicks = settings.clicks if track.clicks is None else track.clicks
+        opens = settings.opens if track.opens is None else track.opens
+        base = settings.url or self._base()
+        if (clicks or opens or wanted is not None) and not base:
+            raise field_refusal(
+                "/unsubscribe" if wanted is not None else "/track",
+                "links need an address under which recipients reach the server: api.url, or /v1/engagement",
+            )
+        if wanted is not None and len(sending.recipients) != 1:
+            raise field_refusal(
+                "/unsubscribe", "only a message to one recipient has a link of that one's; send a batch"
+            )
+        return clicks, opens, base
 
 
 def _rewritten(html: str, links: MessageLinks, clicks: bool, opens: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import mimetypes
 import re
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -195,7 +196,22 @@ class SendMessage(Terms):
         return self
 
 
-class RawMessage(Terms):
+class Written(Terms):
+    """What may be said of a message that is written already."""
+
+    unsubscribe: Line | None = Field(
+        None,
+        max_length=100,
+        description="the list that may be left with one click (RFC 8058); empty: all the tenant's mail",
+    )
+
+    def options(self, tenant: str, key: str, batch: str = "") -> Options:
+        """What the intake is told."""
+        found = super().options(tenant, key, batch)
+        return replace(found, raw=True, unsubscribe=self.unsubscribe)
+
+
+class RawMessage(Written):
     """A message that is written already (RFC 5322)."""
 
     mime: Base64 = Field(description="the message in base64; bare line feeds become CRLF")
@@ -223,6 +239,9 @@ class RawQuery(Model):
     to: list[Annotated[str, Field(max_length=320)]] = Field(
         [], max_length=10, description="who gets it; may be repeated; as JSON there may be more"
     )
+    unsubscribe: Line | None = Field(
+        None, max_length=100, description="the list that may be left with one click; empty: all mail"
+    )
     dry_run: bool = Field(False, description="check everything, send nothing")
 
 
@@ -244,4 +263,7 @@ class MessageTaken(Shown):
     send_at: str | None = None
     priority: int = 0
     size: int = Field(0, description="octets of the message")
+    links: str = Field(
+        "", description="of a message that was written already: which links were put in, or why not"
+    )
     dry_run: bool = False

@@ -25,6 +25,7 @@ from mta.api.v1.message_models import (
     RecipientTaken,
     SendMessage,
     Terms,
+    Written,
 )
 from mta.api.v1.person import canonical
 from mta.api.v1.refusal import Refusal, field_refusal
@@ -192,7 +193,9 @@ class Messages:
                 "messages:send",
                 "Send a message that is written already",
                 "As message/rfc822 with `from` and `to` in the query, or in base64 as JSON. Bcc is taken out."
-                " X-MTA-Tags, X-MTA-Metadata, X-MTA-Track and X-MTA-Send-At in its header are understood.",
+                " X-MTA-Tags, X-MTA-Metadata, X-MTA-Track, X-MTA-Unsubscribe and X-MTA-Send-At in its header"
+                " are understood. Links of its HTML are rewritten where clicks are counted, unless it is"
+                " signed or encrypted already; `links` tells.",
                 query=RawQuery,
                 body=RawMessage,
                 octets=("message/rfc822",),
@@ -254,7 +257,7 @@ class Messages:
         else:
             octets, sender, to, place = call.body, _address(query.sender, "from"), query.to, ""
             to = [_address(one, "to") for one in to]
-            terms = Terms.model_validate({"dry_run": query.dry_run})
+            terms = Written.model_validate({"dry_run": query.dry_run, "unsubscribe": query.unsubscribe})
         written_by, named, content = await settle(
             self._run(_raw, octets) if len(octets) > _LARGE else _raw(octets)
         )
@@ -362,6 +365,7 @@ class Messages:
             priority=0 if message is None else message.attributes.get("priority", 0),
             size=0 if handed is None else handed.size,
             dry_run=terms.dry_run,
+            links=handed.linked.words if handed is not None and handed.linked is not None else "",
         )
 
     async def _done_before(self, ids: Sequence[str]) -> tuple[int, BaseModel] | None:
@@ -379,6 +383,7 @@ class Messages:
             send_at=moment(event.scheduled),
             priority=event.priority,
             size=event.size,
+            links="",
         )
 
     async def _own_domain(self, call: Call, address: str, pointer: str) -> None:
