@@ -8,11 +8,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from mta.audience import contacts, facts, lists, memberships
+from mta.audience import contacts, facts, lists, memberships, segments
 from mta.audience.contacts import Contacts, Erasing
 from mta.audience.facts import Facts
 from mta.audience.lists import Lists
 from mta.audience.memberships import Memberships
+from mta.audience.segments import Segments
 from mta.interfaces import TemporarilyUnavailable
 from mta.private_file import uri_of
 from mta.registry.database import Database, IDatabase, Work
@@ -23,7 +24,13 @@ T = TypeVar("T")
 #: The name of the database in the state directory.
 DATABASE = "audience.db"
 #: The tables of every noun; a new noun is added here and in :class:`Audience`.
-TABLES: tuple[Tables, ...] = (contacts.TABLES, lists.TABLES, memberships.TABLES, facts.TABLES)
+TABLES: tuple[Tables, ...] = (
+    contacts.TABLES,
+    lists.TABLES,
+    memberships.TABLES,
+    facts.TABLES,
+    segments.TABLES,
+)
 
 
 class Looking(Protocol):
@@ -149,6 +156,7 @@ class Audience:
         self.lists = Lists(database)
         self.memberships = Memberships(database)
         self.facts = Facts(database)
+        self.segments = Segments(database, self.look)
 
     @property
     def used(self) -> bool:

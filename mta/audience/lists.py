@@ -76,16 +76,26 @@ class MailingList:
         return self.title or self.name
 
 
+def checked_name(name: str, noun: str) -> str:
+    """The name of a list or the like, which stands in links and paths.
+
+    :param noun: what it is of.
+    :raise ValueError: if it is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name: {name[:80]!r} is no name of a {noun}: 1 to 63 of a-z, 0-9, '.', '_' and '-', and of"
+            " these a letter or digit first and last"
+        )
+    return name
+
+
 def checked_list(mailing: MailingList) -> MailingList:
     """A list as it is kept.
 
     :raise ValueError: with the name of the field, and what is wrong with it.
     """
-    if not _NAME.fullmatch(mailing.name):
-        raise ValueError(
-            f"name: {mailing.name[:80]!r} is no name of a list: 1 to 63 of a-z, 0-9, '.', '_' and '-', and of"
-            " these a letter or digit first and last"
-        )
+    checked_name(mailing.name, "list")
     if mailing.opt_in not in ("single", "double"):
         raise ValueError("opt_in: it is single or double")
     return replace(
