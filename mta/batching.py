@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from mta.api.v1.allowance import Allowance
@@ -92,6 +93,7 @@ class Batching:
                 suppressed=self._suppressed,
                 date=lambda: reception.dates.at(reactor.seconds()),
                 run_in_thread=run_in_thread,
+                breathe=lambda: deferLater(reactor, 0.0),
             ),
             journal.accepted,
             run_in_thread,

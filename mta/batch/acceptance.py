@@ -24,9 +24,11 @@ from mta.template.pool import CHUNK, Budget
 from mta.template.problem import TemplateError
 
 #: Pieces under way.
-_ABREAST = 4
+_ABREAST = 6
 #: Octets of files in copies that are under way.
 _FILES = 32 << 20
+#: Messages that are taken in one turn of the reactor: others wait for as long.
+_TURN = 50
 
 
 class Renders(Protocol):
@@ -76,7 +78,7 @@ class Progress:
 class _Run:
     """What all pieces of one go share.
 
-    :ivar turns: bound the copies under way, by their size.
+    :ivar turns: bound the copies under way, by their size; ``None``: they have no files.
     """
 
     plan: Plan
@@ -85,7 +87,7 @@ class _Run:
     budget: Budget
     progress: Progress
     marks: Marks
-    turns: DeferredSemaphore
+    turns: DeferredSemaphore | None
     dry: bool
 
 
@@ -96,6 +98,8 @@ class Acceptance:
     :param take: hands a message over.
     :param master: the key from which those of links are made.
     :param suppressed: who gets nothing.
+    :param date: gives the date as messages have it.
+    :param breathe: answers when the reactor has looked after others.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
     """
 
@@ -106,6 +110,7 @@ class Acceptance:
         master: bytes,
         suppressed: Suppressed,
         date: Callable[[], str],
+        breathe: Callable[[], Awaitable[None]],
         run_in_thread: Callable[..., Answer[Any]] = lambda work, *what: work(*what),
     ) -> None:
         self._run = run_in_thread
@@ -114,6 +119,7 @@ class Acceptance:
         self._master = master
         self._suppressed = suppressed
         self._date = date
+        self._breathe = breathe
 
     async def run(self, plan: Plan, people: Sequence[Person], *, dry: bool = False) -> Progress:
         """Take the messages of some recipients.
@@ -127,7 +133,8 @@ class Acceptance:
             return progress
         marks = Marks(plan.files, self._run)
         await marks.prepare()
-        copies = max(1, min(_ABREAST * CHUNK, _FILES // max(1, plan.largest)))
+        largest = plan.largest
+        copies = max(1, min(_ABREAST * CHUNK, _FILES // max(1, largest)))
         run = _Run(
             plan,
             plan.template(),
@@ -135,7 +142,7 @@ class Acceptance:
             Budget.of(len(people)),
             progress,
             marks,
-            DeferredSemaphore(copies),
+            DeferredSemaphore(copies) if largest else None,
             dry,
         )
         abreast = DeferredSemaphore(_ABREAST)
@@ -179,13 +186,21 @@ class Acceptance:
         except TemporarilyUnavailable:
             progress.left += wanted
             return
-        taking = []
+        taking: list[Deferred[None]] = []
         for one, value in zip(wanted, values, strict=True):
+            if taking and not len(taking) % _TURN:
+                await self._breathe()
             if isinstance(value, tuple):
                 detail, errors = "; ".join(map(str, value)), [problem.told() for problem in value]
                 progress.troubles.append(Trouble(one.place, one.email, "template", detail, errors))
             elif value is not None:
-                taking.append(run.turns.run(self._begun, run, one, value["octets"].encode()))
+                content, turns = value["octets"].encode(), run.turns
+                begun = (
+                    self._begun(run, one, content)
+                    if turns is None
+                    else turns.run(self._begun, run, one, content)
+                )
+                taking.append(begun)
         await gatherResults(taking)
 
     def _begun(self, run: _Run, one: Person, content: bytes) -> Deferred[None]:

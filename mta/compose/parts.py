@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 #: Octets of a line that every server takes (RFC 5321, 4.5.3.1.6, without CRLF).
 _LINE = 998
+_ASCII = bytes(range(128))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def base64_lines(octets: bytes) -> bytes:
 
 
 def _mostly_ascii(octets: bytes) -> bool:
-    return sum(octet > 127 for octet in octets[:4096]) * 6 < min(len(octets), 4096)
+    some = octets[:4096]
+    return len(some.translate(None, _ASCII)) * 6 < len(some)
 
 
 def _parameter(name: str, value: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
-from mta.intake.labels import API_ROLE, LABELLED_ROLES, label
+from mta.intake.labels import API_ROLE, LABELLED_ROLES, Stated, label
 from mta.intake.linking import LinkError
 from mta.intake.options import FIELDS, OptionError, options_said
 from mta.intake.rewriting import rewritten
@@ -292,6 +292,8 @@ class Incoming:
             return data
         fields = self._reception.labels.fields
         data, values = take_fields(data, [field for _, field in fields])
+        if not any(values):
+            return data
         for (name, _), value in zip(fields, values, strict=True):
             text = label(value, _LONGEST_OPTION) if name in _OPTIONS else label(value)
             if text:
@@ -440,7 +442,8 @@ class Incoming:
         """Answer as if it was kept; only the journal knows of it."""
         reception, client, envelope = self._reception, self._client, self._envelope
         self.abort()
-        event = self._received(verdict, octets, header, now)
+        stated = reception.labels.stated(client, envelope, self._labels or {}, self._options)
+        event = self._received(verdict, octets, header, now, stated)
         reason = f"{verdict.rule}: {verdict.reason}" if verdict.rule else "no recipient was left"
         recipients = [recipient.address for recipient in envelope.recipients]
         about: dict[str, Any] = {"at": now, "message": self.id, "session": client.session}
@@ -481,11 +484,12 @@ class Incoming:
         if self._options is not NO_OPTIONS:
             message.attributes.update(self._options.attributes())
         message.addressees = self._addressees(begins, "held" if held else "queued", stated.tenant)
-        return message, self._received(verdict, message.size, header, now, junk)
+        return message, self._received(verdict, message.size, header, now, stated, junk)
 
-    def _received(self, verdict: Verdict, octets: int, header: bytes, now: float, junk: str = "") -> Received:
+    def _received(
+        self, verdict: Verdict, octets: int, header: bytes, now: float, stated: Stated, junk: str = ""
+    ) -> Received:
         client, envelope = self._client, self._envelope
-        stated = self._reception.labels.stated(client, envelope, self._labels or {}, self._options)
         return Received(
             at=now,
             message=self.id,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from json import encoder
 from typing import Any
@@ -79,6 +80,8 @@ def event_of(row: tuple[float, str, int | None, str | None, str]) -> Event | Non
         return None
 
 
+# Sender, client and session are those of the messages before.
+@lru_cache(maxsize=512)
 def key_of(word: str) -> int:
     """The key of a word, as a signed 64-bit number; case does not matter."""
     digest = blake2b(word.lower().encode("utf-8", "replace"), digest_size=8).digest()

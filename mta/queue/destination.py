@@ -20,6 +20,9 @@ from mta.queue.window import Job, Window
 
 #: Seconds within which a fast destination empties its line.
 PATIENCE = 10.0
+#: Of the last delivery in the mean time of one: those that end in one turn of the reactor come in a burst
+#: behind a pause, and must not make a fast destination look slow.
+_WEIGHT = 0.02
 #: Seconds by which a message is put off because of its destination's pace, at the most.
 HORIZON = 1800.0
 #: Failures to connect after which a destination is taken to be down.
@@ -323,7 +326,7 @@ class Destination:
         if self.queue:
             sample = now - self._progress
             known = self._interval
-            self._interval = sample if known < 0.0 else known + (sample - known) * 0.1
+            self._interval = sample if known < 0.0 else known + (sample - known) * _WEIGHT
         elif self._interval < 0.0:
             self._interval = (now - self._progress) / self._full
         self._progress = now

@@ -355,10 +355,10 @@ class Spool:
                     sink.events(kept)
                 except Exception:
                     self.log.failure("A sink of events failed")
-            for told in self._numbered:
-                for work in works:
-                    if isinstance(work, Work) and work.error is None and work.events:
-                        told(work.first, work.events)
+            if self._numbered:
+                for first, events in _runs(works):
+                    for told in self._numbered:
+                        told(first, events)
         if files:
             self._in_thread(partial(self._remove, files))
         if self._dropped and self._noted < MOST_NOTES // 2:
@@ -422,6 +422,20 @@ def _is_older(name: str, oldest: int) -> bool:
         return decode_id(name) < oldest
     except ValueError:
         return False  # not a file of ours
+
+
+def _runs(works: Iterable[Work | Chore]) -> list[tuple[int, list[Event]]]:
+    """The events that were kept, those with numbers one after the other together."""
+    runs: list[tuple[int, list[Event]]] = []
+    following = 0
+    for work in works:
+        if isinstance(work, Work) and work.error is None and work.events:
+            if runs and work.first and work.first == following:
+                runs[-1][1].extend(work.events)
+            else:
+                runs.append((work.first, list(work.events)))
+            following = work.first + len(work.events) if work.first else 0
+    return runs
 
 
 def _again(trouble: Exception) -> Exception:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any
 
 
+# A batch whose HTML is the same for everybody has it read once.
+@lru_cache(maxsize=1)
 def plain_text(html: str) -> str:
     """The text of HTML, as a person would write it down, with where links lead.
 
     :raise ValueError: if it cannot be read.
     """
-    inscriptis, config = _reader()
+    get_text, config = _reader()
     try:
-        text = inscriptis.get_text(html, config)
+        text = get_text(html, config)
     except (RecursionError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no text can be made of the HTML: {type(error).__name__}: {error}") from None
     lines = [line.rstrip() for line in str(text).splitlines()]
@@ -37,12 +40,15 @@ def with_inline_css(html: str) -> str:
 
 
 @cache
-def _reader() -> tuple[Any, Any]:
+def _reader() -> tuple[Callable[[str, Any], Any], Any]:
     # Takes a while to import, and few processes need it.
-    import inscriptis
+    from inscriptis import get_text
     from inscriptis.model.config import ParserConfig
 
-    return inscriptis, ParserConfig(display_links=True, display_anchors=False)
+    from mta.template.lines import MAPPING
+
+    config = ParserConfig(display_links=True, display_anchors=False, custom_html_tag_handler_mapping=MAPPING)
+    return get_text, config
 
 
 @cache

@@ -7,10 +7,12 @@ recipient whose data have ended it is refused, or, if it happens again and again
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,8 @@ from mta.template.bundle import MOST_OCTETS, Bundle, Rendered, digest_of
 from mta.template.framing import FrameError, Frames, frame
 from mta.template.problem import TemplateError, TemplateProblem
 
-#: Recipients in one request.
-CHUNK = 200
+#: Recipients in one request: what comes of them is taken in one go, so they keep others waiting.
+CHUNK = 100
 #: Renderers that one template may end in one go before it is refused as a whole.
 _MOST_ENDED = 4
 #: Seconds of processor time for a call, and for each recipient: ten thousand that are each just not too
@@ -39,6 +41,10 @@ _SECONDS_EACH = 0.02
 _PATIENCE = 120.0
 #: Octets of what a renderer writes to its standard error that are kept for the log.
 _ERRORS = 2000
+#: Octets that an answer may wait in its pipe, and that are read in one turn of the reactor.
+_PIPE = 1 << 20
+#: Octets that Twisted reads of a process at once; less: there was no more.
+_TWISTED_READS = 8192
 
 #: Data and locale of a recipient, and what the process needs to know of it besides.
 Item = tuple[dict[str, Any], str] | tuple[dict[str, Any], str, dict[str, Any]]
@@ -104,6 +110,7 @@ class _Renderer(ProcessProtocol):
         self._waiting: deque[Deferred[dict[str, Any]]] = deque()
         self._errors = b""
         self._watch: Any = None
+        self._answers = -1
         self.gone = False
 
     @property
@@ -134,8 +141,19 @@ class _Renderer(ProcessProtocol):
         self._watch = None
         self.kill()
 
+    def connectionMade(self) -> None:
+        """Let a whole answer fit into the pipe, so that the renderer goes on to the next meanwhile."""
+        self._answers = _descriptor(self.transport)
+        if self._answers >= 0:
+            with suppress(OSError):  # There is a limit to the pipes of a user.
+                fcntl.fcntl(self._answers, fcntl.F_SETPIPE_SZ, _PIPE)
+
     def outReceived(self, data: bytes) -> None:
         """An answer, or a piece of it."""
+        # Twisted reads 8 KiB in a turn of the reactor: under load an answer would take dozens of turns.
+        if len(data) >= _TWISTED_READS and self._answers >= 0:
+            with suppress(OSError):  # There is no more at present.
+                data += os.read(self._answers, _PIPE)
         try:
             found = self._frames.receive(data)
         except FrameError:
@@ -346,6 +364,12 @@ class Pool:
         for renderer in [*self._renderers, *self._retired]:
             renderer.kill()
         await ended
+
+
+def _descriptor(transport: Any) -> int:
+    """Where what a process writes is read from; below 0: that is not known."""
+    pipes = getattr(transport, "pipes", {})
+    return int(pipes[1].fileno()) if 1 in pipes else -1
 
 
 def _checked(bundle: Bundle) -> str:

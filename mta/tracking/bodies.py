@@ -60,6 +60,8 @@ class Bodies:
         self._writing: Deferred[Any] | None = None
         self._timer: Any = None
         self._running = False
+        #: In the thread, while there is something to write: to open and close it costs more than most rows.
+        self._base: sqlite3.Connection | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -77,6 +79,7 @@ class Bodies:
         while self._writing is not None:
             await self._writing
         self._pool.stop()
+        self._close()
 
     def take(self, message: Message) -> None:
         """A message was accepted."""
@@ -130,26 +133,43 @@ class Bodies:
     # --- in the thread -----------------------------------------------------------
 
     def _opened(self) -> sqlite3.Connection:
+        if self._base is not None:
+            return self._base
         path = self._directory / DATABASE
         make_private(path)
-        base = sqlite3.connect(path, timeout=10.0, isolation_level=None)
+        # Used in the thread alone, but for the end, when that is over.
+        base = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
         base.execute("PRAGMA auto_vacuum = INCREMENTAL")
         base.execute("PRAGMA journal_mode = WAL")
         base.execute("PRAGMA synchronous = NORMAL")
         base.executescript(_SCHEMA)
+        self._base = base
         return base
+
+    def _close(self) -> None:
+        base, self._base = self._base, None
+        if base is not None:
+            with suppress(sqlite3.Error):
+                base.close()
 
     def _written(self, rows: Sequence[_Row]) -> None:
         packed = [(*row[:3], None if row[3] is None else zlib.compress(row[3], 1)) for row in rows]
-        with closing(self._opened()) as base:
+        try:
+            base = self._opened()
             base.execute("BEGIN IMMEDIATE")
             base.executemany("INSERT OR REPLACE INTO bodies VALUES (?, ?, ?, ?)", packed)
             base.execute("COMMIT")
+        except BaseException:
+            self._close()
+            raise
 
     def _prune(self, now: float) -> bool:
         if not (self._directory / DATABASE).exists():
             return False
+        # Nothing may come for long: it is opened again with the next message.
+        self._close()
         with closing(self._opened()) as base:
+            self._base = None
             query = "SELECT id, data IS NULL FROM bodies WHERE until < ? ORDER BY until LIMIT ?"
             rows = base.execute(query, (now, _PRUNED)).fetchall()
             for number, in_file in rows:

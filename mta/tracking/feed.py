@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
@@ -22,7 +23,7 @@ from twisted.python.threadpool import ThreadPool
 from mta.interfaces import TemporarilyUnavailable
 from mta.model.event import Event, Received
 from mta.tracking.pages import About, Pages
-from mta.tracking.subscriber import Subscriber
+from mta.tracking.subscriber import Subscriber, Telling
 
 #: Seconds between two looks into the journals of others.
 EVERY = 0.02
@@ -34,6 +35,8 @@ _SHARDS_EVERY, _AFTER_TROUBLE = 5.0, 1.0
 _MOST_KNOWN = 50_000
 #: Events that may wait to be shown; beyond, they are read out of the journal again.
 _MOST_WAITING = 20_000
+#: Events that are shown in one turn of the reactor.
+_TURN = 200
 
 
 class Feed:
@@ -188,8 +191,8 @@ class Feed:
                 limit = self._shown.get(shard, 0)
                 for number, event in page.events:
                     if number <= limit:
-                        known = about.get(event.message)
-                        subscriber.show(shard, number, event, known, self._reactor.seconds())
+                        telling = Telling(shard, number, event, about.get(event.message))
+                        subscriber.show(telling, self._reactor.seconds())
                 subscriber.flush(self._reactor.seconds())
                 subscriber.passed(shard, min(page.upto, limit))
                 await self._read(subscriber)
@@ -215,7 +218,10 @@ class Feed:
             self._look_soon(EVERY)
             return
         self._heard[shard] = upto
-        self._waiting.append((shard, upto, events))
+        for start in range(0, max(1, len(events)), _TURN):
+            some = events[start : start + _TURN]
+            last = upto if start + _TURN >= len(events) else some[-1][0]
+            self._waiting.append((shard, last, some))
         self._count += len(events)
         self._show_soon()
 
@@ -239,12 +245,16 @@ class Feed:
                 for number, event in events:
                     known = about.get(event.message)
                     if known is not None:
+                        telling = Telling(shard, number, event, known)
                         for one in tuple(self._subscribers):
                             if number > one.places.get(shard, 0):
-                                one.show(shard, number, event, known, now)
+                                one.show(telling, now)
                 for one in tuple(self._subscribers):
                     one.flush(now)
                     one.passed(shard, upto)
+                if self._waiting:
+                    # What was written so far leaves, and others have their turn.
+                    await deferLater(self._reactor, 0.0)
         except Exception as error:
             self._trouble(error)
             self._reactor.callLater(_AFTER_TROUBLE, self._show_soon)

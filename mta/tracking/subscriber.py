@@ -52,6 +52,31 @@ class Interest:
         )
 
 
+@dataclass(slots=True, eq=False)
+class Telling:
+    """An event as it is shown, the same for everybody who sees it: encoded once, and only if somebody does.
+
+    :ivar number: in the journal of the shard.
+    :ivar about: whose message it is of; ``None``: nobody's.
+    """
+
+    shard: int
+    number: int
+    event: Event
+    about: About | None
+    _lines: str = ""
+
+    @property
+    def lines(self) -> str:
+        """What stands below the id."""
+        if not self._lines and self.about is not None:
+            facts = told(self.event, f"{self.shard}.{self.number}")
+            facts["batch"], facts["tags"] = self.about.batch or None, list(self.about.tags)
+            data = json.dumps(facts, separators=(",", ":"))
+            self._lines = f"event: {self.event.kind}\ndata: {data}\n\n"
+        return self._lines
+
+
 @implementer(IPushProducer)
 @dataclass(slots=True, eq=False)
 class Subscriber:
@@ -84,18 +109,16 @@ class Subscriber:
 
     # --- what is shown -----------------------------------------------------------
 
-    def show(self, shard: int, number: int, event: Event, about: About | None, now: float) -> None:
+    def show(self, telling: Telling, now: float) -> None:
         """An event has happened: show it, if it is wanted."""
         if self.behind:
             return
-        self.places[shard] = number
+        self.places[telling.shard] = telling.number
+        event, about = telling.event, telling.about
         if about is None or event.kind not in TOLD or not self.interest.fits(event, about):
             return
-        facts = told(event, f"{shard}.{number}")
-        facts["batch"], facts["tags"] = about.batch or None, list(about.tags)
-        data = json.dumps(facts, separators=(",", ":"))
         # Written together with what else has happened: each write costs more than the event.
-        self._shown.append(f"id: {position(self.places)}\nevent: {event.kind}\ndata: {data}\n\n")
+        self._shown.append(f"id: {position(self.places)}\n{telling.lines}")
         if len(self._shown) >= _TOGETHER:
             self.flush(now)
 
