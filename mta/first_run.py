@@ -55,7 +55,13 @@ def _from(here: Path, path: Path) -> str:
 
 
 def welcome(
-    password: str | None, submission: str, maildir: Path, mta: str, place: Path, http: str = ""
+    password: str | None,
+    submission: str,
+    maildir: Path,
+    mta: str,
+    place: Path,
+    http: str = "",
+    pages: bool = True,
 ) -> str:
     """What is printed when an embedded server is ready.
 
@@ -64,6 +70,7 @@ def welcome(
     :param maildir: where the first account's mail arrives.
     :param mta: how the ``mta`` command is called from here.
     :param http: ``host:port`` of the HTTP listener, if there is one.
+    :param pages: whether it serves the dashboard.
     :param place: here; another terminal may be elsewhere, and the command looks for
         the configuration and the state in the directory where it is called.
     """
@@ -71,7 +78,9 @@ def welcome(
     enter = f"cd {shlex.quote(str(place))} &&"
     by_http = ""
     if http:
+        shown = f"  See it all on a page: http://{http}/dashboard/ (sign in as {ACCOUNT})\n" if pages else ""
         by_http = (
+            f"{shown}"
             f"  Make a key to send by HTTP, as http://{http}/docs tells:\n"
             f"    {enter} {mta} key create --scope messages:send --scope messages:read\n"
         )

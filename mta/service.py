@@ -28,9 +28,6 @@ from mta.certificate_watch import CertificateWatch
 from mta.config.automations import automations_of
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
-from mta.daily_report.reporter import DailyReporter, Means
-from mta.dmarc_report.ledger import DmarcLedger
-from mta.dmarc_report.reporter import DmarcReporter
 from mta.environment import ROLES, Environment, endpoints, report_poster, server_certificate
 from mta.examination import problems_of, rehearse_with
 from mta.first_run import announcement, command, first_account, welcome
@@ -47,6 +44,7 @@ from mta.model.supposition import Supposition
 from mta.ownership import foreign, give_away
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
+from mta.presenting import Presenting
 from mta.protection import Protection
 from mta.queue.account_mail import hold_mail_of
 from mta.queue.letters import Letters
@@ -55,11 +53,10 @@ from mta.queue.reader import QueueReader
 from mta.queue.spool import Spool
 from mta.queue.suspensions import Suspensions
 from mta.queue.tally import Tally
+from mta.reporting import reporters
 from mta.smtp.connections import Connections
 from mta.smtp.factory import SmtpFactory
 from mta.supervisor import Leash, Supervisor
-from mta.tls_report.ledger import TlsLedger
-from mta.tls_report.reporter import TlsReporter
 from mta.worker import UnixSocket, Worker
 
 _log = Logger()
@@ -336,7 +333,19 @@ class Server:
         self.factories = {role: self._factory(role, connections) for role in (*ROLES, "local")}
         self._connections = connections
         self._poster = report_poster(loaded, environment)
-        self.reporters = self._reporters() if shard == 0 else {}
+        self.reporters = (
+            reporters(
+                reactor,
+                loaded,
+                environment,
+                spool=self.spool,
+                admitted=self.manager.admitted,
+                parts=lambda: self.parts,
+                post=lambda url, data: self._poster.post(url, data),
+            )
+            if shard == 0
+            else {}
+        )
         self.api = SendingApi(
             reactor,
             loaded,
@@ -352,6 +361,17 @@ class Server:
             status=self.status,
         )
         self._unsubscribe += [self.spool.subscribe(sink) for sink in self.api.sinks]
+        self.presenting = Presenting(
+            reactor,
+            loaded,
+            environment,
+            shard=shard,
+            api=self.api,
+            protection=protection,
+            queue=self.manager,
+            parts=lambda: self.parts,
+            note=lambda event: self.spool.note((event,)),
+        )
         self.reception.suppressing = self.api.suppressing(settings)
         self.reception.linking = self.api.linking
         control = ControlApi(
@@ -424,44 +444,13 @@ class Server:
             descriptor = adopted.get((role, description))
             factory: Any
             if role == "http":
-                factory = self.api.site
+                factory = self.presenting.site
             elif role == "submissions":
                 factory = TLSMemoryBIOFactory(self._tls, False, self.factories[role])
             else:
                 factory = self.factories[role]
             listeners.append((Listener(self._reactor, role, description, descriptor), factory))
         return listeners
-
-    def _means(self) -> Means:
-        """What reports to others are made with; the first worker's, for all of them."""
-        loaded, environment = self._loaded, self._environment
-        return Means(
-            journals=lambda: JournalReader(sorted((loaded.state / "spool").glob("*/queue.db"))),
-            journal=environment.journal,
-            spool=self.spool,
-            admitted=self.manager.admitted,
-            route=lambda address, sender: self.parts.departures.notifications(
-                self.parts.router.route, sender
-            )(address),
-            resolver=environment.resolver,
-            run_in_thread=environment.run_in_thread,
-            hostname=loaded.settings.hostname,
-            sign=lambda data, now: self.parts.signer.own(data, now),
-        )
-
-    def _reporters(self) -> dict[str, DailyReporter]:
-        """What tells others of our sessions with them, and of mail in their name; by settings table."""
-        means, state, settings = self._means(), self._loaded.state, self._loaded.settings
-        tls = TlsReporter(
-            self._reactor,
-            means,
-            TlsLedger(state / "tls-reports.db"),
-            settings.tls_report,
-            lambda url, data: self._poster.post(url, data),
-        )
-        ledger = DmarcLedger(state / "dmarc-reports.db")
-        dmarc = DmarcReporter(self._reactor, means, ledger, settings.dmarc_report)
-        return {"tls_report": tls, "dmarc_report": dmarc}
 
     # --- reload --------------------------------------------------------------
 
@@ -533,6 +522,7 @@ class Server:
         self.manager.automate(automations_of(new))
         self._connections.limits = new.limits
         self.api.use(new)
+        self.presenting.use(new)
         self.reception.suppressing = self.api.suppressing(new)
         for role, factory in self.factories.items():
             factory.replace(
@@ -586,7 +576,8 @@ class Server:
             here = Path.cwd()
             mta = command(Path(sys.executable).with_name("mta"), self._loaded.path, here)
             http = f"127.0.0.1:{listen.http[0].split(':')[1]}" if listen.http else ""
-            text = welcome(self._password, f"127.0.0.1:{host[1]}", maildir, mta, here, http)
+            pages = self._loaded.settings.dashboard.enabled
+            text = welcome(self._password, f"127.0.0.1:{host[1]}", maildir, mta, here, http, pages)
             # twistd turns sys.stdout into log lines.
             print(text, file=sys.__stdout__, flush=True)
 

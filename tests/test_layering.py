@@ -57,6 +57,12 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mta.suppression",
         "mta.audience",
     ),
+    "mta.dashboard": (
+        *COMMON,
+        "mta.journal",
+        "mta.registry",
+        "mta.tracking",
+    ),
     "mta.suppression": (*COMMON, "mta.journal", "mta.registry"),
     "mta.compose": (*COMMON, "mta.template"),
     "mta.sequence": (*COMMON, "mta.config.locations", "mta.config.problem"),
@@ -85,12 +91,14 @@ ACROSS = {
     "mta.following",
     "mta.measuring",
     "mta.parts",
+    "mta.presenting",
     "mta.protection",
     "mta.publication",
     "mta.verifying",
     "mta.tap",
     "mta.supervisor",
     "mta.plugins",
+    "mta.reporting",
     "mta.cli.main",
 }
 

@@ -19,6 +19,8 @@ from mta.config.validation import validate
 DEFAULT_FILES = ("mta.toml", "/etc/mta/mta.toml")
 #: The one domain of an embedded server.
 EMBEDDED_DOMAIN = "localhost"
+#: The one account there.
+EMBEDDED_ACCOUNT = f"user@{EMBEDDED_DOMAIN}"
 _NAME = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\Z")
 
 
@@ -176,6 +178,11 @@ def _completed(settings: Settings, state: Path, embedded: bool) -> Settings:
     if embedded:
         changes["domains"] = {EMBEDDED_DOMAIN: Domain()}
         changes["identity"] = [PluginTable(kind="file", name="users", path=str(state / "users"))]  # type: ignore[call-arg]
+        if not settings.dashboard.administrators:
+            # Whoever has started it on loopback is the only one there is.
+            changes["dashboard"] = settings.dashboard.model_copy(
+                update={"administrators": [EMBEDDED_ACCOUNT]}
+            )
     else:
         changes["domains"] = {name.lower(): item for name, item in settings.domains.items()}
     if settings.workers == "auto":

@@ -28,6 +28,7 @@ from mta.config.access_settings import Ban as Ban
 from mta.config.access_settings import Limit as Limit
 from mta.config.alert_settings import Alert as Alert
 from mta.config.api_settings import Api as Api
+from mta.config.dashboard_settings import Dashboard as Dashboard
 from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.engagement_settings import Engagement as Engagement
@@ -368,6 +369,7 @@ class Settings(Table):
     limits: Limits = Limits()  # type: ignore[call-arg]
     submission: Submission = Submission()
     api: Api = Api()  # type: ignore[call-arg]
+    dashboard: Dashboard = Dashboard()  # type: ignore[call-arg]
     tracking: Tracking = Tracking()  # type: ignore[call-arg]
     engagement: Engagement = Engagement()
     metrics: Metrics = Metrics()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,7 +12,7 @@ from twisted.cred.portal import Portal
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mta.identity.credentials import IScramCredentials, IScramKeySource
+from mta.identity.credentials import IPasswordMark, IScramCredentials, IScramKeySource
 from mta.identity.mechanisms import (
     BINDING_TYPES,
     Done,
@@ -65,6 +66,7 @@ class Authenticator:
         self._portal = portal
         self.throttle = throttle
         checkers = tuple(checkers)
+        self._marking = tuple(item for item in checkers if IPasswordMark.providedBy(item))
         self._sources = tuple(item for item in checkers if IScramKeySource.providedBy(item))
         interfaces = {kind for item in checkers for kind in item.credentialInterfaces}
         self._passwords = IUsernamePassword in interfaces
@@ -102,6 +104,25 @@ class Authenticator:
         else:
             machine = Plain() if mechanism == "PLAIN" else Login()
         return Exchange(self, machine, client.address)
+
+    async def password(self, username: str, password: str, address: str) -> Success | Denied:
+        """Try a password as AUTH PLAIN does: for those who sign in by other means than SMTP.
+
+        :param address: the client's.
+        """
+        exchange = Exchange(self, Plain(), address)
+        answer = await exchange.step(b"\0".join((b"", username.encode(), password.encode())))
+        assert isinstance(answer, (Success, Denied))
+        return answer
+
+    async def password_mark(self, account: str) -> str:
+        """What changes when the password of an account does; ``""``: nobody can tell."""
+        for checker in self._marking:
+            mark = await settle(checker.password_mark(account))
+            if mark:
+                # Keyed: what may be a password in clear cannot be guessed from it.
+                return hmac.digest(self._secret, b"password mark " + mark.encode(), "sha256").hex()[:16]
+        return ""
 
     async def scram_keys(self, username: str, salt: bytes) -> ScramKeys:
         """Keys of an account; pretended ones if no source has any.

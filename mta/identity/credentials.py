@@ -71,3 +71,13 @@ class IDecoy(Interface):
 
     def decoy(credentials: IUsernamePassword) -> Answer[None]:
         """Spend the time that verifying a wrong password would have taken."""
+
+
+class IPasswordMark(Interface):
+    """Optional, for a checker: tells when a password is another one, so that old sessions end."""
+
+    def password_mark(account: str) -> Answer[str]:
+        """What is stored of the password, which goes no further than to be hashed; ``""``: it does not know.
+
+        :raise TemporarilyUnavailable: if it cannot tell just now.
+        """

@@ -20,6 +20,7 @@ from zope.interface import implementer
 from mta.config.settings import Table as SettingsTable
 from mta.identity.credentials import (
     IDecoy,
+    IPasswordMark,
     IScramCredentials,
     IScramKeySource,
     IUsernamePassword,
@@ -61,7 +62,7 @@ class FileSettings(SettingsTable):
     scram: bool = True
 
 
-@implementer(IIdentity, ICredentialsChecker, IDirectory, IReloadable, IScramKeySource, IDecoy)
+@implementer(IIdentity, ICredentialsChecker, IDirectory, IReloadable, IScramKeySource, IDecoy, IPasswordMark)
 class FileIdentity:
     """Verifies passwords and finds mailboxes in one file.
 
@@ -227,6 +228,14 @@ class FileIdentity:
     def _compare(self, verify: Any, password: bytes) -> tuple[bool, tuple[tuple[int, ...], Table] | None]:
         """Whether it is the password; if not, what the file says if it changed a moment ago.  In a thread."""
         return (True, None) if verify(password) else (False, self._try_to_load())
+
+    async def password_mark(self, account: str) -> str:
+        """See ``IPasswordMark``."""
+        looking = self._look()
+        if looking is not None:
+            await looking
+        entry = self._entry(account)
+        return entry.stored if entry is not None and entry.verify is not None else ""
 
     async def decoy(self, credentials: Any) -> None:
         """Verify against somebody's hash, and forget the result."""

@@ -28,6 +28,7 @@ from mta.model.event import (
     TlsSession,
 )
 from mta.model.event_access import Banned, Suspended
+from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
@@ -178,6 +179,19 @@ def _authentication_failed(event: AuthenticationFailed) -> str:
     words = f"authentication of {event.account or 'somebody'} {how}"
     words += f": {event.reason}" if event.reason else ""
     return f"{words} {extra}".rstrip()
+
+
+def _dashboard_session(event: DashboardSession) -> str:
+    words = {
+        "begun": "signed in to the dashboard",
+        "ended": "session of the dashboard ended",
+        "refused": "not let into the dashboard",
+    }.get(event.action, event.action)
+    extra = " ".join(
+        _pairs(role=event.role, tenant=event.tenant, session=event.number, client=event.client, by=event.by)
+    )
+    said = f"{event.account} {words}" if event.action != "ended" else f"{words}: {event.account}"
+    return f"{said}{': ' + event.reason if event.reason else ''} {extra}".rstrip()
 
 
 def _way(event: DeliveredTo | DeferredTo | FailedTo) -> str:
@@ -436,6 +450,7 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Rejected: _rejected,
     Authenticated: _authenticated,
     AuthenticationFailed: _authentication_failed,
+    DashboardSession: _dashboard_session,
     Bounced: _bounced,
     Complained: _complained,
     Confirmed: _confirmed,

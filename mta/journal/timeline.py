@@ -39,6 +39,7 @@ from mta.model.event import (
     Rejected,
 )
 from mta.model.event_access import Banned, Suspended
+from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
@@ -285,6 +286,7 @@ _PLAIN = (
     Completed,
     Authenticated,
     AuthenticationFailed,
+    DashboardSession,
     Bounced,
     Complained,
     Confirmed,

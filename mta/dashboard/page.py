@@ -1,0 +1,173 @@
+"""What a module of pages declares of each of them, and what its handlers answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+from twisted.internet.defer import Deferred
+
+from mta.dashboard.role import Right
+
+if TYPE_CHECKING:
+    from mta.dashboard.visit import Visit
+
+
+class Query(BaseModel):
+    """What may stand behind the question mark; what else does is passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Form(BaseModel):
+    """What a form sends; a field that it does not have is a mistake of the page."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+@dataclass(slots=True)
+class Html:
+    """A page made of a template.
+
+    :ivar template: its name in ``pages/``.
+    :ivar values: what it is made of, besides what every page has (see :mod:`mta.dashboard.rendering`).
+    :ivar status: of HTTP.
+    """
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(slots=True)
+class Redirect:
+    """Another page, with a word about what was done.
+
+    :ivar path: under ``/dashboard/``.
+    :ivar said: shown once on the next page; ``""``: nothing.
+    :ivar tone: ``good``, ``note``, ``warn`` or ``bad``.
+    """
+
+    path: str
+    said: str = ""
+    tone: str = "good"
+
+
+@dataclass(slots=True)
+class Download:
+    """Octets to be saved, or shown in a frame of their own.
+
+    :ivar name: of the file; ``""``: it is not saved but shown.
+    :ivar headers: further header fields; they take the place of ours.
+    """
+
+    content: bytes
+    media: str
+    name: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Live:
+    """An answer that does not end, as server-sent events.
+
+    :ivar run: writes to the request; it is cancelled when the client goes.
+    """
+
+    run: Callable[[Any], Deferred[Any]]
+
+
+Answered: TypeAlias = Html | Redirect | Download | Live
+Handler: TypeAlias = "Callable[[Visit], Awaitable[Answered]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What is asked before something is done that cannot be undone.
+
+    :ivar title: a question: ``Remove 3 messages?``.
+    :ivar text: what happens then.
+    :ivar button: what the button says: a verb.
+    :ivar back: where to go instead.
+    :ivar facts: what it concerns, as pairs of name and value.
+    :ivar danger: whether it cannot be undone.
+    """
+
+    title: str
+    text: str
+    button: str
+    back: str
+    facts: Sequence[tuple[str, str]] = ()
+    danger: bool = True
+
+
+class Trouble(Exception):
+    """A page that says what is wrong.
+
+    :param status: of HTTP.
+    :param title: what is wrong, in a few words.
+    :param text: what that means.
+    :param remedy: what to do.
+    """
+
+    def __init__(self, status: int, title: str, text: str = "", remedy: str = "") -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.text = text
+        self.remedy = remedy
+
+
+def missing(what: str, remedy: str = "") -> Trouble:
+    """There is no such thing, or not for this visitor, which looks the same.
+
+    :param what: such as ``There is no such message``.
+    """
+    return Trouble(404, what, "It may have been removed meanwhile, or the address is misspelt.", remedy)
+
+
+class Invalid(Exception):
+    """A form has mistakes that are found only when it is carried out; it is shown again with them.
+
+    :param errors: by field, what is wrong and what to do; ``""``: of the whole form.
+    """
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("; ".join(errors.values()))
+        self.errors = dict(errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page, or one thing that a form does, declared once.
+
+    :ivar method: ``GET`` to look, ``POST`` to do.
+    :ivar path: such as ``/dashboard/queue/{id}``.
+    :ivar handler: answers.
+    :ivar right: who may.
+    :ivar title: of the window, and the heading.
+    :ivar query: model of the query.
+    :ivar form: model of the form of a ``POST``.
+    :ivar again: shows the page with the form once more if it has mistakes; ``None``: they stand on a
+        page of their own.
+    :ivar confirm: what is asked before; ``None``: nothing is destroyed.
+    :ivar upload: octets that the form may have, where it sends files; 0: it sends none.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    right: Right
+    title: str = ""
+    query: type[BaseModel] | None = None
+    form: type[BaseModel] | None = None
+    again: Handler | None = None
+    confirm: Callable[[Visit], Awaitable[Confirmation | None]] | None = None
+    upload: int = 0
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names in the path's braces."""
+        return [part.partition("}")[0] for part in self.path.split("{")[1:]]
