@@ -34,6 +34,7 @@ from mta.automating import Automating
 from mta.batching import Batching
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
+from mta.counting import Counting
 from mta.engagement.links import MessageLinks, master_key, message_key
 from mta.environment import Environment
 from mta.following import Following
@@ -227,6 +228,7 @@ class SendingApi:
         foreign = Sender(self.messages, self.registry.templates, self.renderers, self._idempotency)
         self.following = Following(reactor, loaded, environment, shard, reception, reception.spool)
         self.automating = Automating(reactor, loaded.state, run_in_thread=environment.run_in_thread)
+        self.counting = Counting(reactor, loaded, environment, shard)
         self.measuring = Measuring(
             loaded, environment, shard, reception.spool, self.registry.keys, self.following, status
         )
@@ -244,6 +246,7 @@ class SendingApi:
             *PostmarkRoutes(foreign).routes(),
             *SendGridRoutes(foreign, reception.spool.new_id).routes(),
             *self.following.routes(),
+            *self.counting.routes(),
             *self.automating.routes(),
             *self.measuring.routes(),
         ]
@@ -326,12 +329,14 @@ class SendingApi:
         await self.automating.start()
         await self._webhooks.start()
         await self.following.start()
+        await self.counting.start()
         await self._domains.start()
 
     async def stop(self) -> None:
         """End what renders, and close the registry."""
         self.batching.stop()
         await self.following.stop()
+        await self.counting.stop()
         await self.renderers.stop()
         try:
             await self._usage.write()
@@ -420,6 +425,7 @@ class SendingApi:
         self._loaded = replace(self._loaded, settings=settings)
         self._domains.use(self._loaded)
         self.following.use(settings)
+        self.counting.use(settings)
         self.automating.use(settings)
         self.measuring.use(settings)
         self.application.use(

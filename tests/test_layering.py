@@ -45,6 +45,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.api": (
         *COMMON,
         "mta.config",
+        "mta.analytics",
         "mta.journal",
         "mta.registry",
         "mta.batch",
@@ -87,6 +88,7 @@ ACROSS = {
     "mta.application",
     "mta.automating",
     "mta.batching",
+    "mta.counting",
     "mta.examination",
     "mta.following",
     "mta.measuring",

@@ -27,6 +27,7 @@ from mta.config.access_settings import Authentication as Authentication
 from mta.config.access_settings import Ban as Ban
 from mta.config.access_settings import Limit as Limit
 from mta.config.alert_settings import Alert as Alert
+from mta.config.analytics_settings import Analytics as Analytics
 from mta.config.api_settings import Api as Api
 from mta.config.dashboard_settings import Dashboard as Dashboard
 from mta.config.dkim_settings import Arc as Arc
@@ -371,6 +372,7 @@ class Settings(Table):
     api: Api = Api()  # type: ignore[call-arg]
     dashboard: Dashboard = Dashboard()  # type: ignore[call-arg]
     tracking: Tracking = Tracking()  # type: ignore[call-arg]
+    analytics: Analytics = Analytics()
     engagement: Engagement = Engagement()
     metrics: Metrics = Metrics()
     template: TemplateLimits = TemplateLimits()  # type: ignore[call-arg]

@@ -22,7 +22,8 @@ from mta.registry.schema import Tables
 #: What keys may be for.
 SCOPES: dict[str, str] = {
     "messages:send": "send messages, and cancel, reschedule, hold, release and retry those of the tenant",
-    "messages:read": "look at messages, events and statistics, and follow them live",
+    "messages:read": "look at messages and events, and follow them live",
+    "statistics": "look at counts, rates and delivery times, by domain, tag, campaign and so on",
     "suppressions": "look at the suppression list and change it",
     "domains": "look at domains, add them and have them verified",
     "templates": "look at templates and change them",

@@ -1,200 +1,33 @@
-"""Keeps indexes up with the journals, in a thread of its own, and answers when they are."""
+"""Keeps the indexes of messages up with the journals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
-from zope.interface import implementer
-
-from mta.interfaces import IEventSink, TemporarilyUnavailable
-from mta.model.event import Event
 from mta.tracking.fold import KINDS
-from mta.tracking.index import JOURNAL, Index
-
-#: Seconds between two looks, while something happens; while nothing does; after trouble.
-SOON, SELDOM, LATER = 1.0, 10.0, 10.0
-#: Seconds that a question waits for the index.
-PATIENCE = 5.0
-_PRUNE_EVERY = 60.0
-_PRUNE_STEPS = 20
+from mta.tracking.index import Index
+from mta.tracking.keeper import Keeper
 
 
-class _Daemon(Thread):
-    """A process that ends in a hurry does not wait for it: what it did not write is in the journal."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options, daemon=True)
-
-
-class _Pool(ThreadPool):
-    threadFactory = _Daemon
-
-
-@implementer(IEventSink)
-class Tracker:
-    """See the module.
+class Tracker(Keeper):
+    """Keeps the indexes of messages up.
 
     :param reactor: the reactor.
     :param spool: the directory of all shards.
-    :param shard: ours, whose index is kept up all the time.
-    :param workers: how many there are; the first also keeps the indexes of shards that nobody owns.
+    :param shard: ours.
+    :param workers: how many there are.
     :param keep: seconds for which messages are kept.
     """
 
-    name = "tracking"
-    log = Logger()
-
     def __init__(self, reactor: Any, spool: Path, shard: int, workers: int, keep: float) -> None:
-        self._reactor = reactor
-        self._spool = spool
-        self._shard = shard
-        self._workers = workers
+        super().__init__(reactor, spool, shard, workers, make=self._made, kinds=KINDS)
         self._keep = keep
-        self._pool = _Pool(0, 1, "tracking")
-        self._indexes: dict[int, Index] = {}
-        self._waiting: list[Deferred[None]] = []
-        self._news = False
-        self._running: Deferred[None] | None = None
-        self._timer: Any = None
-        self._stopped = True
-        self._pruned = 0.0
-        self._troubled = False
-
-    # --- life ----------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Begin, with what happened while nobody looked."""
-        self._stopped = False
-        self._pool.start()
-        self._later(0.0)
-
-    async def stop(self) -> None:
-        """End; what is under way is given up between two transactions."""
-        if self._stopped:
-            return
-        self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._running is not None:
-            await self._running
-        self._pool.stop()
-        for index in self._indexes.values():
-            index.close()
-        for waiting in self._take():
-            waiting.errback(TemporarilyUnavailable("the server stops"))
 
     def keep(self, seconds: float) -> None:
         """Keep messages for another time."""
         self._keep = seconds
-        for index in self._indexes.values():
-            index.keep = seconds
+        self.change(lambda index: setattr(index, "keep", seconds))
 
-    # --- being told and asked --------------------------------------------------
-
-    def events(self, batch: Sequence[Event]) -> None:
-        """See :class:`~mta.interfaces.IEventSink`."""
-        if not self._news:
-            for event in batch:
-                if event.message and event.kind in KINDS:
-                    self._news = True
-                    self._later(SOON)
-                    return
-
-    async def current(self) -> None:
-        """Wait until the indexes of all shards know what has happened by now.
-
-        :raise TemporarilyUnavailable: if that takes too long, or cannot be.
-        """
-        if self._stopped:
-            raise TemporarilyUnavailable("the index of messages is not open")
-        waiting: Deferred[None] = Deferred()
-        self._waiting.append(waiting)
-        self._later(0.0)
-        waiting.addTimeout(PATIENCE, self._reactor)
-        try:
-            await waiting
-        except TimeoutError:
-            raise TemporarilyUnavailable("the index of messages is not up to date yet") from None
-
-    # --- parts ---------------------------------------------------------------
-
-    def _later(self, seconds: float) -> None:
-        if self._stopped or self._running is not None:
-            return
-        if self._timer is not None:
-            if self._timer.getTime() <= self._reactor.seconds() + seconds:
-                return
-            self._timer.cancel()
-        self._timer = self._reactor.callLater(seconds, self._begin)
-
-    def _begin(self) -> None:
-        self._timer = None
-        self._running = Deferred.fromCoroutine(self._round())
-
-    async def _round(self) -> None:
-        waiting = self._take()
-        self._news = False
-        pause = SELDOM
-        try:
-            work: Callable[..., Any] = self._all if waiting else self._own
-            await deferToThreadPool(self._reactor, self._pool, work, self._reactor.seconds())
-            self._troubled = False
-            for one in waiting:
-                one.callback(None)
-        except Exception as error:
-            if not isinstance(error, TemporarilyUnavailable):
-                self.log.failure("The index of messages cannot be kept up")
-            elif not self._troubled:
-                self.log.error("The index of messages waits: {error}", error=str(error))
-            self._troubled = True
-            pause = LATER
-            for one in waiting:
-                one.errback(TemporarilyUnavailable(str(error)))
-        finally:
-            self._running = None
-        self._later(0.0 if self._waiting else SOON if self._news and pause == SELDOM else pause)
-
-    def _take(self) -> list[Deferred[None]]:
-        waiting, self._waiting = self._waiting, []
-        return [one for one in waiting if not one.called]
-
-    # --- in the thread -----------------------------------------------------------
-
-    def _all(self, now: float) -> None:
-        self._catch_up(self._shards(), now)
-
-    def _own(self, now: float) -> None:
-        mine = [
-            shard
-            for shard in self._shards()
-            if shard == self._shard or (shard >= self._workers and self._shard == 0)
-        ]
-        self._catch_up(mine, now)
-        if now - self._pruned >= _PRUNE_EVERY:
-            self._pruned = now
-            for shard in mine:
-                for _ in range(_PRUNE_STEPS):
-                    if self._stopped or not self._index(shard).prune():
-                        break
-
-    def _catch_up(self, shards: Sequence[int], now: float) -> None:
-        for shard in shards:
-            self._index(shard).catch_up(lambda: self._stopped)
-
-    def _shards(self) -> list[int]:
-        found = (path.parent.name for path in self._spool.glob(f"*/{JOURNAL}"))
-        return sorted(int(name) for name in found if name.isdigit())
-
-    def _index(self, shard: int) -> Index:
-        found = self._indexes.get(shard)
-        if found is None:
-            found = self._indexes[shard] = Index(self._spool / str(shard), self._keep, self._reactor.seconds)
-        return found
+    def _made(self, directory: Path) -> Index:
+        return Index(directory, self._keep, self._reactor.seconds)

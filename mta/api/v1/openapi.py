@@ -197,10 +197,12 @@ def _parameters(route: Route) -> Iterable[dict[str, Any]]:
 
 def _responses(route: Route, references: dict[tuple[type[BaseModel], str], Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "It is done."}
+    content: dict[str, Any] = {}
     if route.answer is not None:
-        good["content"] = {"application/json": {"schema": references[(route.answer, "serialization")]}}
-    elif route.media:
-        good["content"] = {media.strip(): {} for media in route.media.split(",")}
+        content["application/json"] = {"schema": references[(route.answer, "serialization")]}
+    content.update((media.strip(), {}) for media in route.media.split(",") if media)
+    if content:
+        good["content"] = content
     if route.scope is not None:
         good["headers"] = {
             "RateLimit": {"description": "what is left", "schema": {"type": "string"}},

@@ -125,7 +125,7 @@ class Route:
     :ivar body: model of the body in JSON.
     :ivar octets: media types that are taken as octets instead.
     :ivar answer: model of the answer; ``None``: it has no body, or octets of ``media``.
-    :ivar media: media type of an answer without a model; several, with commas.
+    :ivar media: media type of an answer without a model, or that there is besides; several, with commas.
     :ivar status: of the answer.
     :ivar also: other statuses of good answers, with when they are given.
     :ivar refusals: kinds of problems beyond those that every route has.
