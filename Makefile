@@ -71,4 +71,4 @@ sim: test-parts
 	@MTA_SIM=$${MTA_SIM:-1000000} $(TRIAL) tests.sim.test_sites
 
 clean:
-	rm -rf .venv docs/_build _trial_temp* .mypy_cache .ruff_cache _fuzz *.egg-info
+	rm -rf .venv docs/_build _trial_* .mypy_cache .ruff_cache _fuzz *.egg-info
