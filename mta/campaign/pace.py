@@ -55,7 +55,7 @@ class Clock:
         passed = min(max(0.0, now - self.looked), MOST_STEP) if self.looked else 0.0
         credit = self.credit
         if pace.count:
-            most = max(1.0, pace.rate * BURST)
+            most = 1.0 + pace.rate * BURST
             credit = min(most, credit + passed * pace.rate)
         return Clock(self.active + passed, now, credit)
 

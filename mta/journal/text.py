@@ -28,6 +28,7 @@ from mta.model.event import (
     TlsSession,
 )
 from mta.model.event_access import Banned, Suspended
+from mta.model.event_campaign import CampaignChanged
 from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
@@ -297,6 +298,28 @@ def _domain(event: DomainChecked) -> str:
     return f"{words}: {event.reason}" if event.reason else words
 
 
+def _campaign(event: CampaignChanged) -> str:
+    words = f"campaign {event.campaign} of tenant {event.tenant}: {_CAMPAIGN.get(event.action, event.action)}"
+    words += f" for {local_time(event.until)}" if event.until else ""
+    words += f" by {event.by}" if event.by else ""
+    words += f", {event.count} people" if event.count else ""
+    return f"{words}: {event.reason}" if event.reason else words
+
+
+_CAMPAIGN = {
+    "schedule": "scheduled",
+    "unschedule": "taken back to a draft",
+    "start": "started",
+    "pause": "paused",
+    "resume": "resumed",
+    "stop": "stopped",
+    "finish": "everybody had his turn",
+    "tested": "a test message was sent",
+    "decide": "what the rest gets is decided",
+    "undecided": "the test shows no clear winner",
+}
+
+
 def _webhook(event: WebhookChanged) -> str:
     where = f" at {event.host}" if event.host else ""
     words = f"webhook {event.endpoint}{where} of tenant {event.tenant} {event.action}"
@@ -474,5 +497,6 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     TlsReportSent: _tls_report_sent,
     TlsSession: _tls_session,
     DomainChecked: _domain,
+    CampaignChanged: _campaign,
     WebhookChanged: _webhook,
 }

@@ -39,6 +39,7 @@ from mta.model.event import (
     Rejected,
 )
 from mta.model.event_access import Banned, Suspended
+from mta.model.event_campaign import CampaignChanged
 from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
@@ -274,6 +275,7 @@ _PLAIN = (
     Suspended,
     SuppressedTo,
     SuppressionChanged,
+    CampaignChanged,
     WebhookChanged,
     DomainChecked,
     Clicked,
