@@ -26,7 +26,7 @@ from mta.api.v1.messages import Messages, TenantAccount
 from mta.api.v1.neighbours import Neighbours
 from mta.api.v1.route import Call, Route
 from mta.api.v1.server import Descriptions
-from mta.api.v1.site import ApiSite
+from mta.api.v1.site import ApiSite, Late
 from mta.api.v1.suppressions import SuppressionCheck, SuppressionRoutes
 from mta.api.v1.templates import TemplateRoutes
 from mta.api.v1.webhooks import WebhookRoutes
@@ -261,7 +261,7 @@ class SendingApi:
         )
         self.application.answered = self.measuring.watch.answered
         self.site = ApiSite(
-            self.application.app.resource(), settings.api.body_size, settings.api.body_timeout
+            Late(lambda: self.application.app.resource()), settings.api.body_size, settings.api.body_timeout
         )
         operator = Application(
             self.registry,
@@ -272,7 +272,7 @@ class SendingApi:
         )
         #: The same for the operator of the server, who needs no key: for a socket that is guarded.
         self.operator_site = ApiSite(
-            operator.app.resource(), settings.api.body_size, settings.api.body_timeout
+            Late(lambda: operator.app.resource()), settings.api.body_size, settings.api.body_timeout
         )
 
     @property

@@ -94,7 +94,7 @@ class Following:
 
     def lags(self) -> dict[int, int]:
         """How many events of our journal the index does not know yet; blocks."""
-        return {self._shard: self._reader.lag(self._shard)}
+        return {self._shard: 0 if self.tracker.is_asleep else self._reader.lag(self._shard)}
 
     async def start(self) -> None:
         """Begin."""

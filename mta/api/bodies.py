@@ -41,7 +41,7 @@ Moment = Annotated[float, BeforeValidator(_moment)]
 class Body(BaseModel):
     """Unknown members are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Deed(Body):
@@ -126,7 +126,7 @@ class Flush(Deed):
 class Administer(Deed):
     """What is asked of tenants, domains and keys; the registry knows the rest."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
 
 class AlertTest(Body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twisted.cred.checkers import ICredentialsChecker
@@ -19,7 +19,6 @@ from zope.interface import implementer
 from mta.config.settings import parse_size
 from mta.identity.cache import CachedDirectory
 from mta.identity.credentials import IUsernamePassword, UnknownAccount
-from mta.identity.ldap_pool import Found, LdapPool
 from mta.identity.ldap_settings import LdapSettings, fill
 from mta.interfaces import (
     Alias,
@@ -35,6 +34,9 @@ from mta.interfaces import (
     TemporarilyUnavailable,
 )
 from mta.model.address import Address, AddressError, parse_address
+
+if TYPE_CHECKING:
+    from mta.identity.ldap_pool import Found, LdapPool
 
 _log = Logger()
 
@@ -208,6 +210,9 @@ class LdapIdentity:
         self._password_file = Path(base) / settings.password_file if settings.password_file else None
         self._settings = settings
         self._reactor = reactor
+        # ldap3 takes megabytes, and this module is imported to know which kinds of identity there are.
+        from mta.identity.ldap_pool import LdapPool
+
         self._pool = LdapPool(settings, self._read_password())
         self._searches = LdapSearches(settings, self._pool)
         self._threads = ThreadPool(0, settings.connections, "ldap")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from ldap3.core.exceptions import LDAPInvalidFilterError
-from ldap3.operation.search import parse_filter
 from pydantic import Field, field_validator
 
 from mta.config.settings import Duration, Table
@@ -88,6 +86,10 @@ class LdapSettings(Table):
 
 
 def _check_filter(value: str) -> None:
+    # Megabytes that a server without a directory needs not.
+    from ldap3.core.exceptions import LDAPInvalidFilterError
+    from ldap3.operation.search import parse_filter
+
     try:
         # RFC 4515; without it, every look-up would be answered 451.
         parse_filter(fill(value, "a@example.org", "filter"), None, True, True, None, False)

@@ -21,7 +21,7 @@ class Refused(ValueError):
 
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     by: str = Field("", max_length=200)
 

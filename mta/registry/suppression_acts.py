@@ -25,7 +25,7 @@ ALL = "*"
 
 
 class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     by: str = Field("", max_length=200)
     tenant: str = Field(DEFAULT, max_length=63)

@@ -151,9 +151,10 @@ _MARKS = f"""UPDATE recipients SET marks = recipients.marks | n.marks, at = max(
     FROM (SELECT message, address, {_BITS} AS marks, max(at) AS at FROM temp.steps WHERE marks
         GROUP BY message, address) n
     WHERE recipients.message = n.message AND recipients.address = n.address"""
+# In this order: SQLite would go through all labels, to have them sorted.
 _COUNT = """INSERT INTO counts
     SELECT l.tenant, l.sort, l.name, CAST(m.at / 86400 AS INTEGER), d.delivery, d.marks, sum(d.number)
-    FROM temp.deltas d JOIN labels l ON l.message = d.message JOIN messages m ON m.id = d.message
+    FROM temp.deltas d CROSS JOIN labels l ON l.message = d.message CROSS JOIN messages m ON m.id = d.message
     WHERE true GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(d.number) <> 0
     ON CONFLICT DO UPDATE SET number = number + excluded.number"""
 

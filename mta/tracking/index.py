@@ -9,17 +9,19 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from mta.interfaces import TemporarilyUnavailable
 from mta.tracking.fold import fold, forget
-from mta.tracking.schema import DATABASE, open_index, remake
+from mta.tracking.schema import DATABASE, open_for_reading, open_index, remake
 
 #: Numbers of events in one transaction.
 SPAN = 5000
 #: The journal of a shard.
 JOURNAL = "queue.db"
+_OF_TENANTS = """SELECT 1 FROM events WHERE id > (SELECT events FROM counters) - 5000
+    AND kind = 'received' AND instr(payload, '"tenant":') LIMIT 1"""
 #: Begins the ids of messages: ``mta.model.ids``.
 _EPOCH = 1_704_067_200
 
@@ -43,6 +45,20 @@ class Index:
     def path(self) -> Path:
         """The database."""
         return self.directory / DATABASE
+
+    def is_needed(self) -> bool:
+        """Whether there are messages of tenants; nothing is made, or kept open, to find that out.
+
+        Where there is no index yet, what came in last is looked at.
+        """
+        try:
+            if self.path.exists() and _has(self.path, "SELECT 1 FROM messages LIMIT 1"):
+                return True
+            journal = self.directory / JOURNAL
+            return journal.exists() and _has(journal, _OF_TENANTS)
+        except sqlite3.OperationalError:
+            # It is being made, or damaged: whoever opens it to write sees to that.
+            return True
 
     def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Read what is new in the journals; answers how many events counted.
@@ -127,6 +143,11 @@ class Index:
         finally:
             base.execute("DETACH journal")
         return total
+
+
+def _has(path: Path, question: str) -> bool:
+    with closing(open_for_reading(path)) as base:
+        return base.execute(question).fetchone() is not None
 
 
 def _last(base: sqlite3.Connection, path: Path) -> int:

@@ -1,4 +1,8 @@
-"""Keeps what is made of the journals up with them, in a thread of its own, and answers when it is."""
+"""Keeps what is made of the journals up with them, in a thread of its own, and answers when it is.
+
+It may sleep while nobody needs what is made: no database is open then, and what happens is not looked
+at.  Whatever it has slept through stands in the journals.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ from mta.tracking.index import JOURNAL
 
 #: Seconds between two looks, while something happens; while nothing does; after trouble.
 SOON, SELDOM, LATER = 1.0, 10.0, 10.0
+#: Seconds without news after which who may sleep does; and until it looks nonetheless whether there is any.
+IDLE, ASLEEP = 60.0, 3600.0
 #: Seconds that a question waits for the index.
 PATIENCE = 5.0
 _PRUNE_EVERY = 60.0
@@ -63,6 +69,7 @@ class Keeper:
     :param name: for the log.
     :param soon: seconds between two looks, while something happens.
     :param seldom: while nothing does.
+    :param wakes: whether an event ends the sleep; ``None``: it never sleeps.
     """
 
     log = Logger()
@@ -80,6 +87,7 @@ class Keeper:
         name: str = "index of messages",
         soon: float = SOON,
         seldom: float = SELDOM,
+        wakes: Callable[[Event], bool] | None = None,
     ) -> None:
         self.name = name
         self._reactor = reactor
@@ -91,6 +99,9 @@ class Keeper:
         self._only_messages = only_messages
         self._soon = soon
         self._seldom = seldom
+        self._wakes = wakes
+        self._awake = wakes is None
+        self._latest = 0.0
         self._pool = _Pool(0, 1, name)
         self._indexes: dict[int, Kept] = {}
         self._waiting: list[Deferred[None]] = []
@@ -120,8 +131,7 @@ class Keeper:
         if self._running is not None:
             await self._running
         self._pool.stop()
-        for index in self._indexes.values():
-            index.close()
+        self._close()
         for waiting in self._take():
             waiting.errback(TemporarilyUnavailable("the server stops"))
 
@@ -134,12 +144,19 @@ class Keeper:
 
     def events(self, batch: Sequence[Event]) -> None:
         """See :class:`~mta.interfaces.IEventSink`."""
-        if not self._news:
+        if not self._awake and self._wakes is not None:
+            self._awake = any(map(self._wakes, batch))
+        if self._awake and not self._news:
             for event in batch:
                 if event.kind in self._kinds and (event.message or not self._only_messages):
                     self._news = True
                     self._later(self._soon)
                     return
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it looks at nothing, because nobody needs it."""
+        return not self._awake
 
     async def current(self) -> None:
         """Wait until the indexes of all shards know what has happened by now.
@@ -150,12 +167,17 @@ class Keeper:
             raise TemporarilyUnavailable(f"the {self.name} is not open")
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
+        self._awake = True
         self._later(0.0)
         waiting.addTimeout(PATIENCE, self._reactor)
         try:
             await waiting
         except TimeoutError:
             raise TemporarilyUnavailable(f"the {self.name} is not up to date yet") from None
+
+    def is_needed(self, index: Any) -> bool:
+        """Whether there is anything to be kept up in one of them; blocks, asked only where it may sleep."""
+        return True
 
     # --- parts ---------------------------------------------------------------
 
@@ -174,11 +196,14 @@ class Keeper:
 
     async def _round(self) -> None:
         waiting = self._take()
+        now = self._reactor.seconds()
+        if self._news or waiting or not self._latest:
+            self._latest = now
         self._news = False
         pause = self._seldom
         try:
             work: Callable[..., Any] = self._all if waiting else self._own
-            await deferToThreadPool(self._reactor, self._pool, work, self._reactor.seconds())
+            await deferToThreadPool(self._reactor, self._pool, work, now)
             self._troubled = False
             for one in waiting:
                 one.callback(None)
@@ -191,9 +216,18 @@ class Keeper:
             pause = LATER
             for one in waiting:
                 one.errback(TemporarilyUnavailable(str(error)))
+        try:
+            if not self._troubled and self._may_sleep(now):
+                await deferToThreadPool(self._reactor, self._pool, self._close)
+                pause = ASLEEP
         finally:
             self._running = None
-        self._later(0.0 if self._waiting else self._soon if self._news and pause == self._seldom else pause)
+        self._later(0.0 if self._waiting else self._soon if self._news and not self._troubled else pause)
+
+    def _may_sleep(self, now: float) -> bool:
+        if self._wakes is None or self._waiting or self._news or self._stopped:
+            return False
+        return not self._awake or now - self._latest >= IDLE
 
     def _take(self) -> list[Deferred[None]]:
         waiting, self._waiting = self._waiting, []
@@ -210,6 +244,10 @@ class Keeper:
             for shard in self._shards()
             if shard == self._shard or (shard >= self._workers and self._shard == 0)
         ]
+        if not self._awake:
+            if not any(self.is_needed(self._index(shard)) for shard in mine):
+                return
+            self._awake = True
         self._catch_up(mine, now)
         if now - self._pruned >= _PRUNE_EVERY:
             self._pruned = now
@@ -221,6 +259,10 @@ class Keeper:
     def _catch_up(self, shards: Sequence[int], now: float) -> None:
         for shard in shards:
             self._index(shard).catch_up(lambda: self._stopped)
+
+    def _close(self) -> None:
+        for index in self._indexes.values():
+            index.close()
 
     def _shards(self) -> list[int]:
         found = (path.parent.name for path in self._spool.glob(f"*/{JOURNAL}"))

@@ -8,16 +8,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.interfaces import TemporarilyUnavailable
 from mta.model.event import Administered, Completed, Received
-from mta.tracking import tracker as tracker_module
+from mta.tracking import keeper as keeper_module
+from mta.tracking.keeper import ASLEEP, IDLE, LATER, PATIENCE, SELDOM, SOON
 from mta.tracking.reader import TrackingReader
-from mta.tracking.tracker import LATER, PATIENCE, SELDOM, SOON, Tracker
+from mta.tracking.tracker import Tracker
 from tests.tracking.journals import NOW, Journals
 from tests.tracking.same_thread import Moments, SameThread
 
 
 class TrackerTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.patch(tracker_module, "_Pool", SameThread)
+        self.patch(keeper_module, "_Pool", SameThread)
         self.clock = Moments()
         self.clock.advance(NOW)
         self.spool = Path(self.mktemp()).absolute()
@@ -93,6 +94,7 @@ class TrackerTests(SynchronousTestCase):
 
     def test_not_of_messages(self) -> None:
         """What is about no message wakes nobody."""
+        self.write()
         tracker = self.tracker()
         self.clock.settle()
         tracker.events([Administered(at=NOW, action="key create", tenant="shop")])
@@ -208,3 +210,59 @@ class TrackerTests(SynchronousTestCase):
         self.stopped(tracker)
         tracker.events([self.write(), Completed(at=NOW)])
         self.assertEqual([], self.clock.getDelayedCalls())
+
+    # --- asleep ------------------------------------------------------------------
+
+    def other(self) -> Received:
+        """A message that is no tenant's; answers its event."""
+        event = Received(
+            at=NOW, message=self.journals.id(0, NOW), sender="a@x.example", recipients=["b@x.example"]
+        )
+        self.journals.write([event])
+        return event
+
+    def test_sleeps_without_tenants(self) -> None:
+        """Mail that is no tenant's makes no index."""
+        self.other()
+        tracker = self.tracker()
+        self.clock.settle()
+        tracker.events([self.other()])
+        self.assertTrue(tracker.is_asleep)
+        [call] = self.clock.getDelayedCalls()
+        self.assertEqual(NOW + ASLEEP, call.getTime())
+        self.assertFalse((self.journals.directory() / "tracking.db").exists())
+
+    def test_a_tenants_message_wakes(self) -> None:
+        self.other()
+        tracker = self.tracker()
+        self.clock.settle()
+        event = self.write()
+        tracker.events([self.other(), event])
+        self.assertFalse(tracker.is_asleep)
+        self.clock.advance_by(SOON)
+        self.assertTrue(self.knows(event))
+
+    def test_asked_while_asleep(self) -> None:
+        """What it has slept through is there for whoever asks."""
+        event = self.write()
+        for _ in range(6):
+            self.journals.write([self.other() for _ in range(1000)])
+        tracker = self.tracker()
+        self.clock.settle()
+        self.assertTrue(tracker.is_asleep)
+        asked = self.ask(tracker)
+        self.clock.settle()
+        self.successResultOf(asked)
+        self.assertTrue(self.knows(event))
+
+    def test_sleeps_again(self) -> None:
+        """What is open is closed when nothing has come for a while, and opened with what comes then."""
+        self.write()
+        tracker = self.tracker()
+        self.clock.advance_by(SELDOM, int(IDLE / SELDOM) + 1)
+        [call] = self.clock.getDelayedCalls()
+        self.assertGreater(call.getTime(), self.clock.seconds() + ASLEEP - SELDOM - 1)
+        event = self.write()
+        tracker.events([event])
+        self.clock.advance_by(SOON)
+        self.assertTrue(self.knows(event))

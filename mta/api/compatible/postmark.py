@@ -33,7 +33,7 @@ INACTIVE = (
 class _Asked(BaseModel):
     """Members that are not known here are passed over, as Postmark does."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class PostmarkHeader(_Asked):
@@ -99,7 +99,7 @@ class PostmarkTemplatedBatch(_Asked):
 class PostmarkRefusal(BaseModel):
     """Why a message is not sent."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     ErrorCode: int
     Message: str
@@ -108,7 +108,7 @@ class PostmarkRefusal(BaseModel):
 class PostmarkAnswer(BaseModel):
     """A message that is on disk."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     To: str
     SubmittedAt: str

@@ -26,7 +26,7 @@ MOST = 1000
 
 
 class _Asked(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class SendGridPerson(_Asked):

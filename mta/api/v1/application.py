@@ -7,6 +7,7 @@ left, are path, query and body valid.  Only then is the handler called.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
@@ -80,12 +81,17 @@ class Application:
         self._under_way = 0
         self._drained: Deferred[None] | None = None
         self._instance = f"{int(reactor.seconds() * 1000) & 0xFFFFFFFFF:09x}"
-        self.app = Klein()
+
+    @cached_property
+    def app(self) -> Klein:
+        """All routes; made for the first request, because many servers get none."""
+        app = Klein()
         for route in self.routes:
             place = route.path.replace("{", "<").replace("}", ">")
             name = f"{route.method} {route.path}"
-            self.app.route(place, methods=[route.method], endpoint=name)(self._endpoint(route))
-        self.app.handle_errors(HTTPException)(self._nothing_here)
+            app.route(place, methods=[route.method], endpoint=name)(self._endpoint(route))
+        app.handle_errors(HTTPException)(self._nothing_here)
+        return app
 
     def use(
         self,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.web.http import parse_qs
+from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
 from mta.api.v1.refusal import Refusal
 
@@ -86,6 +89,34 @@ class BoundedRequest(Request):
             b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(document), document)
         )
         self.channel.loseConnection()
+
+
+@implementer(IResource)
+class Late:
+    """A resource that is made for the first request.
+
+    :param make: makes it.
+    """
+
+    isLeaf = True
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._resource: Any = None
+
+    def render(self, request: Any) -> Any:
+        """See ``IResource``."""
+        if self._resource is None:
+            self._resource = self._make()
+        return self._resource.render(request)
+
+    def getChildWithDefault(self, name: bytes, request: Any) -> Any:
+        """See ``IResource``; nobody asks a leaf."""
+        raise NotImplementedError
+
+    def putChild(self, path: bytes, child: Any) -> None:
+        """See ``IResource``; likewise."""
+        raise NotImplementedError
 
 
 class ApiSite(Site):
