@@ -202,6 +202,18 @@ class SendingApi:
                 ),
             ],
         )
+        self.automating = Automating(
+            reactor,
+            loaded.state,
+            shard=shard,
+            secret=secret,
+            registry=self.registry,
+            messages=self.messages,
+            journal=environment.journal,
+            settings=lambda: self._settings,
+            note=note,
+            run_in_thread=environment.run_in_thread,
+        )
         self.batching = Batching(
             reactor,
             shard=shard,
@@ -216,6 +228,7 @@ class SendingApi:
             settings=lambda: self._settings,
             session_id=session_id,
             note=note,
+            leaving=self.automating.leaving,
             run_in_thread=environment.run_in_thread,
         )
         acts = MessageActs(
@@ -227,7 +240,6 @@ class SendingApi:
         )
         foreign = Sender(self.messages, self.registry.templates, self.renderers, self._idempotency)
         self.following = Following(reactor, loaded, environment, shard, reception, reception.spool)
-        self.automating = Automating(reactor, loaded.state, run_in_thread=environment.run_in_thread)
         self.counting = Counting(reactor, loaded, environment, shard)
         self.measuring = Measuring(
             loaded, environment, shard, reception.spool, self.registry.keys, self.following, status

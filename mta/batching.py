@@ -14,6 +14,7 @@ from mta.api.v1.batches import BatchRoutes
 from mta.api.v1.engagement import EngagementRoutes
 from mta.api.v1.messages import TenantAccount
 from mta.api.v1.route import Route
+from mta.audience.leaving import Leaving
 from mta.batch.acceptance import Acceptance
 from mta.batch.batcher import Batcher
 from mta.batch.plan import Person, Plan
@@ -29,11 +30,8 @@ from mta.model.event_suppression import SuppressedTo
 from mta.model.options import Options
 from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry
-from mta.registry.suppressions import NoSuppression, Suppression, Suppressions, checked_address
+from mta.registry.suppressions import Suppression
 from mta.template.pool import Pool
-
-#: The reason on the list of who has unsubscribed.
-_REASON = "unsubscribe"
 
 
 class Batching:
@@ -52,6 +50,7 @@ class Batching:
     :param settings: gives the settings in use.
     :param session_id: gives ids of sessions.
     :param note: puts an event into the journal.
+    :param leaving: keeps who wants no more mail.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
     """
 
@@ -73,6 +72,7 @@ class Batching:
         settings: Callable[[], Settings],
         session_id: Callable[[], str],
         note: Callable[[Event], None],
+        leaving: Leaving,
         run_in_thread: Callable[..., Awaitable[Any]],
     ) -> None:
         self._reactor = reactor
@@ -114,7 +114,7 @@ class Batching:
         self._engagement = EngagementRoutes(
             registry,
             master,
-            UnsubscribeList(registry.suppressions),
+            leaving,
             note,
             self._delivered,
             scanners=lambda: settings().engagement.scanners,
@@ -202,31 +202,3 @@ class Batching:
         if not events:
             return None
         return min((event.at for event in events if isinstance(event, DeliveredTo)), default=-1.0)
-
-
-class UnsubscribeList:
-    """Who has unsubscribed, on the suppression lists.
-
-    :param suppressions: the lists.
-    """
-
-    def __init__(self, suppressions: Suppressions) -> None:
-        self._suppressions = suppressions
-
-    async def left(self, tenant: str, address: str) -> Sequence[str]:
-        """The lists that an address has left; ``""``: all mail."""
-        found = await self._suppressions.of(tenant, address)
-        return [one.list for one in found if one.reason == _REASON]
-
-    async def leave(self, tenant: str, address: str, list_name: str, message: str, now: float) -> None:
-        """Send it no more; on disk when this answers."""
-        evidence = {"message": message, "event": "unsubscribed"}
-        entry = Suppression(checked_address(address), _REASON, list_name, now, evidence, tenant)
-        await self._suppressions.add(tenant, [entry])
-
-    async def come_back(self, tenant: str, address: str, list_name: str) -> None:
-        """Send it again."""
-        try:
-            await self._suppressions.remove(tenant, address, _REASON, list_name)
-        except NoSuppression:
-            return

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from mta.audience import contacts, facts, lists, memberships, segments
+from mta.audience import confirmations, contacts, facts, lists, memberships, segments
 from mta.audience.contacts import Contacts, Erasing
 from mta.audience.facts import Facts
 from mta.audience.lists import Lists
@@ -30,6 +30,7 @@ TABLES: tuple[Tables, ...] = (
     memberships.TABLES,
     facts.TABLES,
     segments.TABLES,
+    confirmations.TABLES,
 )
 
 
@@ -150,7 +151,7 @@ class Audience:
         self.database = database
         self._looking = looking
         self._used = used
-        self.erasing: list[Erasing] = [memberships.erase, facts.erase]
+        self.erasing: list[Erasing] = [memberships.erase, facts.erase, confirmations.erase]
         self.emptying: list[Callable[[sqlite3.Connection, str], None]] = []
         self.contacts = Contacts(database, self.erasing)
         self.lists = Lists(database)

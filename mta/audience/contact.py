@@ -193,7 +193,7 @@ def checked(contact: Contact) -> Contact:
     if not 0 <= contact.consented < 1e11:
         raise ValueError("consented: it is no time")
     return Contact(
-        address=_address(contact.address),
+        address=kept_address(contact.address),
         name=checked_text(contact.name, "name", LONGEST_NAME),
         attributes=checked_attributes(contact.attributes),
         time_zone=checked_zone(contact.time_zone),
@@ -209,7 +209,11 @@ def checked(contact: Contact) -> Contact:
     )
 
 
-def _address(text: str) -> str:
+def kept_address(text: str) -> str:
+    """An address as a contact has it.
+
+    :raise ValueError: if it is none.
+    """
     try:
         return checked_address(text)
     except ValueError as error:

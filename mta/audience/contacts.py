@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mta.audience.contact import Contact, NoContact, checked, checked_attributes, encoded
+from mta.audience.contact import Contact, NoContact, checked, checked_attributes, encoded, kept_address
 from mta.registry.database import IDatabase
 from mta.registry.schema import Tables
 from mta.registry.suppressions import checked_address
@@ -129,7 +129,7 @@ def put(
     :raise Erased: if the person is never to come back.
     :raise ValueError: if a field is wrong.
     """
-    before = find(base, tenant, checked_address(contact.address))
+    before = find(base, tenant, kept_address(contact.address))
     if before is None:
         new = replace(checked(contact), tenant=tenant, created=now, changed=now, id=0)
         if is_erased(base, tenant, new.address):

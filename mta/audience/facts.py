@@ -157,20 +157,23 @@ def of(
     since: float = 0.0,
     until: float = float("inf"),
     name: str = "",
+    before: int = 0,
     limit: int = 1000,
 ) -> list[Fact]:
     """Facts of a contact, the last first.
 
     :param kinds: only of these; none: of all.
+    :param before: of those of the time ``until`` only those before this number; 0: all.
     :param name: only of this name.
     """
     some = tuple(kinds) or KINDS
     query = (
         f"SELECT {_COLUMNS} FROM facts WHERE contact = ? AND tenant = ?"  # noqa: S608
         f" AND kind IN ({','.join('?' * len(some))}) AND at >= ? AND at <= ? AND (? = '' OR name = ?)"
+        " AND (? = 0 OR at < ? OR id < ?)"
         " ORDER BY at DESC, id DESC LIMIT ?"
     )
-    values = (contact, tenant, *some, since, until, name, name, limit)
+    values = (contact, tenant, *some, since, until, name, name, before, until, before, limit)
     return [_fact(row) for row in base.execute(query, values)]
 
 

@@ -228,6 +228,7 @@ class Lists:
             found = existing(base, tenant, name)
             base.execute("DELETE FROM memberships WHERE list = ?", (found.id,))
             base.execute("DELETE FROM membership_history WHERE list = ?", (found.id,))
+            base.execute("DELETE FROM confirmations WHERE list = ?", (found.id,))
             base.execute("DELETE FROM lists WHERE id = ?", (found.id,))
             return found
 

@@ -29,6 +29,7 @@ from mta.config.access_settings import Limit as Limit
 from mta.config.alert_settings import Alert as Alert
 from mta.config.analytics_settings import Analytics as Analytics
 from mta.config.api_settings import Api as Api
+from mta.config.audience_settings import AudienceTable as AudienceTable
 from mta.config.dashboard_settings import Dashboard as Dashboard
 from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
@@ -378,6 +379,7 @@ class Settings(Table):
     template: TemplateLimits = TemplateLimits()  # type: ignore[call-arg]
     sending_domains: SendingDomainTable = SendingDomainTable()  # type: ignore[call-arg]
     suppression: SuppressionTable = SuppressionTable()
+    audience: AudienceTable = AudienceTable()  # type: ignore[call-arg]
     webhook: WebhookTable = WebhookTable()  # type: ignore[call-arg]
     junk: Junk = Junk()
     domains: dict[str, Domain] = {}

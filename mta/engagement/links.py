@@ -22,12 +22,12 @@ from urllib.parse import urlsplit
 
 from mta.model.ids import decode_id, encode_id
 
-Kind = Literal["click", "open", "unsubscribe"]
+Kind = Literal["click", "open", "unsubscribe", "confirm"]
 
-_LETTERS: dict[Kind, bytes] = {"click": b"c", "open": b"o", "unsubscribe": b"u"}
+_LETTERS: dict[Kind, bytes] = {"click": b"c", "open": b"o", "unsubscribe": b"u", "confirm": b"d"}
 _KINDS: dict[bytes, Kind] = {letter: kind for kind, letter in _LETTERS.items()}
 #: Where each kind is answered.
-PLACES: dict[Kind, str] = {"click": "/c/", "open": "/o/", "unsubscribe": "/u/"}
+PLACES: dict[Kind, str] = {"click": "/c/", "open": "/o/", "unsubscribe": "/u/", "confirm": "/d/"}
 _SIGNATURE = 16
 _HEAD = 1 + 8 + _SIGNATURE
 #: Characters of a target; a longer one stays as it is.
@@ -46,7 +46,8 @@ class Link:
     :ivar message: queue id of the message that it stood in.
     :ivar tenant: whose message it was.
     :ivar recipient: to whom it went; ``""``: to several at once.
-    :ivar more: the target of a click; the list of an unsubscription, ``""``: everything.
+    :ivar more: the target of a click; the list of an unsubscription, ``""``: everything; the
+        list to be confirmed, and until when.
     """
 
     kind: Kind
@@ -99,6 +100,15 @@ class MessageLinks:
     def unsubscribe(self, list_name: str = "") -> str:
         """The link by which the recipient leaves a list, or all of the tenant's mail."""
         return self._link("unsubscribe", list_name)
+
+    def confirm(self, list_name: str, until: int) -> str:
+        """The link by which somebody confirms that they want to be on a list.
+
+        Its message is the number of the contact.
+
+        :param until: when it is no longer good, in seconds since 1970.
+        """
+        return self._link("confirm", f"{list_name}\n{until}")
 
     def _link(self, kind: Kind, more: str) -> str:
         told = f"{self._tenant}\n{self._recipient}\n{more}".encode("utf-8", "replace")

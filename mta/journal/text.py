@@ -28,6 +28,7 @@ from mta.model.event import (
     TlsSession,
 )
 from mta.model.event_access import Banned, Suspended
+from mta.model.event_audience import AudienceChanged
 from mta.model.event_campaign import CampaignChanged
 from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
@@ -292,6 +293,26 @@ def _suppression(event: SuppressionChanged) -> str:
     return f"{words}, {said}" if said else words
 
 
+def _audience(event: AudienceChanged) -> str:
+    by = f" by {event.by}" if event.by else ""
+    of = f" of tenant {event.tenant}{by}"
+    words = {
+        "created": f"contact <{event.recipient}>{of} created",
+        "changed": f"contact <{event.recipient}>{of} changed",
+        "erased": f"a contact{of} erased",
+        "readmitted": f"a contact who was erased may come back{of}",
+        "joined": f"<{event.recipient}> put on the list {event.target}{of}",
+        "asked": f"<{event.recipient}> is asked to confirm the list {event.target}{of}",
+        "confirmed": f"<{event.recipient}> has confirmed the list {event.target}{of}",
+        "left": f"<{event.recipient}> has left the list {event.target}{of}",
+        "removed": f"<{event.recipient}> removed from the list {event.target}{of}",
+        "imported": f"import {event.target}{of}: {event.count} contacts",
+    }.get(event.action, f"{event.action} {event.target}{of}")
+    if event.count and event.action != "imported":
+        words += f": {event.count}"
+    return f"{words}: {event.reason}" if event.reason else words
+
+
 def _domain(event: DomainChecked) -> str:
     words = f"domain {event.domain} of tenant {event.tenant} {event.action}"
     words += f", without {_list(event.lacking)}" if event.lacking else ""
@@ -491,6 +512,7 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     CertificateSeen: _certificate,
     Completed: _completed,
     Server: _server,
+    AudienceChanged: _audience,
     SuppressedTo: _suppressed,
     SuppressionChanged: _suppression,
     TlsReportReceived: _tls_report_received,

@@ -39,6 +39,7 @@ from mta.model.event import (
     Rejected,
 )
 from mta.model.event_access import Banned, Suspended
+from mta.model.event_audience import AudienceChanged
 from mta.model.event_campaign import CampaignChanged
 from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
@@ -273,6 +274,7 @@ _PLAIN = (
     CertificateSeen,
     Banned,
     Suspended,
+    AudienceChanged,
     SuppressedTo,
     SuppressionChanged,
     CampaignChanged,

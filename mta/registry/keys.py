@@ -25,6 +25,8 @@ SCOPES: dict[str, str] = {
     "messages:read": "look at messages and events, and follow them live",
     "statistics": "look at counts, rates and delivery times, by domain, tag, campaign and so on",
     "suppressions": "look at the suppression list and change it",
+    "contacts": "look at contacts, lists and segments, change, import and export them",
+    "contacts:read": "look at contacts, lists and segments",
     "domains": "look at domains, add them and have them verified",
     "templates": "look at templates and change them",
     "webhooks": "look at webhooks, change them, and have events delivered again",
@@ -86,7 +88,8 @@ class Key:
 
     def may(self, scope: str) -> bool:
         """Whether it is for something."""
-        return scope in self.scopes or ADMIN in self.scopes
+        # Who may change something may look at it.
+        return not self.scopes.isdisjoint((scope, scope.removesuffix(":read"), ADMIN))
 
     def is_expired(self, now: float) -> bool:
         """Whether its time is over."""

@@ -83,6 +83,25 @@ async def a_suppression(api: ServedApi, key: str) -> dict[str, str]:
     return {"address": address}
 
 
+async def a_contact(api: ServedApi, key: str) -> dict[str, str]:
+    address = f"{MARK}@far.example"
+    await api.ask("POST", "/v1/contacts", {"address": address, "name": MARK}, key=key)
+    return {"address": address}
+
+
+async def a_list(api: ServedApi, key: str) -> dict[str, str]:
+    member = await a_contact(api, key)
+    await api.ask("PUT", "/v1/lists/news", {"title": MARK}, key=key)
+    await api.ask("POST", "/v1/lists/news/members", member, key=key)
+    return {"name": "news", **member}
+
+
+async def a_segment(api: ServedApi, key: str) -> dict[str, str]:
+    condition = {"field": "name", "is": MARK}
+    await api.ask("PUT", "/v1/segments/some", {"title": MARK, "condition": condition}, key=key)
+    return {"name": "some"}
+
+
 #: By the beginning of a path with braces: makes what they name; answers with their values.
 THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/batches/{id}": a_batch,
@@ -96,6 +115,9 @@ THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/recipients/{address}": an_address,
     "/v1/tags/{tag}": a_tag,
     "/v1/domains/{domain}": a_domain,
+    "/v1/contacts/{address}": a_contact,
+    "/v1/lists/{name}": a_list,
+    "/v1/segments/{name}": a_segment,
 }
 #: Bodies that are valid for routes without an example.
 BODIES: dict[str, object] = {

@@ -53,8 +53,11 @@ class Leaving(Protocol):
     async def leave(self, tenant: str, address: str, list_name: str, message: str, now: float) -> None:
         """Send it no more."""
 
-    async def come_back(self, tenant: str, address: str, list_name: str) -> None:
+    async def come_back(self, tenant: str, address: str, list_name: str, now: float) -> None:
         """Send it again."""
+
+    async def lists_of(self, tenant: str, address: str) -> Sequence[tuple[str, str, str]]:
+        """The lists that somebody is on, was on, or may join: name, words for people, state or ``""``."""
 
 
 class Engagement(Model):
@@ -267,14 +270,21 @@ class EngagementRoutes:
         action, scope = (form.get(name, [""])[0] for name in ("action", "scope"))
         if action not in ("unsubscribe", "resubscribe") or scope not in ("list", "all"):
             raise Refusal("malformed", "the form has neither List-Unsubscribe=One-Click nor an action")
-        await self._change(call, link, link.more if scope == "list" else "", action, "page")
+        list_name = link.more if scope == "list" else ""
+        if scope == "list" and form.get("list"):
+            # Whoever has a link may see and change all that their address gets of this tenant.
+            list_name = form["list"][0]
+            known = await self._leaving.lists_of(link.tenant, link.recipient)
+            if list_name not in [name for name, _, _ in known]:
+                raise Refusal("malformed", "the form names a list that there is not")
+        await self._change(call, link, list_name, action, "page")
         return await self._page(link)
 
     async def _change(self, call: Call, link: Link, list_name: str, action: str, way: str) -> None:
         if action == "unsubscribe":
             await self._leaving.leave(link.tenant, link.recipient, list_name, link.message, call.now)
         else:
-            await self._leaving.come_back(link.tenant, link.recipient, list_name)
+            await self._leaving.come_back(link.tenant, link.recipient, list_name, call.now)
         self._note(
             Unsubscribed(
                 at=call.now,
@@ -293,7 +303,8 @@ class EngagementRoutes:
         tenant = tenants.get(link.tenant)
         name = (engagement_of(tenant).name if tenant is not None else "") or link.tenant
         off = frozenset(await self._leaving.left(link.tenant, link.recipient))
-        content = preferences(link.recipient, name, link.more, off)
+        lists = await self._leaving.lists_of(link.tenant, link.recipient)
+        content = preferences(link.recipient, name, link.more, off, lists)
         return Response(content, 200, {**_HEADERS, "content-security-policy": POLICY}, _HTML)
 
     def _link(self, call: Call, kind: Kind) -> Link | None:

@@ -33,8 +33,11 @@ class Kept:
     async def leave(self, tenant: str, address: str, list_name: str, message: str, now: float) -> None:
         self.off.add((tenant, address, list_name))
 
-    async def come_back(self, tenant: str, address: str, list_name: str) -> None:
+    async def come_back(self, tenant: str, address: str, list_name: str, now: float) -> None:
         self.off.discard((tenant, address, list_name))
+
+    async def lists_of(self, tenant: str, address: str) -> Sequence[tuple[str, str, str]]:
+        return []
 
 
 class EngagementCase(ApplicationCase):
