@@ -18,6 +18,7 @@ from mta.config.loading import Loaded
 from mta.config.settings import Settings
 from mta.dashboard.application import DashboardApplication
 from mta.dashboard.flow import OverviewPages, counted
+from mta.dashboard.live import LivePages
 from mta.dashboard.page import Page
 from mta.dashboard.preferences import PreferencePages
 from mta.dashboard.session import Session, Sessions
@@ -73,6 +74,7 @@ class Presenting:
                 hint=_hint(loaded),
             ).pages(),
             *PreferencePages().pages(),
+            *LivePages(api.following.feed, lambda: self._settings.dashboard, reactor).pages(),
             *OverviewPages(
                 lambda: counted(loaded.state / "spool", _count), environment.run_in_thread
             ).pages(),

@@ -189,7 +189,9 @@ class DashboardApplication:
     async def _introduce(self, visit: Visit) -> None:
         """Who asks, and for which tenant."""
         text = visit.cookie(guard.cookie_name("session", visit.secure))
-        session = await self._sessions.find(text)
+        # A page that was left open keeps nobody signed in.
+        alone = bool(visit.header("x-live")) or visit.header("accept").startswith("text/event-stream")
+        session = await self._sessions.find(text, used=not alone)
         if session is not None:
             person = person_of(session.account, self._settings())
             why = ""

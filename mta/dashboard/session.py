@@ -81,9 +81,10 @@ class Sessions:
         await self._ledger.ask(lambda book: self._put(book, session))
         return session, text
 
-    async def find(self, text: str) -> Session | None:
+    async def find(self, text: str, used: bool = True) -> Session | None:
         """The session of a browser, which is thereby used.
 
+        :param used: whether a person asks, and not a page that was left open.
         :raise TemporarilyUnavailable: if nobody can tell.
         """
         if not text:
@@ -94,7 +95,7 @@ class Sessions:
             session = _session(name, book.get(KIND, name))
             if session is None or self._is_over(session, now):
                 return None
-            if now >= session.seen + _FRESH:
+            if used and now >= session.seen + _FRESH:
                 self._put(book, session, now)
             return session
 

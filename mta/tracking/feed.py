@@ -244,11 +244,10 @@ class Feed:
                 self._shown[shard] = upto
                 for number, event in events:
                     known = about.get(event.message)
-                    if known is not None:
-                        telling = Telling(shard, number, event, known)
-                        for one in tuple(self._subscribers):
-                            if number > one.places.get(shard, 0):
-                                one.show(telling, now)
+                    telling = Telling(shard, number, event, known)
+                    for one in tuple(self._subscribers):
+                        if (known is not None or one.everything) and number > one.places.get(shard, 0):
+                            one.show(telling, now)
                 for one in tuple(self._subscribers):
                     one.flush(now)
                     one.passed(shard, upto)

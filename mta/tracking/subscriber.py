@@ -88,6 +88,7 @@ class Subscriber:
     :ivar places: up to where in each shard everything was shown or passed over.
     :ivar wrote: when something was written last.
     :ivar over: it has ended.
+    :ivar everything: whether it is told of events, too, that are of no tenant: for who runs the server.
     :ivar behind: it reads more slowly than things happen: nothing is shown to it until it goes on from
         its places.
     """
@@ -99,6 +100,7 @@ class Subscriber:
     wrote: float = 0.0
     over: bool = False
     behind: bool = False
+    everything: bool = False
     _kept: dict[int, int] = field(default_factory=dict)
     _changed: Deferred[None] | None = None
     _shown: list[str] = field(default_factory=list)

@@ -48,8 +48,13 @@ function renew(part) {
   setTimeout(async () => {
     part.at = Date.now();
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-      if (!answer.ok || answer.redirected) return;
+      const answer = await fetch(location.href, { headers: { accept: "text/html", "x-live": "1" } });
+      if (answer.redirected) {
+        // Signed out meanwhile.
+        location.reload();
+        return;
+      }
+      if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(part.id);
       const old = document.getElementById(part.id);
