@@ -83,6 +83,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 # and to its neighbours there.
 ACROSS = {
     "mta.alerting",
+    "mta.stopped",
     "mta.service",
     "mta.environment",
     "mta.application",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from mta.batch.acceptance import Acceptance, Progress
@@ -25,6 +26,8 @@ from mta.template.problem import TemplateError
 _AGAIN = 60.0
 #: Seconds for which they are.
 _LONGEST = 86400.0
+#: Seconds for which another worker is waited for that is at a batch, and between two looks.
+_OTHERS, _LOOK = 60.0, 0.2
 #: Troubles that are kept of one batch, and shown.
 MOST_TROUBLES = 10_000
 
@@ -164,6 +167,21 @@ class Batcher:
             self._waiting[identifier].append(turn)
             await turn
 
+    async def settled(self, tenant: str, identifier: str) -> Batch:
+        """A batch, once all of it was tried, in whichever worker; after a while, as it is.
+
+        :raise NoBatch: if there is none.
+        """
+        until = self._reactor.seconds() + _OTHERS
+        while True:
+            await self.ended(identifier)
+            batch = await self._batches.get(tenant, identifier)
+            tried = not batch.open or await self._batches.people(tenant, identifier)
+            if tried or self._stopping or self._reactor.seconds() > until:
+                return batch
+            # Another worker is at it, or will be when it has started.
+            await deferLater(self._reactor, _LOOK)
+
     async def promised(self) -> None:
         """Keep the queue ids of what is left from being given to others: a clock may be set back."""
         for _, octets in await self._batches.left(self._shard):
@@ -237,7 +255,7 @@ class Batcher:
         if not outcome.left:
             await self._batches.end(batch.tenant, batch.id, outcome.facts(total), outcome.people(plan))
             return
-        await self._batches.note(batch.tenant, batch.id, outcome.facts(total))
+        await self._batches.note(batch.tenant, batch.id, outcome.facts(total), outcome.people(plan))
         if not self._stopping:
             self._later.add(self._reactor.callLater(_AGAIN, self._again, batch, plan, outcome))
 

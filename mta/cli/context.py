@@ -50,6 +50,8 @@ class Seams:
     :ivar import_key: reads one from a file.
     :ivar administer: changes tenants and keys without a server: (state directory, domains of the
         configuration, action, request).
+    :ivar read_api: answers a GET of the application API from the disk: (configuration, tenant, path with
+        query).
     :ivar text_records: asks the DNS for TXT records of several names: for each a list, or why not.
     :ivar entries: what workers remember together, of a state directory and a kind: key, value, end.
     """
@@ -73,6 +75,7 @@ class Seams:
     text_records: Callable[[Loaded, list[str]], dict[str, Any]]
     entries: Callable[[Path, str], list[tuple[str, Any, float]]]
     administer: Callable[[Path, list[str], str, dict[str, Any]], dict[str, Any]]
+    read_api: Callable[[Loaded, str, str], Any]
 
 
 @dataclass

@@ -75,16 +75,23 @@ def ask_one(state: Path, method: str, path: str, body: dict[str, Any] | None = N
 
 
 def ask_api(
-    state: Path, tenant: str, method: str, path: str, body: dict[str, Any] | None = None
+    state: Path,
+    tenant: str,
+    method: str,
+    path: str,
+    body: dict[str, Any] | list[Any] | None = None,
+    *,
+    whole: bool = False,
 ) -> dict[str, Any]:
     """Ask the application API of the first shard as the operator, for a tenant.
 
+    :param whole: the answer is no JSON, and comes as ``content``.
     :raise CommandError: if it does not answer, or refuses.
     """
     shard, control = sockets(state)[0]
     socket = control.with_name(f"api-{shard}.sock")
     headers = {"mta-tenant": tenant, "mta-operator": user()}
-    return _ask(shard, socket, state, method, path, body, headers)
+    return _ask(shard, socket, state, method, path, body, headers, whole)
 
 
 def _ask(
@@ -93,8 +100,9 @@ def _ask(
     state: Path,
     method: str,
     path: str,
-    body: dict[str, Any] | None,
+    body: dict[str, Any] | list[Any] | None,
     headers: dict[str, str] | None = None,
+    whole: bool = False,
 ) -> dict[str, Any]:
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=TIMEOUT) as client:
@@ -111,30 +119,52 @@ def _ask(
         ) from None
     except httpx.TransportError as error:
         raise CommandError(f"shard {shard} broke off: {error}", os.EX_TEMPFAIL) from None
+    if answer.is_success and (whole or not answer.content):
+        return {"content": answer.content.decode("utf-8", "surrogateescape")} if whole else {}
     try:
         content = answer.json()
     except ValueError:
         content = {}
     if answer.is_success and isinstance(content, dict):
         return content
-    raise CommandError(_told(content, answer.status_code), _status(answer.status_code))
+    raise CommandError(_told(content, answer.status_code), _api_status(answer.status_code, headers))
 
 
 def _told(content: Any, status: int) -> str:
     if not isinstance(content, dict):
         content = {}
+    errors = content.get("errors")
+    if isinstance(errors, list) and errors and "detail" in content:
+        said = content["detail"]
+        lines = [_place(one) for one in errors[:20] if isinstance(one, dict)]
+        lines = [line for line in lines if line not in said]
+        if lines:
+            content = {**content, "detail": "\n".join([content["detail"], *lines])}
     title = content.get("title", f"the server answered {status}")
     detail = content.get("detail", "")
     joint = ":\n" if "\n" in detail else ": "
     return f"{title}{joint}{detail}" if detail else title
 
 
-def _status(status: int) -> int:
+def _api_status(status: int, headers: dict[str, str] | None) -> int:
+    # Of the control API 422 says that the configuration is wrong.
+    return os.EX_DATAERR if status == 422 and headers else problem_status(status)
+
+
+def problem_status(status: int) -> int:
+    """The exit status for one of HTTP that is an error."""
     if status == 422:
         return os.EX_CONFIG
     if status == 503:
         return os.EX_TEMPFAIL
     return os.EX_USAGE if status < 500 else os.EX_SOFTWARE
+
+
+def _place(error: dict[str, Any]) -> str:
+    """One error of a request, with where it stands."""
+    where = str(error.get("pointer") or error.get("parameter") or error.get("header") or "")
+    detail = str(error.get("detail", ""))
+    return f"{where}: {detail}" if where else detail
 
 
 def user() -> str:

@@ -30,6 +30,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dkim": ("dkim", "make the keys that sign, publish and rotate them"),
     "tenant": ("tenant", "add, list and change the tenants of the sending API, and their domains"),
     "key": ("key", "make, list, rotate and revoke keys of the sending API"),
+    "domain": ("domain", "add, list and verify the domains that a tenant sends from"),
+    "webhook": ("webhook", "add, list, change, test and remove webhooks, and post events again"),
+    "message": ("message", "search the messages of a tenant, and cancel, hold or reschedule them"),
+    "batch": ("batch", "look at the batches of a tenant"),
+    "api": ("api", "ask the sending API anything, as the operator"),
     "template": ("template", "list, push and preview the templates of the sending API"),
     "suppression": ("suppression", "look at the addresses that get nothing more, and change the list"),
     "queue": ("queue", "look at the queue, and hold, release, retry or remove messages"),
@@ -70,6 +75,12 @@ class Parser(argparse.ArgumentParser):
             act.add_argument("--config", "-c", **hidden)
             act.add_argument("--state", **hidden)
 
+    def _options(self) -> list[str]:
+        """The long options of this parser and of all its actions."""
+        parsers = [self, *(self._actions_of.choices.values() if self._actions_of is not None else ())]
+        found = {name: True for parser in parsers for name in parser._option_string_actions}
+        return [name for name in found if name.startswith("--")]
+
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting."""
         match = re.match(r"argument \S+: invalid choice: '(.*)' \(choose from (.*)\)", message)
@@ -78,6 +89,10 @@ class Parser(argparse.ArgumentParser):
             like = nearest(match[1], known)
             hint = f"did you mean {like}?" if like else f"there are {', '.join(known)}"
             message = f"there is no {match[1]!r} here; {hint}"
+        match = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        like = nearest(match[1], self._options()) if match else ""
+        if match and like:
+            message = f"there is no {match[1]} here; did you mean {like}?"
         raise CommandError(f"{message}\n{self.format_usage().rstrip()}", os.EX_USAGE)
 
 
@@ -237,6 +252,7 @@ def seams() -> Seams:
         text_records=_text_records,
         entries=_entries,
         administer=_administer,
+        read_api=_read_api,
     )
 
 
@@ -380,17 +396,38 @@ def _import_key(path: Path) -> Any:
 def _administer(state: Path, domains: Sequence[str], action: str, request: dict[str, Any]) -> dict[str, Any]:
     import time
 
+    from mta.queue.notes import noting
     from mta.registry.administration import Administration
     from mta.registry.database import finished
     from mta.registry.registry import Registry, direct
 
-    database = direct(state)
+    def done(events: list[Any]) -> dict[str, Any]:
+        database = direct(state)
+        try:
+            administration = Administration(Registry(database, domains), time.time, events.append)
+            answer: dict[str, Any] = finished(administration.act(action, request))
+        finally:
+            database.close()
+        return answer
+
+    if action.endswith(("-list", "-export")):
+        return done([])
+    # What is done without a server stands in the journal, too.
+    with noting(state / "spool" / "0") as events:
+        return done(events)
+
+
+def _read_api(loaded: Any, tenant: str, place: str) -> Any:
+    from mta.api.problem import ApiProblem
+    from mta.application import configured_domains
+    from mta.cli.control import problem_status
+    from mta.stopped import answered
+
     try:
-        administration = Administration(Registry(database, domains), time.time, lambda event: None)
-        answer: dict[str, Any] = finished(administration.act(action, request))
-    finally:
-        database.close()
-    return answer
+        return answered(loaded, configured_domains(loaded.settings), tenant, place)
+    except ApiProblem as problem:
+        detail = f": {problem.detail}" if problem.detail != problem.title else ""
+        raise CommandError(f"{problem.title}{detail}", problem_status(problem.status)) from None
 
 
 def _new_password() -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mta.cli.application import Tenant
 from mta.cli.context import CommandError, Context
 
 
@@ -52,9 +53,7 @@ def _ask(
     path: str,
     body: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    from mta.cli.control import ask_api
-
-    return ask_api(context.state, arguments.tenant, method, path, body)
+    return Tenant(context, arguments.tenant).ask(method, path, body)
 
 
 def _list(arguments: argparse.Namespace, context: Context) -> int:
@@ -90,7 +89,7 @@ def _push(arguments: argparse.Namespace, context: Context) -> int:
             try:
                 answer = _ask(arguments, context, "PUT", f"/v1/{one.folder}/{quote(one.name, safe='')}", body)
             except CommandError as error:
-                if error.status != os.EX_CONFIG:
+                if error.status != os.EX_DATAERR:
                     raise
                 failed.append((one, error))
                 continue

@@ -88,10 +88,15 @@ class Batches:
 
         await self._database.change(TABLES.noun, work)
 
-    async def note(self, tenant: str, identifier: str, facts: Mapping[str, Any]) -> None:
-        """Keep how far one is."""
-        query = "UPDATE batches SET facts = ? WHERE tenant = ? AND id = ?"
-        values = (json.dumps(facts), tenant, identifier)
+    async def note(
+        self, tenant: str, identifier: str, facts: Mapping[str, Any], people: Sequence[Sequence[str]]
+    ) -> None:
+        """Keep how far one is, that stays open.
+
+        :param people: see :meth:`end`.
+        """
+        query = "UPDATE batches SET facts = ?, people = ? WHERE tenant = ? AND id = ?"
+        values = (json.dumps(facts), json.dumps(people), tenant, identifier)
         await self._database.change(TABLES.noun, lambda base: base.execute(query, values).rowcount)
 
     async def end(
@@ -111,7 +116,7 @@ class Batches:
         await self._database.change(TABLES.noun, work)
 
     async def people(self, tenant: str, identifier: str) -> list[list[str]]:
-        """Of each recipient the queue id, the address, and the state; empty while it is open.
+        """Of each recipient the queue id, the address, and the state; empty until all were tried.
 
         :raise NoBatch: if there is none.
         """

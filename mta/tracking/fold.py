@@ -73,7 +73,7 @@ _RECIPIENTS = f"""INSERT OR IGNORE INTO recipients
     SELECT m.id, lower(CAST(j.value AS TEXT)), m.tenant, '',
     CASE WHEN {_text("held")} <> '' THEN {s.HELD} WHEN m.scheduled > f.at THEN {s.SCHEDULED}
         ELSE {s.QUEUED} END,
-    0, f.at, 0, m.scheduled, 0, '', '', '', ''
+    0, f.at, 0, m.scheduled, 0, '', '', '', '', 0
     FROM temp.fresh f JOIN messages m ON m.id = f.message, json_each(f.payload, '$.recipients') j
     WHERE f.kind = 'received'"""
 _BORN = (
@@ -87,7 +87,7 @@ _LEFT = f"""temp.fresh f JOIN messages m ON m.id = f.message
 _LEFT_OUT = (
     f"INSERT INTO temp.deltas SELECT m.id, {s.QUEUED}, 0, 1 FROM {_LEFT}",
     f"INSERT OR IGNORE INTO recipients SELECT m.id, lower({_text('recipient')}), m.tenant, '', {s.QUEUED}, 0,"
-    f" f.at, 0, 0, 0, '', '', '', '' FROM {_LEFT}",
+    f" f.at, 0, 0, 0, '', '', '', '', 0 FROM {_LEFT}",
 )
 _OTHERS = "DELETE FROM temp.fresh WHERE kind = 'received' OR message NOT IN (SELECT id FROM messages)"
 
@@ -101,7 +101,7 @@ _MARK = f"""CASE kind
     WHEN 'opened' THEN iif({_PROGRAM}, {s.OPENED_BY_PROGRAM}, {s.HAS_OPENED})
     WHEN 'clicked' THEN iif({_PROGRAM}, {s.CLICKED_BY_PROGRAM}, {s.HAS_CLICKED})
     WHEN 'unsubscribed' THEN iif(ifnull({_value("action")}, 'unsubscribe') = 'unsubscribe',
-        {s.HAS_UNSUBSCRIBED}, 0) ELSE 0 END"""
+        {s.HAS_UNSUBSCRIBED}, {s.CAME_BACK}) ELSE 0 END"""
 _STEPS = (
     f"""INSERT INTO temp.steps SELECT id, message, lower({_text("recipient")}),
     lower(ifnull(nullif({_text("original")}, ''), {_text("recipient")})),
@@ -146,11 +146,17 @@ _DELIVERY = f"""UPDATE recipients SET delivery = n.delivery, at = n.at_,
     FROM (SELECT message AS message_, address AS address_, delivery, at AS at_, said, payload, max(id)
         FROM temp.steps WHERE delivery GROUP BY message, address) n
     WHERE recipients.message = n.message_ AND recipients.address = n.address_"""
-_BITS = " | ".join(f"max(marks & {bit})" for bit in s.MARKS.values())
+_BITS = " | ".join(f"max(marks & {bit})" for bit in s.MARKS.values() if bit != s.HAS_UNSUBSCRIBED)
 _MARKS = f"""UPDATE recipients SET marks = recipients.marks | n.marks, at = max(recipients.at, n.at)
     FROM (SELECT message, address, {_BITS} AS marks, max(at) AS at FROM temp.steps WHERE marks
         GROUP BY message, address) n
     WHERE recipients.message = n.message AND recipients.address = n.address"""
+#: Whoever unsubscribes may come back: what was last counts, whichever worker heard of it.
+_TURNS = f"""UPDATE recipients SET turned = n.at, at = max(recipients.at, n.at),
+    marks = (recipients.marks & ~{s.HAS_UNSUBSCRIBED}) | (n.marks & {s.HAS_UNSUBSCRIBED})
+    FROM (SELECT message, address, marks, max(at) AS at FROM temp.steps
+        WHERE marks & {s.HAS_UNSUBSCRIBED | s.CAME_BACK} GROUP BY message, address) n
+    WHERE recipients.message = n.message AND recipients.address = n.address AND n.at >= recipients.turned"""
 # In this order: SQLite would go through all labels, to have them sorted.
 _COUNT = """INSERT INTO counts
     SELECT l.tenant, l.sort, l.name, CAST(m.at / 86400 AS INTEGER), d.delivery, d.marks, sum(d.number)
@@ -184,6 +190,7 @@ def fold(base: sqlite3.Connection, shard: int, after: int, upto: int) -> int:
         base.execute(_TOUCHED.format(-1))
         base.execute(_DELIVERY)
         base.execute(_MARKS)
+        base.execute(_TURNS)
         base.execute(_TOUCHED.format(1))
     base.execute(_COUNT)
     return found

@@ -16,7 +16,7 @@ from mta.tracking.state import STATE_SQL
 #: The name of the database in a shard's directory.
 DATABASE = "tracking.db"
 
-VERSION = 1
+VERSION = 2
 
 #: Kinds of labels: what messages are counted and found by.
 ALL, BATCH, CAMPAIGN, TAG = range(4)
@@ -41,7 +41,7 @@ CREATE TABLE recipients (
     message INTEGER NOT NULL, address TEXT NOT NULL, tenant INTEGER NOT NULL, final TEXT NOT NULL,
     delivery INTEGER NOT NULL, marks INTEGER NOT NULL, at REAL NOT NULL, attempts INTEGER NOT NULL,
     due REAL NOT NULL, code INTEGER NOT NULL, enhanced TEXT NOT NULL, reply TEXT NOT NULL,
-    host TEXT NOT NULL, bounce_class TEXT NOT NULL,
+    host TEXT NOT NULL, bounce_class TEXT NOT NULL, turned REAL NOT NULL,
     state INTEGER GENERATED ALWAYS AS ({STATE_SQL}) VIRTUAL,
     PRIMARY KEY (message, address)
 ) WITHOUT ROWID;

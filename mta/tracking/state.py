@@ -29,6 +29,8 @@ NAMES: Mapping[int, str] = {number: name for name, number in STATES.items()}
 HAS_BOUNCED, HAS_COMPLAINED, HAS_OPENED, HAS_CLICKED, HAS_UNSUBSCRIBED = 1, 2, 4, 8, 16
 #: By a program, not a person.
 OPENED_BY_PROGRAM, CLICKED_BY_PROGRAM = 32, 64
+#: In an event only: who has unsubscribed is back.
+CAME_BACK = 128
 MARKS: Mapping[str, int] = {
     "bounced": HAS_BOUNCED,
     "complained": HAS_COMPLAINED,

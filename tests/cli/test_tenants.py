@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+from mta.cli.control import user
 from tests.cli.test_setting_up import SettingUpCase
 
 
@@ -40,6 +41,9 @@ class TenantCommandTests(SettingUpCase):
         self.assertNotIn(identifier, self.mta("key", "list", "--tenant", "shop", *self.options).out)
         self.mta("tenant", "set", "shop", "--suspend", "unpaid", *self.options)
         self.assertIn("unpaid", self.mta("tenant", "list", *self.options).out)
+        told = self.mta("trace", "shop", *self.options).out
+        for what in ("tenant add", "domain add", "key create", "key rotate", "key revoke", "tenant set"):
+            self.assertIn(f"{what} by {user()}", told)
 
     def test_refused(self) -> None:
         (self.place / "var").mkdir()

@@ -357,6 +357,35 @@ class OnceTests(BatchCase):
         self.assertEqual((202, before["id"], 500), (again.status, again.json["id"], again.json["accepted"]))
         self.assertEqual([1] * 500, [len(self.mailbox(n)) for n in range(500)])
 
+    async def test_asked_for_while_another_worker_is_at_it(self) -> None:
+        """A worker that dies leaves it to its next start; who asks meanwhile gets the answer of that."""
+        await self.served()
+        batcher = self.api.server.api.batching.batcher
+        take = batcher._acceptance._take
+
+        def dead(*what: Any) -> Any:
+            _NEVER.append(Deferred())
+            return _NEVER[-1]
+
+        before = len(_NEVER)
+        batcher._acceptance._take = dead
+        headers, people = {"Idempotency-Key": "c"}, self.people(3)
+        request = {**BATCH, "recipients": people}
+        self.api.ask_soon("POST", "/v1/batches", request, key=self.key, headers=headers)
+        await self.until(lambda: len(_NEVER) >= before + 3)
+        batcher._acceptance._take = take
+        batcher._waiting.clear()
+        self.api.server.api._idempotency._owner = "0:another"
+        await self.api.server.api._idempotency.adopt()
+        asked = Deferred.fromCoroutine(self.batch(people, headers_=headers))
+        await deferLater(reactor, 0.3)
+        self.assertFalse(asked.called, "it waits for the worker")
+        await batcher.resume()
+        again = await asked
+        told = (again.status, again.json["state"], again.json["accepted"])
+        self.assertEqual((202, "accepted", 3), told)
+        self.assertEqual(["queued"] * 3, [one["state"] for one in again.json["recipients"]])
+
     async def test_disk_in_trouble(self) -> None:
         """What cannot be taken now is taken later, and the client is told that it waits."""
         await self.served()
@@ -371,6 +400,8 @@ class OnceTests(BatchCase):
         batcher._acceptance._take = troubled
         taken = (await self.batch(self.people(3))).json
         self.assertEqual(("accepting", 2, 1), (taken["state"], taken["accepted"], taken["waiting"]))
+        people = (await self.get(f"/v1/batches/{taken['id']}/recipients"))["recipients"]
+        self.assertEqual(taken["recipients"], people)
         batcher._acceptance._take = take
         (call,) = batcher._later
         call.reset(0)

@@ -141,6 +141,16 @@ class StateTests(Case):
             ("delivered", [delivered, (Opened, {**to, "sort": "proxy"})]),
             ("clicked", [delivered, (Clicked, to), (Opened, to)]),
             ("unsubscribed", [delivered, (Unsubscribed, to), (Clicked, to)]),
+            ("delivered", [delivered, (Unsubscribed, to), (Unsubscribed, {**to, "action": "resubscribe"})]),
+            (
+                "unsubscribed",
+                [
+                    delivered,
+                    (Unsubscribed, to),
+                    (Unsubscribed, {**to, "action": "resubscribe"}),
+                    (Unsubscribed, to),
+                ],
+            ),
             ("delivered", [delivered, (Unsubscribed, {**to, "action": "resubscribe"})]),
             ("complained", [delivered, (Complained, to), (Unsubscribed, to)]),
         ]

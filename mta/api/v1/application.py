@@ -175,7 +175,7 @@ class Application:
         elif route.scope is not None:
             await self._authenticate(route, call)
         if route.query is not None:
-            call.query = _query(route.query, request.args)
+            call.query = query_of(route.query, request.args)
         if route.body is not None or route.octets:
             content = request.content.read()
             call.content = content
@@ -304,7 +304,7 @@ def _body(model: type[BaseModel], content: bytes) -> BaseModel:
         raise invalid(error) from None
 
 
-def _query(model: type[BaseModel], arguments: Mapping[bytes, list[bytes]]) -> BaseModel:
+def query_of(model: type[BaseModel], arguments: Mapping[bytes, list[bytes]]) -> BaseModel:
     """The query; a parameter that comes several times is a list where the model has one, else its last."""
     values: dict[str, Any] = {}
     for key, items in arguments.items():

@@ -233,7 +233,7 @@ class BatchRoutes:
                 "/v1/batches/{id}/recipients",
                 self.people,
                 "messages:read",
-                "The recipients of a batch with their messages, once it is accepted",
+                "The recipients of a batch with their messages, once all were tried",
                 query=Page,
                 answer=PeopleShown,
                 path_help=named,
@@ -392,12 +392,9 @@ class BatchRoutes:
         """What an attempt that was broken off has done, or is doing still."""
         for identifier in ids:
             try:
-                batch = await self._registry.batches.get(tenant, identifier)
+                batch = await self._batcher.settled(tenant, identifier)
             except NoBatch:
                 continue
-            if batch.open:
-                await self._batcher.ended(identifier)
-                batch = await self._registry.batches.get(tenant, identifier)
             people = await self._registry.batches.people(tenant, identifier)
             return 202, BatchTaken(**_facts(batch), recipients=_people(people))
         return None

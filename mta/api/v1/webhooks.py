@@ -58,6 +58,7 @@ class Change(Model):
     events: list[Pattern] | None = Field(None, min_length=1, max_length=100)
     tags: list[Tag] | None = Field(None, max_length=100)
     description: str | None = Field(None, max_length=200)
+    format: Format | None = Field(None, description="of events from now on; what waits is posted as it is")
     enabled: bool | None = Field(None, description="true also for one that the server has disabled")
 
 
