@@ -66,7 +66,15 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "mta.suppression": (*COMMON, "mta.journal", "mta.registry"),
     "mta.compose": (*COMMON, "mta.template"),
-    "mta.sequence": (*COMMON, "mta.config.locations", "mta.config.problem"),
+    "mta.sequence": (
+        *COMMON,
+        "mta.audience",
+        "mta.batch",
+        "mta.config.locations",
+        "mta.config.problem",
+        "mta.registry",
+        "mta.template",
+    ),
     "mta.tracking": (*COMMON, "mta.journal"),
     "mta.webhook": (
         *COMMON,

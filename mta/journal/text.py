@@ -35,6 +35,7 @@ from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
 from mta.model.event_security import Alerted, CertificateSeen
+from mta.model.event_sequence import SequenceChanged, SequenceStepped
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
 from mta.model.event_webhook import WebhookChanged
 from mta.model.linked import linked_words
@@ -356,6 +357,45 @@ def _suppressed(event: SuppressedTo) -> str:
     return f"{words}: {said}" if said else words
 
 
+_STEPPED = {
+    "enter": "comes into",
+    "send": "is sent a message by",
+    "webhook": "is told of to an application by",
+    "set": "gets attributes by",
+    "add_to_list": "is added to a list by",
+    "remove_from_list": "is taken off a list by",
+    "branch": "goes on in",
+    "wait": "waits in",
+    "hold": "is held up in",
+    "skip": "gets nothing by",
+    "move": "is moved within",
+    "post": "was told of by",
+    "end": "leaves",
+}
+
+
+def _stepped(event: SequenceStepped) -> str:
+    who = f"<{event.recipient}>" if event.recipient else "a contact"
+    words = f"{who} {_STEPPED.get(event.action, event.action)} sequence {event.sequence}"
+    words += f" of tenant {event.tenant}, version {event.version}"
+    if event.step:
+        words += f", step {event.step}"
+    details = [event.way, event.reason]
+    if event.until:
+        details.append(f"until {local_time(event.until)}")
+    if event.by:
+        details.append(f"decided by {event.by}")
+    found = ", ".join(detail for detail in details if detail)
+    return f"{words}: {found}" if found else words
+
+
+def _sequence_changed(event: SequenceChanged) -> str:
+    words = f"sequence {event.sequence} of tenant {event.tenant} {event.action}"
+    words += f", version {event.version}" if event.version else ""
+    words += f" by {event.by}" if event.by else ""
+    return f"{words}: {event.reason}" if event.reason else words
+
+
 def _automated(event: Automated) -> str:
     source = f" from {event.source}" if event.source else ""
     until = f" until {local_time(event.until)}" if event.until else ""
@@ -513,6 +553,8 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Completed: _completed,
     Server: _server,
     AudienceChanged: _audience,
+    SequenceChanged: _sequence_changed,
+    SequenceStepped: _stepped,
     SuppressedTo: _suppressed,
     SuppressionChanged: _suppression,
     TlsReportReceived: _tls_report_received,

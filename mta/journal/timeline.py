@@ -46,6 +46,7 @@ from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
 from mta.model.event_security import Alerted, CertificateSeen
+from mta.model.event_sequence import SequenceChanged, SequenceStepped
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
 from mta.model.event_webhook import WebhookChanged
 from mta.model.message import Message
@@ -275,6 +276,8 @@ _PLAIN = (
     Banned,
     Suspended,
     AudienceChanged,
+    SequenceChanged,
+    SequenceStepped,
     SuppressedTo,
     SuppressionChanged,
     CampaignChanged,

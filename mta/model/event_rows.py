@@ -25,6 +25,7 @@ from mta.model import event_domain as event_domain  # Its kinds, for whoever rea
 from mta.model import event_engagement as event_engagement  # Its kinds, for whoever reads them.
 from mta.model import event_report as event_report  # Likewise.
 from mta.model import event_security as event_security  # Its kinds, for whoever reads them.
+from mta.model import event_sequence as event_sequence  # Its kinds, for whoever reads them.
 from mta.model import event_suppression as event_suppression  # Its kinds, for whoever reads them.
 from mta.model import event_webhook as event_webhook  # Its kinds, for whoever reads them.
 from mta.model.event import Event, event_from
