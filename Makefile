@@ -69,6 +69,7 @@ soak: test-parts
 
 sim: test-parts
 	@MTA_SIM=$${MTA_SIM:-1000000} $(TRIAL) tests.sim.test_sites
+	@MTA_SEQUENCE_CONTACTS=$${MTA_SEQUENCE_CONTACTS:-100000} MTA_SEQUENCE_KILLS=$${MTA_SEQUENCE_KILLS:-60} $(TRIAL) tests.sim.test_sequences
 
 clean:
 	rm -rf .venv docs/_build _trial_* .mypy_cache .ruff_cache _fuzz *.egg-info

@@ -36,7 +36,7 @@ TABLES = Tables(
             ) WITHOUT ROWID""",
             "CREATE INDEX memberships_contact ON memberships (contact)",
             """CREATE TABLE membership_history (
-                id INTEGER PRIMARY KEY,
+                id INTEGER PRIMARY KEY AUTOINCREMENT,
                 contact INTEGER NOT NULL,
                 list INTEGER NOT NULL,
                 at REAL NOT NULL,
