@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ class ServedApi:
     """One server without sockets: requests go into its HTTP site in memory.
 
     :param test: ends it.
+    :param users: address to password, for the file ``users``.
     :param settings: tables of ``mta.toml``.
     """
 
-    def __init__(self, test: TestCase, **settings: Any) -> None:
+    def __init__(self, test: TestCase, users: Mapping[str, str] | None = None, **settings: Any) -> None:
         # The path of a UNIX socket is short.
         base = Path(tempfile.mkdtemp(prefix="mta"))
         test.addCleanup(shutil.rmtree, base)
@@ -37,6 +38,9 @@ class ServedApi:
         for directory in ("run", "spool"):
             (self.state / directory).mkdir(parents=True)
         listen = {role: [] for role in ("mx", "submission", "submissions", "http")}
+        if users:
+            lines = [f"{address}:{{PLAIN}}{password}\n" for address, password in users.items()]
+            (base / "users").write_text("".join(lines))
         file = base / "mta.toml"
         file.write_text(
             dump(

@@ -1,0 +1,166 @@
+"""Every page of the dashboard, walked by every role, a stranger, and a tenant who owns nothing of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from mta.dashboard.page import Page
+from mta.dashboard.role import Person, Right, Role
+from tests.api.v1.channel import Answer, Channel
+from tests.e2e.api import ServedApi
+from tests.e2e.dashboard import PEOPLE, ROLES, SETTINGS
+
+#: Who is who: of each role, and a tenant other than the one whose things are looked at.
+PERSONS = {
+    "administrator": Person("", Role.ADMINISTRATOR),
+    "operator": Person("", Role.OPERATOR),
+    "viewer": Person("", Role.VIEWER),
+    "tenant": Person("", Role.TENANT, "acme"),
+    "foreign": Person("", Role.TENANT, "other"),
+}
+#: What stands in the braces of a path, by the path: something of the tenant ``acme``, which :meth:`made`
+#: makes.  A page with braces that is not here fails the test.
+EXAMPLES: dict[str, dict[str, str]] = {}
+#: Pages that show nothing of a tenant's, though they have braces.
+OF_NOBODY: frozenset[str] = frozenset()
+#: They end the session, or do not end at all.
+LEFT_OUT = {"/dashboard/sign-out", "/dashboard/live"}
+
+
+class RoleTests(TestCase):
+    """See the module."""
+
+    timeout = 300
+
+    async def _begin(self) -> None:
+        self.served = ServedApi(
+            self, dashboard=SETTINGS, identity=[{"kind": "file", "path": "users"}], users=PEOPLE
+        )
+        await self.served.started()
+        for name in ("acme", "other"):
+            await self.served.tenant(name)
+        self.examples = await self.made()
+        application = self.served.server.presenting.application
+        self.pages = [page for page in application.pages if page.path not in LEFT_OUT]
+        self.cookies: dict[str, dict[str, str]] = {"stranger": {}}
+        self.proofs: dict[str, str] = {"stranger": ""}
+        for role, account in ROLES.items():
+            self.cookies[role] = {}
+            page = (await self.ask(role, "GET", "/dashboard/sign-in")).content.decode()
+            done = await self.ask(
+                role,
+                "POST",
+                "/dashboard/sign-in",
+                {"csrf": proof(page), "account": account, "password": PEOPLE[account]},
+            )
+            self.assertEqual(303, done.status, done)
+            self.proofs[role] = proof((await self.ask(role, "GET", "/dashboard/sessions")).content.decode())
+
+    async def made(self) -> Mapping[str, Mapping[str, str]]:
+        """Make what the examples name."""
+        return EXAMPLES
+
+    async def ask(self, role: str, method: str, path: str, fields: Mapping[str, str] | None = None) -> Answer:
+        """Send a request in somebody's name, and wait for the answer."""
+        headers = {"origin": "http://mta", "accept": "text/html"}
+        if self.cookies[role]:
+            headers["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies[role].items())
+        channel = Channel(self.served.server.presenting.site)
+        body = None if fields is None else urlencode(fields).encode()
+        channel.send(method, path, body, media="application/x-www-form-urlencoded", headers=headers)
+        for _ in range(4000):
+            octets = channel.transport.value()
+            head, blank, rest = octets.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            whole = len(rest) >= int(length[1]) if length else octets.endswith(b"0\r\n\r\n")
+            if blank and whole:
+                channel.protocol.connectionLost(Failure(ConnectionDone()))
+                for name, value in re.findall(rb"(?im)^set-cookie: ([^=]+)=([^;\r]*)", head):
+                    self.cookies[role][name.decode()] = value.decode()
+                return Answer(octets)
+            await deferLater(reactor, 0.005)
+        raise AssertionError(f"no answer to {method} {path}")
+
+    def path(self, page: Page) -> str:
+        """Where it is, with what stands in the braces."""
+        path = page.path
+        if page.parameters:
+            given = self.examples.get(path)
+            self.assertIsNotNone(given, f"EXAMPLES has nothing for {path}")
+            assert given is not None
+            for name, value in given.items():
+                path = path.replace("{" + name + "}", value)
+        return path
+
+    def test_look(self) -> Deferred[None]:
+        """Each page opens for those who may, and for nobody else; nobody finds a page that fails."""
+
+        async def walk() -> None:
+            await self._begin()
+            wrong = []
+            for page in self.pages:
+                if page.method != "GET":
+                    continue
+                path = self.path(page)
+                owned = bool(page.parameters) and page.path not in OF_NOBODY
+                for role in self.cookies:
+                    answer = await self.ask(role, "GET", path)
+                    wanted = self.wanted(page, role, owned)
+                    if answer.status not in wanted:
+                        wrong.append(f"{role}: GET {path}: {answer.status}, not {wanted}")
+            self.assertEqual([], wrong)
+
+        return Deferred.fromCoroutine(walk())
+
+    def wanted(self, page: Page, role: str, owned: bool) -> tuple[int, ...]:
+        """Which status an answer may have."""
+        if page.right is Right.ANYBODY:
+            # Who is signed in has no need of the door.
+            return (200, 303)
+        if role == "stranger":
+            return (303,)
+        if not PERSONS[role].may(page.right):
+            return (403,)
+        if role == "foreign" and owned:
+            return (404,)
+        return (200, 303)
+
+    def test_do(self) -> Deferred[None]:
+        """Nothing is done without the proof, nor for those who may not; an empty form breaks nothing."""
+
+        async def walk() -> None:
+            await self._begin()
+            wrong = []
+            for page in self.pages:
+                if page.method != "POST":
+                    continue
+                path = self.path(page)
+                for role in self.cookies:
+                    answer = await self.ask(role, "POST", path, {})
+                    if answer.status not in (401, 403):
+                        wrong.append(f"{role}: POST {path} without a proof: {answer.status}")
+                    if role == "stranger" or page.right is Right.ANYBODY:
+                        continue
+                    answer = await self.ask(role, "POST", path, {"csrf": self.proofs[role]})
+                    allowed = PERSONS[role].may(page.right)
+                    if (answer.status == 403) == allowed or answer.status >= 500:
+                        wrong.append(f"{role}: POST {path}: {answer.status}")
+            self.assertEqual([], wrong)
+
+        return Deferred.fromCoroutine(walk())
+
+
+def proof(page: str) -> str:
+    """What a form of a page brings."""
+    found: Any = re.search(r'name="csrf" value="([0-9a-f]+)"', page)
+    return str(found[1]) if found else ""
