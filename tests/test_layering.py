@@ -85,7 +85,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mta.deliver.webhook_post",
         "mta.deliver.webhook_signature",
     ),
-    "mta.cli": (*COMMON, "mta.config", "mta.journal"),
+    "mta.cli": (*COMMON, "mta.analytics", "mta.config", "mta.journal"),
 }
 # The composition: these see everything.  Any other module directly in mta/ is held to COMMON
 # and to its neighbours there.

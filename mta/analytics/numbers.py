@@ -52,7 +52,7 @@ class Keep:
 class Rebuilt:
     """What came of making numbers anew.
 
-    :ivar events: that were read.
+    :ivar events: that counted.
     :ivar kept: hours that stay as they were: the journal has forgotten some of their events.
     :ivar newest: the last of these, in seconds since 1970; 0: there are none.
     """
@@ -91,7 +91,7 @@ class Numbers:
     # --- keeping up ------------------------------------------------------------
 
     def catch_up(self, stop: Callable[[], bool] = lambda: False) -> int:
-        """Read what is new in the journals; answers how many events there were.
+        """Read what is new in the journals; answers how many events counted.
 
         :param stop: asked between two transactions.
         :raise TemporarilyUnavailable: if it cannot be done; what was done is kept.
@@ -122,8 +122,7 @@ class Numbers:
                     span = self._span(base, journal, place, limit)
                     if span is None:
                         break
-                    total += span.upto - span.after
-                    self._count(base, span)
+                    total += self._count(base, span)
                     base.execute("INSERT OR REPLACE INTO places VALUES (?, ?)", (journal, span.upto))
                     base.execute("DELETE FROM frozen WHERE journal = ? AND upto <= ?", (journal, span.upto))
         except BaseException:
@@ -152,15 +151,17 @@ class Numbers:
         upto = last if oldest is None else min(last, max(place, oldest - 1) + SPAN)
         return Span(journal, self.shard, place, upto, coarsening.begin(base) * 24)
 
-    def _count(self, base: sqlite3.Connection, span: Span) -> None:
+    def _count(self, base: sqlite3.Connection, span: Span) -> int:
+        """Count the events of a span; answers how many counted."""
         rollup = self._rollups.get(span.journal)
         if rollup is None:
             rollup = self._rollups[span.journal] = Rollup(partial(self._room, base, span.journal))
-        hour = 0
+        hour = total = 0
         moved: Counter[tuple[int, Place]] = Counter()
         for one in fold(base, span):
             group = one if isinstance(one, Group) else one.group
             hour = max(hour, group.minute // 60)
+            total += group.count
             rollup.add(group)
             if isinstance(one, Group):
                 continue
@@ -176,6 +177,7 @@ class Numbers:
         counts.update(moved)
         self._write(base, counts)
         rollup.forget(hour - 1)
+        return total
 
     def _once(
         self, base: sqlite3.Connection, journal: int, one: Engagement

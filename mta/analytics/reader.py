@@ -205,6 +205,14 @@ class StatisticsReader:
         return found
 
 
+def step_for(since: float, until: float, by: bool = False) -> Step:
+    """What suits a time: at most some hundred steps."""
+    length = until - since
+    if length <= 3 * 3600 and not by:
+        return "minute"
+    return "hour" if length <= 14 * 86400 else "day"
+
+
 def place(row: Row, sort: str = "") -> tuple[float, str]:
     """Where a row stands in its order: a number, and its value."""
     number = row.tally.value(sort) if sort else float(m.volume(row.tally.numbers))

@@ -51,6 +51,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dns": ("dns", "print the DNS records, and the MTA-STS policies, to publish"),
     "dmarc-report": ("dmarc_report", "DMARC reports: who sends in our name, and what we tell others"),
     "tls-report": ("tls_report", "TLS reports: those that came, and those that are sent"),
+    "stats": ("stats", "counts, rates and delivery times, over time and by what you like"),
+    "top": ("top", "what the server does, live"),
     "tracking": ("tracking", "make the index of the sending API's messages anew out of the journal"),
     "reload": ("reload", "have the server read its configuration anew"),
     "status": ("status", "numbers about the running server"),

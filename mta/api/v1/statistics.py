@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from mta.analytics import measures as m
-from mta.analytics.reader import StatisticsReader, Step, place
+from mta.analytics.reader import StatisticsReader, Step, place, step_for
 from mta.analytics.table import MEDIA, moment, numbers, point, row, written
 from mta.analytics.tallied import Breakdown, Point, Row, Tally, funnel, together
 from mta.api.v1.cursor import Page, cursor
@@ -308,14 +308,6 @@ class StatisticsRoutes:
             return await self._run(question, *values)
         except ValueError as error:
             raise Refusal("invalid", str(error)) from None
-
-
-def step_for(since: float, until: float, by: bool = False) -> Step:
-    """What suits a time: at most some hundred steps."""
-    length = until - since
-    if length <= 3 * 3600 and not by:
-        return "minute"
-    return "hour" if length <= 14 * DAY else "day"
 
 
 def _span(query: Any, now: float, length: float = DAY) -> tuple[float, float]:
