@@ -1,4 +1,4 @@
-"""Joins the dashboard of one worker: its pages, who may sign in, and where it is served.
+"""Joins the dashboard of one worker: its pages, and who may sign in; made for the first visitor.
 
 Who adds pages makes their class here, and puts its pages into the list.
 """
@@ -9,13 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted.web.resource import Resource
-
 from mta import __version__
-from mta.api.v1.site import ApiSite
 from mta.application import SendingApi
 from mta.config.loading import Loaded
-from mta.config.settings import Settings
+from mta.config.settings import Dashboard, Settings
 from mta.dashboard.application import DashboardApplication
 from mta.dashboard.flow import OverviewPages, counted
 from mta.dashboard.live import LivePages
@@ -35,8 +32,9 @@ from mta.queue.reader import QueueReader
 class Presenting:
     """See the module.
 
-    :param reactor: the reactor.
     :param loaded: the configuration.
+    :param settings: gives what stands in it now.
+    :param reactor: the reactor.
     :param environment: threads and so on.
     :param shard: which worker this is.
     :param api: has the registry, and everything that tenants have.
@@ -48,10 +46,11 @@ class Presenting:
 
     def __init__(
         self,
-        reactor: Any,
         loaded: Loaded,
-        environment: Environment,
+        settings: Callable[[], Settings],
         *,
+        reactor: Any,
+        environment: Environment,
         shard: int,
         api: SendingApi,
         protection: Protection,
@@ -59,22 +58,25 @@ class Presenting:
         parts: Callable[[], Parts],
         note: Callable[[Event], None],
     ) -> None:
-        self._settings = loaded.settings
+
+        def dashboard() -> Dashboard:
+            return settings().dashboard
+
         self._api = api
         self._parts = parts
         self._banned = protection.bans.refusal
-        self.sessions = Sessions(protection.ledger, lambda: self._settings.dashboard, reactor.seconds)
+        self.sessions = Sessions(protection.ledger, dashboard, reactor.seconds)
         pages: list[Page] = [
             *SignInPages(
                 self.sessions,
                 lambda: self._parts().authenticator,
-                lambda: self._settings.dashboard,
+                dashboard,
                 banned=self._ban_of,
                 note=note,
                 hint=_hint(loaded),
             ).pages(),
             *PreferencePages().pages(),
-            *LivePages(api.following.feed, lambda: self._settings.dashboard, reactor).pages(),
+            *LivePages(api.following.feed, dashboard, reactor).pages(),
             *OverviewPages(
                 lambda: counted(loaded.state / "spool", _count), environment.run_in_thread
             ).pages(),
@@ -82,29 +84,16 @@ class Presenting:
         self.application = DashboardApplication(
             pages,
             self.sessions,
-            lambda: self._settings.dashboard,
+            dashboard,
             verify=self._verify,
             tenants=self._tenants,
             reactor=reactor,
             run_in_thread=environment.run_in_thread,
             note=note,
             version=__version__,
-            proxies=lambda: self._settings.api.proxies,
-            url=lambda: self._settings.api.url,
+            proxies=lambda: settings().api.proxies,
+            url=lambda: settings().api.url,
         )
-        of = loaded.settings.api
-        door = Door(
-            api.application.app.resource(),
-            self.application.app.resource(),
-            lambda: self._settings.dashboard.enabled,
-        )
-        self.site = ApiSite(door, of.body_size, of.body_timeout)
-
-    def use(self, settings: Settings) -> None:
-        """Go by another configuration from the next request on."""
-        self._settings = settings
-        self.site.most_octets = settings.api.body_size
-        self.site.most_seconds = settings.api.body_timeout
 
     async def _verify(self, session: Session) -> str:
         """Whether the account of a session is still there, with the same password."""
@@ -126,35 +115,6 @@ class Presenting:
     def _ban_of(self, address: str) -> str:
         reply = self._banned(address)
         return " ".join(reply.lines) if reply is not None else ""
-
-
-class Door(Resource):
-    """To the dashboard or to the API, by the path.
-
-    :param api: answers everything else.
-    :param dashboard: answers what begins with ``/dashboard``.
-    :param enabled: whether there is one.
-    """
-
-    isLeaf = True
-
-    def __init__(self, api: Any, dashboard: Any, enabled: Callable[[], bool]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._api = api
-        self._dashboard = dashboard
-        self._enabled = enabled
-
-    def render(self, request: Any) -> Any:
-        """Answer."""
-        path: bytes = request.path
-        if self._enabled():
-            if path == b"/dashboard" or path.startswith(b"/dashboard/"):
-                return self._dashboard.render(request)
-            if path == b"/" and "text/html" in (request.getHeader("accept") or ""):
-                # A browser; programs are told the numbers.
-                request.redirect(b"/dashboard/")
-                return b""
-        return self._api.render(request)
 
 
 def _count(directory: Path) -> dict[str, int]:

@@ -28,6 +28,7 @@ from mta.certificate_watch import CertificateWatch
 from mta.config.automations import automations_of
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError, Problem
+from mta.doorway import Doorway
 from mta.environment import ROLES, Environment, endpoints, report_poster, server_certificate
 from mta.examination import problems_of, rehearse_with
 from mta.first_run import announcement, command, first_account, welcome
@@ -44,7 +45,6 @@ from mta.model.supposition import Supposition
 from mta.ownership import foreign, give_away
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
-from mta.presenting import Presenting
 from mta.protection import Protection
 from mta.queue.account_mail import hold_mail_of
 from mta.queue.letters import Letters
@@ -361,10 +361,11 @@ class Server:
             status=self.status,
         )
         self._unsubscribe += [self.spool.subscribe(sink) for sink in self.api.sinks]
-        self.presenting = Presenting(
-            reactor,
+        self.doorway = Doorway(
             loaded,
-            environment,
+            lambda: self.api.application.app.resource(),
+            reactor=reactor,
+            environment=environment,
             shard=shard,
             api=self.api,
             protection=protection,
@@ -444,7 +445,7 @@ class Server:
             descriptor = adopted.get((role, description))
             factory: Any
             if role == "http":
-                factory = self.presenting.site
+                factory = self.doorway.site
             elif role == "submissions":
                 factory = TLSMemoryBIOFactory(self._tls, False, self.factories[role])
             else:
@@ -522,7 +523,7 @@ class Server:
         self.manager.automate(automations_of(new))
         self._connections.limits = new.limits
         self.api.use(new)
-        self.presenting.use(new)
+        self.doorway.use(new)
         self.reception.suppressing = self.api.suppressing(new)
         for role, factory in self.factories.items():
             factory.replace(

@@ -93,6 +93,7 @@ ACROSS = {
     "mta.alerting",
     "mta.stopped",
     "mta.service",
+    "mta.doorway",
     "mta.environment",
     "mta.application",
     "mta.automating",

@@ -50,7 +50,7 @@ class RoleTests(TestCase):
         for name in ("acme", "other"):
             await self.served.tenant(name)
         self.examples = await self.made()
-        application = self.served.server.presenting.application
+        application = self.served.server.doorway.presenting.application
         self.pages = [page for page in application.pages if page.path not in LEFT_OUT]
         self.cookies: dict[str, dict[str, str]] = {"stranger": {}}
         self.proofs: dict[str, str] = {"stranger": ""}
@@ -75,7 +75,7 @@ class RoleTests(TestCase):
         headers = {"origin": "http://mta", "accept": "text/html"}
         if self.cookies[role]:
             headers["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies[role].items())
-        channel = Channel(self.served.server.presenting.site)
+        channel = Channel(self.served.server.doorway.site)
         body = None if fields is None else urlencode(fields).encode()
         channel.send(method, path, body, media="application/x-www-form-urlencoded", headers=headers)
         for _ in range(4000):
