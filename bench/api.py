@@ -3,7 +3,8 @@
 python -m bench.api [--recipients 10000] [--rounds 3] [--profile]
 
 Both hand their messages to smtp-sink; what counts is how many recipients a second are accepted (on disk),
-how many arrive a second, and the ratio of the latter to the relay benchmark's.
+how many arrive a second, and the ratio of the latter to the relay benchmark's.  One batch is followed live:
+how long after its commit an event is at the subscriber.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -30,6 +32,8 @@ from tests.e2e.scenario import free_port
 
 #: What is asked of it: recipients accepted a second, and part of the relay benchmark's rate.
 WANTED, WANTED_RATIO = 3000, 0.8
+#: And milliseconds until an event is at a subscriber, of 99 in 100.
+WANTED_MS = 50
 _TEXT = "Hello {{ name }},\n\nyour order {{ order }} of {{ total|currency('EUR') }} is on its way.\n" + (
     "A line of a message that people read, with some words in it.\n" * 12
 )
@@ -44,6 +48,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "text and HTML": {"text": _TEXT, "html": _HTML},
     "HTML, text made of it": {"html": _HTML},
 }
+
+
+#: The same as the first, while somebody follows.
+LIVE = "text, followed live"
 
 
 class Api(Ours):
@@ -102,12 +110,27 @@ def batch(server: Api, sink: int, recipients: int, kind: dict[str, Any], key: st
     }
 
 
+def followed(server: Api, sink: int, recipients: int, key: str) -> Figures:
+    """One batch, while a subscriber is told of everything that becomes of it."""
+    database = server.state / "spool" / "0" / "queue.db"
+    command = [sys.executable, "-m", "bench.live", str(server.http), key, str(database)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as live:
+        assert live.stdin is not None and live.stdout is not None
+        if live.stdout.readline() != "ready\n":
+            raise Stuck("nobody follows")
+        figures = batch(server, sink, recipients, KINDS["text"], key)
+        # The last events are committed when the sink has all of it, and told a moment later.
+        time.sleep(1.0)
+        live.stdin.close()
+        return {**figures, **json.loads(live.stdout.read())}
+
+
 def round_of(
     recipients: int, place: Path, disk: FreshDisk | None, only: str, profile: Path | None
 ) -> dict[str, Figures]:
     """Every workload once, each on a server and a disk of its own."""
     found: dict[str, Figures] = {}
-    for name in (RELAY, *(kind for kind in KINDS if only in kind)):
+    for name in (RELAY, *(kind for kind in (*KINDS, LIVE) if only in kind)):
         if disk is not None:
             disk.renew()
         sink = free_port()
@@ -120,8 +143,11 @@ def round_of(
                 else:
                     key = server.mta("key", "create", "--scope", "admin").split()[0]
                     # Who renders is started by the first who asks.
-                    batch(server, sink, 50, KINDS[name], key)
-                    found[name] = batch(server, sink, recipients, KINDS[name], key)
+                    batch(server, sink, 50, KINDS.get(name, KINDS["text"]), key)
+                    if name == LIVE:
+                        found[name] = followed(server, sink, recipients, key)
+                    else:
+                        found[name] = batch(server, sink, recipients, KINDS[name], key)
             finally:
                 server.stop()
     return found
@@ -150,14 +176,11 @@ def main() -> None:
                 disk.close()
     names = list(rounds[0])
     medians = {
-        name: {
-            figure: statistics.median(one[name][figure] for one in rounds)
-            for figure in ("accepted/s", "done/s", "CPU s/1000")
-        }
+        name: {figure: statistics.median(one[name][figure] for one in rounds) for figure in rounds[0][name]}
         for name in names
     }
     base = medians[names[0]]["done/s"]
-    table = Table("workload", "accepted/s", "done/s", "of relay", "CPU s/1000")
+    table = Table("workload", "accepted/s", "done/s", "of relay", "CPU s/1000", "event p50 ms", "p99")
     for name, figures in medians.items():
         table.add_row(
             name,
@@ -165,10 +188,11 @@ def main() -> None:
             f"{figures['done/s']:.0f}",
             f"{figures['done/s'] / base:.2f}",
             f"{figures['CPU s/1000']:.2f}",
+            *(f"{figures[name]:.1f}" if name in figures else "" for name in ("p50 ms", "p99 ms")),
         )
     console = Console()
     console.print(table)
-    console.print(f"wanted: {WANTED} accepted/s, and {WANTED_RATIO:.2f} of relay")
+    console.print(f"wanted: {WANTED} accepted/s, {WANTED_RATIO:.2f} of relay, and a p99 below {WANTED_MS} ms")
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"api-{time.strftime('%Y%m%d-%H%M%S')}.json"
     path.write_text(json.dumps({"rounds": rounds, "medians": medians}, indent=1))

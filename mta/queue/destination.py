@@ -20,9 +20,9 @@ from mta.queue.window import Job, Window
 
 #: Seconds within which a fast destination empties its line.
 PATIENCE = 10.0
-#: Of the last delivery in the mean time of one: those that end in one turn of the reactor come in a burst
-#: behind a pause, and must not make a fast destination look slow.
-_WEIGHT = 0.02
+#: Deliveries over which their pace is a mean, beside that of the last few: those that end in one turn of the
+#: reactor come in a burst behind a pause, which must not make a fast destination look slow.
+_MANY = 50
 #: Seconds by which a message is put off because of its destination's pace, at the most.
 HORIZON = 1800.0
 #: Failures to connect after which a destination is taken to be down.
@@ -76,7 +76,9 @@ class Destination:
     """
 
     __slots__ = (
+        "_before",
         "_connections",
+        "_count",
         "_failures",
         "_full",
         "_horizon",
@@ -86,6 +88,7 @@ class Destination:
         "_pause",
         "_progress",
         "_rates",
+        "_since",
         "_slow",
         "advice",
         "advised_until",
@@ -146,6 +149,8 @@ class Destination:
         self._horizon = 0.0
         self._interval = -1.0
         self._progress = 0.0
+        # Deliveries that have ended while others waited, since when, and since when the last of them.
+        self._count, self._before, self._since = 0, 0.0, 0.0
         self.limit = 0
         self.adopt(transport)
         self._pace = Pace(self._full)
@@ -317,7 +322,8 @@ class Destination:
     def began(self, now: float) -> None:
         """A delivery has begun."""
         if not self.running:
-            self._progress = now
+            self._progress = self._before = now
+            self._count = 0
         self.running += 1
 
     def ended(self, now: float) -> None:
@@ -326,16 +332,26 @@ class Destination:
         if self.queue:
             sample = now - self._progress
             known = self._interval
-            self._interval = sample if known < 0.0 else known + (sample - known) * _WEIGHT
-        elif self._interval < 0.0:
-            self._interval = (now - self._progress) / self._full
+            self._interval = sample if known < 0.0 else known + (sample - known) * 0.1
+            self._count += 1
+            if self._count >= 2 * _MANY:
+                self._count, self._before, self._since = _MANY, self._since, now
+            elif self._count == _MANY:
+                self._since = now
+        else:
+            if self._interval < 0.0:
+                self._interval = (now - self._progress) / self._full
+            self._count, self._before = 0, now
         self._progress = now
 
     def is_fast(self, now: float) -> bool:
         """Whether what waits is gone within ``PATIENCE``, as far as can be known."""
         if self.running and now - self._progress > PATIENCE:
             return False
-        return 0.0 <= self._interval * len(self.queue) <= PATIENCE
+        interval = self._interval
+        if self._count >= _MANY:
+            interval = min(interval, (now - self._before) / self._count)
+        return 0.0 <= interval * len(self.queue) <= PATIENCE
 
     def has_share(self, window: Window, octets: int, now: float) -> bool:
         """Whether one more job may come into the window."""
