@@ -169,6 +169,7 @@ class SendingApi:
             wake=self._webhooks.wake,
             note=note,
             run_in_thread=environment.run_in_thread,
+            refuses=guard.refuses,
         )
         self.administration = Administration(self.registry, reactor.seconds, note)
         self.renderers = Pool(reactor, _limits(settings), PROCESS)

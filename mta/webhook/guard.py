@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred
@@ -22,7 +23,7 @@ from zope.interface import implementer
 from mta.https.authorities import options_for
 from mta.https.one_address import addresses_of
 from mta.interfaces import IResolver, NoSuchDomain, TemporarilyUnavailable
-from mta.model.network import Network, is_public, is_within
+from mta.model.network import Network, is_public, is_within, parsed
 
 #: Octets that may come as an answer to one post; we listen to far fewer.
 _MOST = 64 * 1024
@@ -88,6 +89,18 @@ class Guard:
     def endpointForURI(self, uri: URI) -> _Checked:
         """See ``IAgentEndpointFactory``."""
         return _Checked(self, uri.scheme.decode(), uri.host.decode().strip("[]"), uri.port)
+
+    def refuses(self, url: str) -> str:
+        """Why nothing will ever be posted to a URL, as far as the URL itself tells; ``""``: nobody knows yet.
+
+        What a name leads to is found out with each post.
+        """
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        address = "127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host
+        if parsed(address) is None:
+            return ""
+        return problem(parts.scheme, address, self._allowed(), self._own())
 
     async def connect(self, factory: Any, scheme: str, host: str, port: int) -> Any:
         """Connect to an address that was checked.

@@ -162,3 +162,32 @@ class BoundTests(SynchronousTestCase):
         self.assertFalse(transport.aborted)
         wrapper.dataReceived(b"x" * 6_000)
         self.assertTrue(transport.aborted)
+
+
+class RefusedTests(SynchronousTestCase):
+    """What a URL tells itself, before anything is posted to it."""
+
+    def guard(self, *allowed: str) -> Guard:
+        networks = [ip_network(one) for one in allowed]
+        resolver: Any = None
+        return Guard(MemoryReactorClock(), resolver, lambda: networks, lambda: ("203.0.113.5",))
+
+    def test_refused(self) -> None:
+        guard = self.guard()
+        for url in (
+            "https://127.0.0.1/",
+            "https://10.1.2.3:8443/x",
+            "https://[::1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://localhost/",
+            "https://a.localhost./",
+            "https://169.254.169.254/latest",
+            "http://8.8.8.8/",
+        ):
+            self.assertNotEqual("", guard.refuses(url), url)
+        for url in ("https://app.example.org/", "https://8.8.8.8/", "http://app.example.org/"):
+            self.assertEqual("", guard.refuses(url), url)
+
+    def test_allowed(self) -> None:
+        self.assertEqual("", self.guard("10.0.0.0/8").refuses("http://10.1.2.3/"))
+        self.assertNotEqual("", self.guard("10.0.0.0/8").refuses("http://127.0.0.1/"))

@@ -301,7 +301,7 @@ def _body(model: type[BaseModel], content: bytes) -> BaseModel:
         # JSON has types of its own: false is no number.
         return model.model_validate_json(content or b"{}", strict=True)
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, model=model) from None
 
 
 def query_of(model: type[BaseModel], arguments: Mapping[bytes, list[bytes]]) -> BaseModel:
@@ -316,7 +316,7 @@ def query_of(model: type[BaseModel], arguments: Mapping[bytes, list[bytes]]) -> 
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise invalid(error, "query") from None
+        raise invalid(error, "query", model) from None
 
 
 def _written(request: Any, response: Response) -> bytes:

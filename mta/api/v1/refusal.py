@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mta.api.problem import ApiProblem
+from mta.api.v1.unknown import unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +187,18 @@ def field_refusal(pointer: str, detail: str, kind: str = "invalid", **more: Any)
     return Refusal(kind, f"{pointer}: {detail}", [{"pointer": f"#{pointer}", "detail": detail}], **more)
 
 
-def invalid(error: ValidationError, place: str = "") -> Refusal:
+def invalid(error: ValidationError, place: str = "", model: type[BaseModel] | None = None) -> Refusal:
     """What pydantic says, with where it is.
 
     :param place: ``query`` or ``path`` for parameters; ``""`` for a body.
+    :param model: what it should have been, by which names that are mistyped are known.
     """
     errors = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         what = item["msg"].removeprefix("Value error, ")
         where = [str(part) for part in item["loc"]]
+        if item["type"] == "extra_forbidden":
+            what = unknown(model, item["loc"])
         if item["type"] == "json_invalid":
             return Refusal("malformed", what)
         if place:

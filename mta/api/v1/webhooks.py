@@ -161,6 +161,7 @@ class WebhookRoutes:
     :param wake: is told of an endpoint for which there is something new.
     :param note: puts an event into the journal.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
+    :param refuses: why nothing may be posted to a URL, as far as it tells itself; ``""``: something may.
     """
 
     def __init__(
@@ -172,7 +173,9 @@ class WebhookRoutes:
         wake: Callable[[Endpoint], Awaitable[None]],
         note: Callable[[Event], None],
         run_in_thread: Callable[..., Any],
+        refuses: Callable[[str], str] = lambda url: "",
     ) -> None:
+        self._refuses = refuses
         self._endpoints = endpoints
         self._archive = archive
         self._shard = shard
@@ -290,6 +293,7 @@ class WebhookRoutes:
     async def create(self, call: Call) -> WebhookMade:
         """Make one."""
         body: NewWebhook = call.body
+        self._check(body.url)
         try:
             made = await self._endpoints.create(
                 call.tenant.name,
@@ -319,6 +323,8 @@ class WebhookRoutes:
         if "enabled" in changes:
             changes["disabled"] = ""
         own = await self._own(call)
+        if body.url is not None:
+            self._check(body.url)
         changed = await self._endpoints.change(call.tenant.name, own.id, **changes)
         self._record(call, "webhook change", own.id)
         await self._wake(changed)
@@ -396,6 +402,11 @@ class WebhookRoutes:
         self._record(call, "webhook redeliver", own.id)
         await self._wake(own)
         return _delivery_shown(found)
+
+    def _check(self, url: str) -> None:
+        why = self._refuses(url)
+        if why:
+            raise field_refusal("/url", why)
 
     async def _own(self, call: Call) -> Endpoint:
         try:
