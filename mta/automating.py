@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mta.api.v1.confirming import ConfirmationMail, ConfirmRoutes
+from mta.api.v1.contact_files import ContactFileRoutes
 from mta.api.v1.contacts import ContactRoutes
 from mta.api.v1.lists import ListRoutes
 from mta.api.v1.messages import Messages
@@ -14,6 +15,7 @@ from mta.api.v1.route import Route
 from mta.api.v1.segments import SegmentRoutes
 from mta.audience.audience import audience, database
 from mta.audience.confirmations import Limits
+from mta.audience.importer import Importer
 from mta.audience.joining import Joining
 from mta.audience.leaving import Leaving
 from mta.audience.permission import Permission
@@ -69,6 +71,17 @@ class Automating:
             lambda: settings().audience.confirm_within,
         )
         self.joining = Joining(reactor, self.audience, mail, note, lambda: _limits(settings()))
+        self._importer = Importer(
+            reactor,
+            self.audience,
+            state / "imports",
+            shard,
+            int(settings().workers),
+            suppressions=registry.suppressions,
+            joining=self.joining,
+            note=note,
+            run_in_thread=run_in_thread,
+        )
         self._watch = AudienceWatch(
             reactor,
             self.audience,
@@ -81,6 +94,7 @@ class Automating:
         self._routes = [
             *ContactRoutes(self.audience, registry.suppressions, self.joining, note).routes(),
             *ListRoutes(self.audience, self.joining, note).routes(),
+            *ContactFileRoutes(self.audience, self._importer, note, run_in_thread).routes(),
             *SegmentRoutes(self.audience, note).routes(),
             *ConfirmRoutes(registry, master, self.audience, self.joining, self.leaving.come_back).routes(),
         ]
@@ -102,9 +116,11 @@ class Automating:
         self._database.start()
         await self._watch.start()
         await self.joining.start()
+        await self._importer.start()
 
     async def stop(self) -> None:
         """Close the database."""
+        await self._importer.stop()
         await self.joining.stop()
         await self._watch.stop()
         await self._database.stop()

@@ -8,9 +8,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from mta.audience import confirmations, contacts, facts, lists, memberships, segments
+from mta.audience import confirmations, contacts, facts, imports, lists, memberships, segments
 from mta.audience.contacts import Contacts, Erasing
 from mta.audience.facts import Facts
+from mta.audience.imports import Imports
 from mta.audience.lists import Lists
 from mta.audience.memberships import Memberships
 from mta.audience.segments import Segments
@@ -31,6 +32,7 @@ TABLES: tuple[Tables, ...] = (
     facts.TABLES,
     segments.TABLES,
     confirmations.TABLES,
+    imports.TABLES,
 )
 
 
@@ -157,6 +159,7 @@ class Audience:
         self.lists = Lists(database)
         self.memberships = Memberships(database)
         self.facts = Facts(database)
+        self.imports = Imports(database)
         self.segments = Segments(database, self.look)
 
     @property

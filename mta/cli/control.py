@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,43 @@ def ask_api(
     return _ask(shard, socket, state, method, path, body, headers, whole)
 
 
+def send_api(state: Path, tenant: str, path: str, content: Iterable[bytes]) -> dict[str, Any]:
+    """Send a file to the application API of the first shard, piece by piece; see :func:`ask_api`."""
+    with _api(state, tenant, "POST", path, content) as answer:
+        answer.read()
+        return _answered(answer, {})
+
+
+def stream_api(state: Path, tenant: str, path: str) -> Iterator[bytes]:
+    """What the application API of the first shard answers, piece by piece; see :func:`ask_api`."""
+    with _api(state, tenant, "GET", path) as answer:
+        if not answer.is_success:
+            answer.read()
+            _answered(answer, {})
+        yield from answer.iter_bytes()
+
+
+@contextmanager
+def _api(
+    state: Path, tenant: str, method: str, path: str, content: Iterable[bytes] | None = None
+) -> Iterator[httpx.Response]:
+    shard, control = sockets(state)[0]
+    socket = control.with_name(f"api-{shard}.sock")
+    headers = {"mta-tenant": tenant, "mta-operator": user(), "content-type": "application/octet-stream"}
+    try:
+        with (
+            httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=TIMEOUT) as client,
+            client.stream(method, f"http://mta{path}", content=content, headers=headers) as answer,
+        ):
+            yield answer
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        if not os.access(socket, os.R_OK | os.W_OK):
+            raise CommandError(forbidden(socket), os.EX_NOPERM) from None
+        raise CommandError(f"{_not_running(state)}: {error}") from None
+    except httpx.TransportError as error:
+        raise CommandError(f"shard {shard} broke off: {error}", os.EX_TEMPFAIL) from None
+
+
 def _ask(
     shard: int,
     socket: Path,
@@ -121,6 +160,10 @@ def _ask(
         raise CommandError(f"shard {shard} broke off: {error}", os.EX_TEMPFAIL) from None
     if answer.is_success and (whole or not answer.content):
         return {"content": answer.content.decode("utf-8", "surrogateescape")} if whole else {}
+    return _answered(answer, headers)
+
+
+def _answered(answer: httpx.Response, headers: dict[str, str] | None) -> dict[str, Any]:
     try:
         content = answer.json()
     except ValueError:
@@ -148,7 +191,7 @@ def _told(content: Any, status: int) -> str:
 
 def _api_status(status: int, headers: dict[str, str] | None) -> int:
     # Of the control API 422 says that the configuration is wrong.
-    return os.EX_DATAERR if status == 422 and headers else problem_status(status)
+    return os.EX_DATAERR if status == 422 and headers is not None else problem_status(status)
 
 
 def problem_status(status: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mta.config.values import Duration, Size, Table
+from mta.config.values import Duration, Table
 
 
 class AudienceTable(Table):
@@ -15,4 +15,3 @@ class AudienceTable(Table):
     confirm_pause: Duration = Field(600.0, ge=0)
     confirm_most: int = Field(3, ge=1, le=100)
     confirm_of_all: int = Field(5, ge=1, le=1000)
-    import_size: Size = Field(200 * 1024 * 1024, ge=1024)

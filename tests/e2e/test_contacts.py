@@ -27,7 +27,10 @@ class ContactCase(TestCase):
     async def ask(self, *what: Any, status: int = 200, **how: Any) -> Any:
         answer = await self.api.ask(*what, **{"key": self.key, **how})
         self.assertEqual(status, answer.status, f"{what}: {answer}")
-        return answer.json if answer.content and "json" in answer.headers["content-type"] else answer
+        is_json = answer.headers.get("content-type", "").startswith(
+            ("application/json", "application/problem")
+        )
+        return answer.json if is_json and answer.content else answer
 
     async def until(self, found: Any, *what: Any) -> Any:
         """Ask until an answer is as wanted."""

@@ -102,6 +102,11 @@ async def a_segment(api: ServedApi, key: str) -> dict[str, str]:
     return {"name": "some"}
 
 
+async def an_import(api: ServedApi, key: str) -> dict[str, str]:
+    file = f"email,name\n{MARK}@far.example,{MARK}\n".encode()
+    return {"id": (await api.ask("POST", "/v1/contacts/import", file, key=key, media="text/csv")).json["id"]}
+
+
 #: By the beginning of a path with braces: makes what they name; answers with their values.
 THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/batches/{id}": a_batch,
@@ -118,6 +123,7 @@ THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/contacts/{address}": a_contact,
     "/v1/lists/{name}": a_list,
     "/v1/segments/{name}": a_segment,
+    "/v1/imports/{id}": an_import,
 }
 #: Bodies that are valid for routes without an example.
 BODIES: dict[str, object] = {

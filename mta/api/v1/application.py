@@ -177,11 +177,11 @@ class Application:
         if route.query is not None:
             call.query = query_of(route.query, request.args)
         if route.body is not None or route.octets:
-            content = request.content.read()
+            content = b"" if route.streamed else request.content.read()
             call.content = content
             media = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
             if media in route.octets:
-                call.body = content
+                call.body = request.content if route.streamed else content
             elif route.body is None or media not in ("", "application/json"):
                 known = [*route.octets, *(["application/json"] if route.body else [])]
                 raise Refusal("media-type", f"{media or 'no media type'} is not one of {', '.join(known)}")

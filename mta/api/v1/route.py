@@ -124,6 +124,7 @@ class Route:
     :ivar query: model of the query.
     :ivar body: model of the body in JSON.
     :ivar octets: media types that are taken as octets instead.
+    :ivar streamed: octets are not read: the handler is given what they are read from.
     :ivar answer: model of the answer; ``None``: it has no body, or octets of ``media``.
     :ivar media: media type of an answer without a model, or that there is besides; several, with commas.
     :ivar status: of the answer.
@@ -148,6 +149,7 @@ class Route:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     octets: Sequence[str] = ()
+    streamed: bool = False
     answer: type[BaseModel] | None = None
     media: str = ""
     status: int = 200
