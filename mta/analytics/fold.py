@@ -85,10 +85,10 @@ def _domain(name: str) -> str:
 
 
 #: Events of the span: of messages of our shard, and without a message in our own journal.
-_OURS = """e.id > :after AND e.id <= :upto AND json_valid(e.payload) AND e.at >= :hour * 3600.0
+_OURS = """e.id > :after AND e.id <= :upto AND e.at >= :hour * 3600.0
     AND CASE WHEN e.message IS NULL THEN :journal = :shard ELSE e.message >> 16 & 63 = :shard END
     AND NOT EXISTS (SELECT 1 FROM frozen f WHERE f.journal = :journal
-        AND f.hour = CAST(e.at / 3600 AS INTEGER) AND e.id <= f.upto)"""
+        AND f.hour = CAST(e.at / 3600 AS INTEGER) AND e.id <= f.upto) AND json_valid(e.payload)"""
 #: The number of the labels of a message; 0: it has none, or none any more.
 _LABELS = f"""CASE WHEN e.message IS NULL
     OR e.at - {_EPOCH} - (e.message >> 22) / 1000.0 > {REMEMBERED} THEN 0
@@ -97,30 +97,27 @@ _LABELS = f"""CASE WHEN e.message IS NULL
 _LABEL_TEXT = f"""json_array({_text("tenant")}, {_text("campaign")}, {_text("template")}, {_text("variant")},
     CASE json_type(payload, '$.tagged') WHEN 'array' THEN json_extract(payload, '$.tagged') END)"""
 _LABELLED = f"""INSERT INTO temp.fresh SELECT e.message, {_LABEL_TEXT} FROM journal.events e
-    WHERE {_OURS} AND kind = 'received' AND e.message IS NOT NULL AND (instr(payload, '"tenant":')
+    WHERE kind = 'received' AND e.message IS NOT NULL AND {_OURS} AND (instr(payload, '"tenant":')
     OR instr(payload, '"campaign":') OR instr(payload, '"tagged":') OR instr(payload, '"template":'))"""
 
 _RECEIVED = f"""SELECT min(id), CAST(at / 60 AS INTEGER), {_LABELS}, count(*),
     sum(ifnull(json_array_length(payload, '$.recipients'), 0)),
     sum(CAST(ifnull({_value("size")}, 0) AS INTEGER))
-    FROM journal.events e WHERE {_OURS} AND kind = 'received' GROUP BY 2, 3"""
+    FROM journal.events e WHERE kind = 'received' AND {_OURS} GROUP BY 2, 3"""
 _ATTEMPTS = f"""SELECT min(id), CAST(at / 60 AS INTEGER), kind, {_LABELS}, {_domain("recipient")},
     lower({_text("host")}), {_text("transport")}, {_text("source")}, {_text("bounce_class")},
     CAST(ifnull({_value("code")}, 0) AS INTEGER) / 100, {_text("tls")} <> '',
     ifnull({_value("expired")}, 0) <> 0, CASE kind WHEN 'delivered'
     THEN printf('%.1e', CAST(ifnull({_value("delay")}, 0) AS REAL)) ELSE '' END, count(*)
-    FROM journal.events e WHERE {_OURS} AND kind IN ('delivered', 'deferred', 'failed')
+    FROM journal.events e WHERE kind IN ('delivered', 'deferred', 'failed') AND {_OURS}
     GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"""
 _REFUSED = f"""SELECT min(id), CAST(at / 60 AS INTEGER),
     CASE WHEN {_text("rule")} <> '' THEN {_text("rule")} ELSE {_text("name")} END, count(*)
-    FROM journal.events e WHERE {_OURS} AND kind = 'rejected' GROUP BY 2, 3"""
+    FROM journal.events e WHERE kind = 'rejected' AND {_OURS} GROUP BY 2, 3"""
 _CAME_BACK = f"""SELECT id, at, kind, message, {_LABELS}, {_text("recipient")}, {_text("tenant")},
     {_text("sort")}, {_text("bounce_class")}, {_text("action")}
-    FROM journal.events e WHERE {_OURS} AND kind IN
-    ('bounced', 'complained', 'opened', 'clicked', 'unsubscribed', 'suppressed') ORDER BY id"""
-_HOURS = f"""INSERT OR IGNORE INTO spans SELECT :journal, CAST(at / 3600 AS INTEGER), min(id)
-    FROM journal.events e WHERE {_OURS} AND kind IN ({", ".join(f"'{kind}'" for kind in sorted(KINDS))})
-    GROUP BY 2"""
+    FROM journal.events e WHERE kind IN
+    ('bounced', 'complained', 'opened', 'clicked', 'unsubscribed', 'suppressed') AND {_OURS} ORDER BY id"""
 
 
 def fold(base: sqlite3.Connection, span: Span) -> list[Group | Engagement]:
@@ -151,9 +148,16 @@ def fold(base: sqlite3.Connection, span: Span) -> list[Group | Engagement]:
         *_refused(base, values),
         *_came_back(base, values),
     ]
-    if found:
-        base.execute(_HOURS, values)
-    return sorted(found, key=_first)
+    found.sort(key=_first)
+    hours: dict[int, int] = {}
+    for one in found:
+        group = one if isinstance(one, Group) else one.group
+        hours.setdefault(group.minute // 60, group.first)
+    base.executemany(
+        "INSERT OR IGNORE INTO spans VALUES (?, ?, ?)",
+        [(span.journal, hour, first) for hour, first in hours.items()],
+    )
+    return found
 
 
 def _first(one: Group | Engagement) -> int:

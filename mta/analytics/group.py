@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from mta.analytics import histogram
 from mta.analytics import measures as m
@@ -67,6 +68,22 @@ class Group:
     delay: int = 0
     recipients: int = 0
     octets: int = 0
+
+    @property
+    def alike(self) -> tuple[Any, ...]:
+        """What decides where it counts, in which hour and as what."""
+        return (
+            self.minute // 60,
+            self.kind,
+            self.labels,
+            self.domain,
+            self.host,
+            self.transport,
+            self.source,
+            self.bounce_class,
+            self.code,
+            self.tls,
+        )
 
     def numbers(self) -> list[tuple[int, int]]:
         """What it counts for: measures and how many."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from mta.interfaces import TemporarilyUnavailable
 from mta.model.event_rows import key_of
 
 #: Numbers of events in one transaction.
-SPAN = 5000
+SPAN = 20_000
 #: The journal of a shard.
 JOURNAL = "queue.db"
 _PRUNE_EVERY = 3600.0
@@ -157,7 +156,7 @@ class Numbers:
         if rollup is None:
             rollup = self._rollups[span.journal] = Rollup(partial(self._room, base, span.journal))
         hour = total = 0
-        moved: Counter[tuple[int, Place]] = Counter()
+        counted: list[tuple[int, dict[Place, dict[int, int]]]] = []
         for one in fold(base, span):
             group = one if isinstance(one, Group) else one.group
             hour = max(hour, group.minute // 60)
@@ -172,10 +171,9 @@ class Numbers:
                 # It had its place in the journal of another worker.
                 there = Rollup(partial(self._room, base, journal))
                 there.change(place, ONCE[group.kind], count)
-                moved.update({(journal, at): number for at, number in there.take().items()})
-        counts = Counter({(span.journal, place): number for place, number in rollup.take().items()})
-        counts.update(moved)
-        self._write(base, counts)
+                counted.append((journal, there.take()))
+        counted.append((span.journal, rollup.take()))
+        self._write(base, counted)
         rollup.forget(hour - 1)
         return total
 
@@ -212,17 +210,21 @@ class Numbers:
         )
         return {name for (name,) in rows}
 
-    def _write(self, base: sqlite3.Connection, counts: Counter[tuple[int, Place]]) -> None:
+    def _write(
+        self, base: sqlite3.Connection, counted: Iterable[tuple[int, dict[Place, dict[int, int]]]]
+    ) -> None:
         number = self._names.number
-        tenants = {place[2] for _, place in counts}
-        base.executemany(
-            "INSERT OR IGNORE INTO tenants VALUES (?)", [(number(base, tenant),) for tenant in tenants]
-        )
-        rows = [
-            (number(base, tenant), dimension, width, bucket, journal, number(base, value), measure, count)
-            for (journal, (width, bucket, tenant, dimension, value, measure)), count in counts.items()
-            if count
-        ]
+        rows, tenants = [], set()
+        for journal, places in counted:
+            for (width, bucket, tenant, dimension, value), numbers in places.items():
+                owner, named = number(base, tenant), number(base, value)
+                tenants.add(owner)
+                rows += [
+                    (owner, dimension, width, bucket, journal, named, measure, count)
+                    for measure, count in numbers.items()
+                    if count
+                ]
+        base.executemany("INSERT OR IGNORE INTO tenants VALUES (?)", [(one,) for one in tenants])
         # In the order of the table, pages are touched once.
         rows.sort()
         base.executemany(_WRITE, rows)

@@ -268,7 +268,7 @@ class RebuiltTests(Case):
         self.forget(6)
         found = numbers.rebuild()
         self.assertEqual(live, table(numbers.directory))
-        self.assertEqual((6, 2, BEGIN + 2 * HOUR), (found.events, found.kept, found.newest))
+        self.assertEqual((4, 2, BEGIN + 2 * HOUR), (found.events, found.kept, found.newest))
         # The hour that is only half there goes on.
         self.journals.write([self.received(at=BEGIN + HOUR)])
         numbers.catch_up()
