@@ -179,8 +179,12 @@ def _told(content: Any, status: int) -> str:
     errors = content.get("errors")
     if isinstance(errors, list) and errors and "detail" in content:
         said = content["detail"]
-        lines = [_place(one) for one in errors[:20] if isinstance(one, dict)]
-        lines = [line for line in lines if line not in said]
+        # What the summary says already is not said twice.
+        lines = [
+            _place(one)
+            for one in errors[:20]
+            if isinstance(one, dict) and str(one.get("detail", "")) not in said
+        ]
         if lines:
             content = {**content, "detail": "\n".join([content["detail"], *lines])}
     title = content.get("title", f"the server answered {status}")

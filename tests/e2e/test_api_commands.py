@@ -202,4 +202,5 @@ class ApiCommandScenario(Scenario):
             ("GET has no body", os.EX_USAGE, ("api", "GET", "/v1/messages", "--data", "{}")),
             ("is no domain", os.EX_DATAERR, ("domain", "add", "localhost")),
         ):
-            self.assertIn(words, self.mta(*arguments, status=status).err)
+            err = self.mta(*arguments, status=status).err
+            self.assertEqual(1, err.count(words), err)
