@@ -150,7 +150,7 @@ class SendingApi:
             lambda: self._settings.webhook.allow,
             environment.own_addresses,
         )
-        self._webhooks = Webhooks(
+        self.webhooks = Webhooks(
             reactor,
             self.registry.endpoints,
             loaded.state / "spool" / str(shard),
@@ -162,11 +162,12 @@ class SendingApi:
             run_in_thread=environment.run_in_thread,
             version=__version__,
         )
+        self.archive = Archive(loaded.state / "spool")
         webhooks = WebhookRoutes(
             self.registry.endpoints,
-            Archive(loaded.state / "spool"),
+            self.archive,
             shard,
-            wake=self._webhooks.wake,
+            wake=self.webhooks.wake,
             note=note,
             run_in_thread=environment.run_in_thread,
             refuses=guard.refuses,
@@ -245,6 +246,7 @@ class SendingApi:
         self.measuring = Measuring(
             loaded, environment, shard, reception.spool, self.registry.keys, self.following, status
         )
+        self.templates = TemplateRoutes(self.registry.templates, self.renderers, note, self.messages.send)
         described = Descriptions(health, lambda: list(self.application.routes), __version__)
         routes: list[Route] = [
             *described.routes(),
@@ -252,7 +254,7 @@ class SendingApi:
             *acts.routes(),
             *self.batching.routes(),
             *KeyRoutes(self.registry.keys, note).routes(),
-            *TemplateRoutes(self.registry.templates, self.renderers, note, self.messages.send).routes(),
+            *self.templates.routes(),
             *domains.routes(),
             *webhooks.routes(),
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
@@ -293,7 +295,7 @@ class SendingApi:
         """What is to be told of events."""
         return [
             self._suppressed.follower,
-            self._webhooks,
+            self.webhooks,
             *self.following.sinks,
             *self.automating.sinks,
             *self.measuring.sinks,
@@ -340,7 +342,7 @@ class SendingApi:
         await self.batching.batcher.promised()
         await self._suppressed.start()
         await self.automating.start()
-        await self._webhooks.start()
+        await self.webhooks.start()
         await self.following.start()
         await self.counting.start()
         await self._domains.start()
@@ -357,7 +359,7 @@ class SendingApi:
             _log.error("What tenants sent is not counted: {why}", why=str(trouble))
         await self._domains.stop()
         await self._suppressed.stop()
-        await self._webhooks.stop()
+        await self.webhooks.stop()
         await self.automating.stop()
         await self._database.stop()
 
@@ -434,7 +436,7 @@ class SendingApi:
         self._allowance.use(settings.api.recipients_per_second, settings.api.recipients_per_day)
         self.registry.domains.use(configured_domains(settings))
         self._suppressed.use(settings.suppression)
-        self._webhooks.use(settings.webhook)
+        self.webhooks.use(settings.webhook)
         self._loaded = replace(self._loaded, settings=settings)
         self._domains.use(self._loaded)
         self.following.use(settings)

@@ -25,6 +25,7 @@ from mta.first_run import ACCOUNT
 from mta.interfaces import IQueue, TemporarilyUnavailable, settle
 from mta.model.event import Event
 from mta.parts import Parts
+from mta.presenting_application import application_pages
 from mta.protection import Protection
 from mta.queue.reader import QueueReader
 
@@ -80,6 +81,7 @@ class Presenting:
             *OverviewPages(
                 lambda: counted(loaded.state / "spool", _count), environment.run_in_thread
             ).pages(),
+            *application_pages(api, environment, shard, note),
         ]
         self.application = DashboardApplication(
             pages,

@@ -330,7 +330,7 @@ class DashboardApplication:
             "said": self._said(visit),
             "theme": visit.cookie(guard.cookie_name("theme", visit.secure)),
             "now": visit.now,
-            "version": self._version,
+            "program": self._version,
             **answer.values,
         }
         return self._rendering.page(answer.template, values)
@@ -469,7 +469,9 @@ def _packed(request: Any, content: bytes) -> bytes:
 
 
 async def _streamed(request: Any, live: Live) -> None:
-    request.setHeader("content-type", "text/event-stream")
+    request.setHeader("content-type", live.media)
+    if live.name:
+        request.setHeader("content-disposition", _attachment(live.name))
     # A proxy would collect events otherwise.
     request.setHeader("x-accel-buffering", "no")
     running = live.run(request)

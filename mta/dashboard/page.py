@@ -71,12 +71,16 @@ class Download:
 
 @dataclass(slots=True)
 class Live:
-    """An answer that does not end, as server-sent events.
+    """An answer that is written piece by piece: server-sent events, or a long file.
 
     :ivar run: writes to the request; it is cancelled when the client goes.
+    :ivar media: what is written.
+    :ivar name: of the file that it is saved as; ``""``: it is not saved.
     """
 
     run: Callable[[Any], Deferred[Any]]
+    media: str = "text/event-stream"
+    name: str = ""
 
 
 Answered: TypeAlias = Html | Redirect | Download | Live

@@ -31,6 +31,7 @@ class Right(Enum):
     LOOK_OWN = "look at one's own"
     ACT = "act"
     ACT_OWN = "act on one's own"
+    MANAGE_OWN = "manage what is one's own"
     ADMINISTER = "administer"
 
 
@@ -43,6 +44,7 @@ _ALLOWED: dict[Right, frozenset[Role]] = {
     Right.LOOK_OWN: frozenset(Role),
     Right.ACT: _ACTING,
     Right.ACT_OWN: _ACTING | {Role.TENANT},
+    Right.MANAGE_OWN: frozenset({Role.ADMINISTRATOR, Role.TENANT}),
     Right.ADMINISTER: frozenset({Role.ADMINISTRATOR}),
 }
 

@@ -163,18 +163,48 @@ class Visitor:
         body = urlencode([("csrf", csrf), *pairs]).encode()
         return self._ask("POST", path, body, {"origin": "http://mta"})
 
+    def upload(self, path: str, field: str, name: str, content: bytes, /, **fields: str) -> Answer:
+        """Send a form with a file.
+
+        :param field: of the file; ``""``: there is none.
+        """
+        self.get("/dashboard/sessions")
+        assert self.last is not None
+        (csrf,) = self.texts(self.last.content.decode(), r'name="csrf" value="([0-9a-f]*)"')[:1]
+        parts = [(f'name="{one}"', value.encode()) for one, value in {"csrf": csrf, **fields}.items()]
+        if field:
+            parts.append((f'name="{field}"; filename="{name}"', content))
+        body = b"".join(
+            b"--frontier\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (head.encode(), value)
+            for head, value in parts
+        )
+        media = "multipart/form-data; boundary=frontier"
+        return self._ask("POST", path, body + b"--frontier--\r\n", {"origin": "http://mta"}, media)
+
+    @staticmethod
+    def texts(page: str, pattern: str) -> list[str]:
+        """What stands in a page where a pattern says so."""
+        return [str(one) for one in re.findall(pattern, page)]
+
     def sign_in(self, account: str, password: str = "secret", **more: str) -> Answer:
         """Send the form."""
         return self.post(
             "/dashboard/sign-in", "/dashboard/sign-in", account=account, password=password, **more
         )
 
-    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        media: str = "application/x-www-form-urlencoded",
+    ) -> Answer:
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.cookies:
             fields["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         channel = Channel(self._desk.site, self._address)
-        channel.send(method, path, body, media="application/x-www-form-urlencoded", headers=fields)
+        channel.send(method, path, body, media=media, headers=fields)
         octets = channel.transport.value()
         answer = self.last = channel.answer()
         channel.protocol.connectionLost(Failure(ConnectionDone()))

@@ -16,6 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from mta.dashboard.page import Page
 from mta.dashboard.role import Person, Right, Role
+from mta.webhook.trial import trial
 from tests.api.v1.channel import Answer, Channel
 from tests.e2e.api import ServedApi
 from tests.e2e.dashboard import PEOPLE, ROLES, SETTINGS
@@ -55,7 +56,8 @@ class RoleTests(TestCase):
         self.cookies: dict[str, dict[str, str]] = {"stranger": {}}
         self.proofs: dict[str, str] = {"stranger": ""}
         for role, account in ROLES.items():
-            self.cookies[role] = {}
+            # What staff look at is of this tenant.
+            self.cookies[role] = {"mta-tenant": "acme"}
             page = (await self.ask(role, "GET", "/dashboard/sign-in")).content.decode()
             done = await self.ask(
                 role,
@@ -68,7 +70,29 @@ class RoleTests(TestCase):
 
     async def made(self) -> Mapping[str, Mapping[str, str]]:
         """Make what the examples name."""
-        return EXAMPLES
+        registry = self.served.server.api.registry
+        key, _ = await registry.keys.create("acme", "shop", ["admin"], 1.0)
+        endpoint = await registry.endpoints.create("acme", "https://app.example.org/", 1.0)
+        await registry.templates.add("acme", "template", "hello", {"subject": "Hi", "text": "Hi"}, 1.0)
+        delivery = trial(endpoint, 0, 1.0, "a test")
+        self.served.server.api.archive.put(0, delivery, 1.0)
+        hook = {"id": endpoint.id, "delivery": delivery.id}
+        template = {"kind": "template", "name": "hello"}
+        own = {
+            "/dashboard/keys/": {"id": key.id},
+            "/dashboard/webhooks/": hook,
+            "/dashboard/templates/": template,
+        }
+        pages = self.served.server.presenting.application.pages
+        return {
+            **EXAMPLES,
+            **{
+                page.path: given
+                for page in pages
+                for begin, given in own.items()
+                if page.path.startswith(begin)
+            },
+        }
 
     async def ask(self, role: str, method: str, path: str, fields: Mapping[str, str] | None = None) -> Answer:
         """Send a request in somebody's name, and wait for the answer."""

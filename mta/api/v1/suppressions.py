@@ -13,10 +13,10 @@ from mta.api.v1.keys import moment
 from mta.api.v1.messages import Sending
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown, Stream
-from mta.api.v1.writing import Paced
 from mta.interfaces import settle
 from mta.model.event import Event
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
+from mta.paced import Paced
 from mta.registry.suppression_acts import changed
 from mta.registry.suppression_file import FORMATS, heading, read, written
 from mta.registry.suppressions import NoSuppression, Suppression, Suppressions, checked_address

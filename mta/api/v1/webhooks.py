@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets as random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -19,9 +18,10 @@ from mta.interfaces import settle
 from mta.model.event import Administered, Event
 from mta.registry.endpoints import Endpoint, Endpoints, NoEndpoint, checked_url
 from mta.webhook.archive import Archive
-from mta.webhook.content import PATTERNS, TEST
-from mta.webhook.formats import tried, verification_key
-from mta.webhook.outbox import STATES, Attempt, Delivery, New
+from mta.webhook.content import PATTERNS
+from mta.webhook.formats import verification_key
+from mta.webhook.outbox import STATES, Attempt, Delivery
+from mta.webhook.trial import trial
 
 Format = Literal["standard", "postmark", "sendgrid"]
 State = Literal["waiting", "delivered", "failed"]
@@ -350,12 +350,10 @@ class WebhookRoutes:
         own = await self._own(call)
         if not own.enabled:
             raise Refusal("conflict", "the endpoint is disabled; PATCH it with enabled: true")
-        identity = f"evt_{self._shard}_test{random.token_hex(8)}_{int(call.now * 1000):x}"
-        body = tried(own.format, identity, call.now, {"endpoint": own.id, "by": call.who})
-        new = New(identity, own.id, "", TEST, body)
+        new = trial(own, self._shard, call.now, call.who)
         await settle(self._run(self._archive.put, self._shard, new, call.now))
         await self._wake(own)
-        return _delivery_shown((await self._found(own, identity))[0])
+        return _delivery_shown((await self._found(own, new.id))[0])
 
     async def recover(self, call: Call) -> Recovered:
         """Have many delivered again."""
