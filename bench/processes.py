@@ -43,23 +43,26 @@ def cpu(root: int) -> float:
     return ticks / _TICK
 
 
-def _memory_of(pid: int) -> list[str]:
+def memory_of(pid: int) -> int:
+    """Octets of memory of one process; what is shared counts in proportion (PSS).
+
+    Of a process that only root may look into, as ours are, others see RSS alone, which is more.
+
+    :raise OSError: if it is gone.
+    """
     try:
-        return Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except PermissionError:
-        return Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Pss:", "VmRSS:")))
 
 
 def memory(root: int) -> int:
-    """Octets of memory of the tree; what is shared counts in proportion (PSS).
-
-    Of a process that only root may look into, as ours are, others see RSS alone, which is more.
-    """
+    """Octets of memory of the tree."""
     total = 0
     for pid in tree(root):
         try:
-            lines = _memory_of(pid)
+            total += memory_of(pid)
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith(("Pss:", "VmRSS:")))
-    return total * 1024
+    return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mta import __version__
@@ -76,11 +77,13 @@ class Measuring:
     async def samples(self) -> list[dict[str, Any]]:
         """Everything of this worker, JSON values."""
         found = [one.sample() for one in (*self.watch.all(), self._commits)]
-        try:
+        queue: dict[str, int] = {}
+        lags: dict[int, int] = {}
+        with suppress(TemporarilyUnavailable):
             queue = await self._spool.count()
+        # One that cannot be told says nothing about the other.
+        with suppress(TemporarilyUnavailable):
             lags = await self._run(self._following.lags)
-        except TemporarilyUnavailable:
-            queue, lags = {}, {}
         return [*found, *self._now(queue, lags)]
 
     def _now(self, queue: dict[str, int], lags: dict[int, int]) -> list[dict[str, Any]]:

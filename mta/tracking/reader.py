@@ -233,6 +233,8 @@ class TrackingReader:
         try:
             with closing(open_for_reading(directory / JOURNAL)) as base:
                 (last,) = base.execute("SELECT events FROM counters").fetchone()
+            if not (directory / DATABASE).exists():
+                return int(last)  # Somebody has just begun to need it.
             with closing(open_for_reading(directory / DATABASE)) as base:
                 row = base.execute("SELECT event FROM places WHERE journal = ?", (str(shard),)).fetchone()
         except sqlite3.Error as error:

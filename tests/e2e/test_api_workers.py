@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
+from collections import Counter
 from pathlib import Path
 from shutil import rmtree
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.model.ids import shard_of
+from tests.e2e.process import lives
 from tests.e2e.scenario import free_port, wait_for
 from tests.e2e.server import Server
 
@@ -60,3 +65,38 @@ class WorkersTests(SynchronousTestCase):
         # Both workers know at once.
         for _ in range(10):
             self.assertEqual(401, self.ask("POST", "/v1/messages", BODY, key).status_code)
+
+    def test_metrics_of_both(self) -> None:
+        """Whichever worker is asked, it has the numbers of both, and a sum over them is the server's."""
+        keys = self.server.mta("key", "create", "--scope", "admin").split()
+        sent: Counter[str] = Counter()
+        for _ in range(200):
+            answer = self.ask("POST", "/v1/messages", BODY, keys[0])
+            self.assertEqual(202, answer.status_code, answer.text)
+            sent[str(shard_of(answer.json()["id"]))] += 1
+            if len(sent) == 2 and min(sent.values()) >= 3:
+                break
+        self.assertEqual({"0", "1"}, set(sent))
+        asked: Counter[str] = Counter()
+        # A connection may be taken by either worker; after so many both have been asked.
+        for _ in range(12):
+            found: dict[str, Counter[str]] = {}
+            scraped = self.ask("GET", "/metrics", key=keys[0])
+            self.assertEqual(200, scraped.status_code, scraped.text)
+            for family in text_string_to_metric_families(scraped.text):
+                for sample in family.samples:
+                    name = found.setdefault(sample.name, Counter())
+                    name[sample.labels["worker"]] += int(sample.value)
+            self.assertEqual(sent, found["mta_messages_received_total"])
+            self.assertEqual(sent, found["mta_queue_messages"])
+            self.assertEqual({"0", "1"}, set(found["mta_resident_octets"]))
+            asked = found["mta_api_requests_total"]
+        self.assertGreaterEqual(sum(asked.values()), sum(sent.values()) + 11)
+        self.assertEqual({"0", "1"}, set(asked))
+        # One that dies leaves the numbers of the other, and comes again with its own from 0.
+        [first, _] = sorted(self.server.workers())
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: not lives(first), "it lives")
+        # Who is asked meanwhile is answered.
+        wait_for(lambda: self.is_well(), "no worker answers")
+        self.assertEqual(200, self.ask("GET", "/metrics", key=keys[0]).status_code)

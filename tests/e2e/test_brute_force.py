@@ -136,8 +136,8 @@ class BruteForceScenario(Scenario):
         server = self.start(abuse={"action": "reject", "volume": 4}, workers=2, queue={"retry": ["1h"]})
         wait_for(lambda: server.output.count("ready: submission ") >= 2, "a worker is not ready")
         port = server.ports["submission"]
-        for _ in range(4):
-            guesser = Guesser(port, "127.0.0.1")
+        guessers = [Guesser(port, "127.0.0.1") for _ in range(4)]
+        for guesser in guessers:
             self.addCleanup(guesser.close)
             self.assertIn(b"235", guesser.log_in(ANNA, "anna-secret"))
             # The DNS of this server does not answer, so it waits.
@@ -152,6 +152,9 @@ class BruteForceScenario(Scenario):
         [message, *_] = json.loads(server.mta("--json", "queue", "list", "--held"))
         server.wait_trace(message["id"], "hold by abuse", "is suspended because of 5 recipients")
         server.mta("queue", "release", message["id"])
+        for guesser in guessers:
+            # One that is in the midst of a transaction would be waited for.
+            guesser.close()
         self.assertTrue(server.stop())
         server.start()
         found = json.loads(server.mta("--json", "queue", "list", "--held", "--from", ANNA))

@@ -61,6 +61,19 @@ class Case(SynchronousTestCase):
         return one.state
 
 
+class LagTests(Case):
+    """How many events an index does not know."""
+
+    def test_before_it_is_made(self) -> None:
+        """A journal of which nobody has begun to make one: it knows nothing of it, which is no trouble."""
+        self.journals.write([self.received(), self.received()])
+        self.assertEqual(2, self.reader.lag(0))
+        self.index().catch_up()
+        self.assertEqual(0, self.reader.lag(0))
+        self.journals.write([self.received()])
+        self.assertEqual(1, self.reader.lag(0))
+
+
 class StateTests(Case):
     """How a recipient stands after events."""
 
