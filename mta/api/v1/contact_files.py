@@ -19,7 +19,6 @@ from mta.api.v1.cursor import Page, cursor
 from mta.api.v1.keys import moment
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown, Stream
-from mta.api.v1.writing import Paced
 from mta.audience.audience import Audience
 from mta.audience.condition import ConditionError, parse
 from mta.audience.contact import Contact
@@ -39,6 +38,7 @@ from mta.audience.importer import Importer
 from mta.audience.imports import Import, NoImport, new_id
 from mta.model.event import Event
 from mta.model.event_audience import AudienceChanged
+from mta.paced import Paced
 
 #: Several in one query.
 Names: TypeAlias = list[str]
