@@ -28,7 +28,7 @@ _ABREAST = 6
 #: Octets of files in copies that are under way.
 _FILES = 32 << 20
 #: Messages that are taken in one turn of the reactor: others wait for as long.
-_TURN = 50
+_TURN = 80
 
 
 class Renders(Protocol):
@@ -120,6 +120,8 @@ class Acceptance:
         self._suppressed = suppressed
         self._date = date
         self._breathe = breathe
+        #: Messages that may be taken still in this turn of the reactor, of all batches.
+        self._room = _TURN
 
     async def run(self, plan: Plan, people: Sequence[Person], *, dry: bool = False) -> Progress:
         """Take the messages of some recipients.
@@ -188,8 +190,7 @@ class Acceptance:
             return
         taking: list[Deferred[None]] = []
         for one, value in zip(wanted, values, strict=True):
-            if taking and not len(taking) % _TURN:
-                await self._breathe()
+            await self._turn()
             if isinstance(value, tuple):
                 detail, errors = "; ".join(map(str, value)), [problem.told() for problem in value]
                 progress.troubles.append(Trouble(one.place, one.email, "template", detail, errors))
@@ -202,6 +203,18 @@ class Acceptance:
                 )
                 taking.append(begun)
         await gatherResults(taking)
+
+    async def _turn(self) -> None:
+        """Wait until one more message may be taken, so that deliveries and subscribers have theirs."""
+        while not self._room:
+            await self._breathe()
+        self._room -= 1
+        if not self._room:
+            Deferred.fromCoroutine(self._refill())
+
+    async def _refill(self) -> None:
+        await self._breathe()
+        self._room = _TURN
 
     def _begun(self, run: _Run, one: Person, content: bytes) -> Deferred[None]:
         return Deferred.fromCoroutine(self._one(run, one, content))

@@ -35,8 +35,8 @@ _SHARDS_EVERY, _AFTER_TROUBLE = 5.0, 1.0
 _MOST_KNOWN = 50_000
 #: Events that may wait to be shown; beyond, they are read out of the journal again.
 _MOST_WAITING = 20_000
-#: Events that are shown in one turn of the reactor.
-_TURN = 200
+#: Events that are shown together, and in one turn of the reactor.
+_TURN, _MOST_SHOWN = 200, 600
 
 
 class Feed:
@@ -231,6 +231,7 @@ class Feed:
             self._showing = None if running.called else running
 
     async def _show(self) -> None:
+        shown = 0
         try:
             while self._waiting:
                 entry = self._waiting[0]
@@ -251,8 +252,10 @@ class Feed:
                 for one in tuple(self._subscribers):
                     one.flush(now)
                     one.passed(shard, upto)
-                if self._waiting:
+                shown += len(events)
+                if self._waiting and shown >= _MOST_SHOWN:
                     # What was written so far leaves, and others have their turn.
+                    shown = 0
                     await deferLater(self._reactor, 0.0)
         except Exception as error:
             self._trouble(error)

@@ -22,6 +22,9 @@ worker answers, and however often the server was started since.  What must be sh
 journal, not in memory; who reads nothing for half a minute is cut off and goes on with the last id.
 Comments show that the connection lives."""
 
+#: Octets that a stream sends in one turn of the reactor, and that wait for it before it counts as slow.
+_AT_ONCE = 512 * 1024
+
 
 class Wanted(Model):
     """What to show; everything where nothing is said."""
@@ -87,6 +90,7 @@ class StreamRoutes:
         )
 
         def run(request: Any) -> Deferred[Any]:
+            _widen(request.channel)
             subscriber = Subscriber(interest, request.write, request.channel.forceAbortClient)
             request.registerProducer(subscriber, True)
             running = Deferred.fromCoroutine(self._feed.follow(subscriber, places))
@@ -94,6 +98,14 @@ class StreamRoutes:
 
         # A proxy would collect events otherwise.
         return Stream(run, headers={"x-accel-buffering": "no"})
+
+
+def _widen(channel: Any) -> None:
+    """Let a connection take more at once: what is told of one commit may be megabytes."""
+    transport: Any = getattr(channel, "transport", None)
+    if hasattr(transport, "SEND_LIMIT"):
+        # Twisted sends 128 KiB in a turn of the reactor, which under load are too few turns a second.
+        transport.SEND_LIMIT = transport.bufferSize = _AT_ONCE
 
 
 def _over(result: Any, request: Any) -> Any:
