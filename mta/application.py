@@ -55,6 +55,7 @@ from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry, database
 from mta.registry.tenants import Tenant
 from mta.registry.usage import Usage
+from mta.sequencing import Sequencing
 from mta.suppression.watch import SuppressionWatch
 from mta.template.pool import Limits, Pool
 from mta.verifying import DomainWatch
@@ -233,6 +234,26 @@ class SendingApi:
             leaving=self.automating.leaving,
             run_in_thread=environment.run_in_thread,
         )
+        self.sequencing = Sequencing(
+            reactor,
+            loaded.state,
+            shard=shard,
+            audience=self.automating.audience,
+            permission=self.automating.permission,
+            registry=self.registry,
+            acceptance=self.batching.acceptance,
+            renderers=self.renderers,
+            allowance=self._allowance,
+            journal=environment.journal,
+            guard=guard,
+            settings=lambda: self._settings,
+            new_id=reception.spool.new_id,
+            session_id=session_id,
+            skip_ids=skip_ids,
+            note=lambda events: environment.journal.note(events),
+            run_in_thread=environment.run_in_thread,
+            version=__version__,
+        )
         acts = MessageActs(
             shard,
             queue,
@@ -263,6 +284,7 @@ class SendingApi:
             *self.following.routes(),
             *self.counting.routes(),
             *self.automating.routes(),
+            *self.sequencing.routes(),
             *self.measuring.routes(),
         ]
         self.application = Application(
@@ -360,6 +382,7 @@ class SendingApi:
         await self._domains.stop()
         await self._suppressed.stop()
         await self.webhooks.stop()
+        await self.sequencing.stop()
         await self.automating.stop()
         await self._database.stop()
 

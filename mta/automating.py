@@ -26,6 +26,7 @@ from mta.interfaces import IEventSink
 from mta.journal.history import History
 from mta.model.event import Event
 from mta.registry.registry import Registry
+from mta.sequence.stores import TABLES
 
 
 class Automating:
@@ -57,7 +58,7 @@ class Automating:
         note: Callable[[Event], None],
         run_in_thread: Callable[..., Awaitable[Any]],
     ) -> None:
-        self._database = database(state, reactor)
+        self._database = database(state, reactor, TABLES)
         self.audience = audience(self._database, run_in_thread)
         self.permission = Permission(self.audience, registry.suppressions)
         self.leaving = Leaving(registry.suppressions, self.audience)

@@ -82,19 +82,21 @@ class Batching:
         self._settings = settings
         self._note = note
         master = master_key(secret)
+        #: Takes messages; for others that have their own way to remember which.
+        self.acceptance = Acceptance(
+            renderers,
+            self._take,
+            master,
+            suppressed=self._suppressed,
+            date=lambda: reception.dates.at(reactor.seconds()),
+            run_in_thread=run_in_thread,
+            breathe=lambda: deferLater(reactor, 0.0),
+        )
         self.batcher = Batcher(
             reactor,
             shard,
             registry.batches,
-            Acceptance(
-                renderers,
-                self._take,
-                master,
-                suppressed=self._suppressed,
-                date=lambda: reception.dates.at(reactor.seconds()),
-                run_in_thread=run_in_thread,
-                breathe=lambda: deferLater(reactor, 0.0),
-            ),
+            self.acceptance,
             journal.accepted,
             run_in_thread,
             skip_ids,

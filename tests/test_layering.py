@@ -58,6 +58,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mta.webhook",
         "mta.suppression",
         "mta.audience",
+        "mta.sequence",
     ),
     "mta.dashboard": (
         *COMMON,
@@ -111,6 +112,7 @@ ACROSS = {
     "mta.presenting_application",
     "mta.protection",
     "mta.publication",
+    "mta.sequencing",
     "mta.verifying",
     "mta.tap",
     "mta.supervisor",

@@ -52,6 +52,9 @@ class Seams:
         configuration, action, request).
     :ivar read_api: answers a GET of the application API from the disk: (configuration, tenant, path with
         query).
+    :ivar read_sequence: the definition in a text, JSON values, and its drawing: (text, path).
+    :ivar sequence_events: what the journal has of a contact in sequences, by enrolment: (state directory,
+        tenant, address).
     :ivar text_records: asks the DNS for TXT records of several names: for each a list, or why not.
     :ivar entries: what workers remember together, of a state directory and a kind: key, value, end.
     """
@@ -75,6 +78,8 @@ class Seams:
     text_records: Callable[[Loaded, list[str]], dict[str, Any]]
     entries: Callable[[Path, str], list[tuple[str, Any, float]]]
     administer: Callable[[Path, list[str], str, dict[str, Any]], dict[str, Any]]
+    read_sequence: Callable[[str, str], dict[str, Any]]
+    sequence_events: Callable[[Path, str, str], dict[int, list[dict[str, Any]]]]
     read_api: Callable[[Loaded, str, str], Any]
 
 

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "batch": ("batch", "look at the batches of a tenant"),
     "api": ("api", "ask the sending API anything, as the operator"),
     "template": ("template", "list, push and preview the templates of the sending API"),
+    "sequence": ("sequence", "look at sequences of messages, who is where in them and why, and try them out"),
     "suppression": ("suppression", "look at the addresses that get nothing more, and change the list"),
     "contact": ("contact", "look at contacts, change, import, export and forget them"),
     "list": ("list", "look at lists and who is on them, and change both"),
@@ -257,6 +258,8 @@ def seams() -> Seams:
         text_records=_text_records,
         entries=_entries,
         administer=_administer,
+        read_sequence=_read_sequence,
+        sequence_events=_sequence_events,
         read_api=_read_api,
     )
 
@@ -433,6 +436,32 @@ def _read_api(loaded: Any, tenant: str, place: str) -> Any:
     except ApiProblem as problem:
         detail = f": {problem.detail}" if problem.detail != problem.title else ""
         raise CommandError(f"{problem.title}{detail}", problem_status(problem.status)) from None
+
+
+def _read_sequence(text: str, file: str) -> dict[str, Any]:
+    from mta.sequence.drawing import drawn
+    from mta.sequence.person import check_foreign
+    from mta.sequence.reading import read
+
+    definition = read(text, file, check_foreign)
+    return {"definition": definition.to_json(), "drawing": drawn(definition)}
+
+
+def _sequence_events(state: Path, tenant: str, address: str) -> dict[int, list[dict[str, Any]]]:
+    from mta.journal.reader import JournalReader
+    from mta.journal.text import event_line
+    from mta.model.event_sequence import SequenceStepped
+
+    found: dict[int, list[dict[str, Any]]] = {}
+    reader = JournalReader(sorted((state / "spool").glob("*/queue.db")))
+    records = sorted(reader.find(address.lower(), limit=2000), key=lambda one: one.order)
+    for event in (record.event for record in records):
+        if isinstance(event, SequenceStepped) and event.tenant == tenant:
+            line = event_line(event).removeprefix(f"{event.message}: ")
+            found.setdefault(event.enrolment, []).append(
+                {"at": event.at, "message": event.message, "line": line}
+            )
+    return found
 
 
 def _new_password() -> str:

@@ -88,7 +88,7 @@ class Part(BaseModel):
 
 
 class _Step(Part):
-    id: Identifier
+    id: Identifier = Field(description="by which other steps name it; where a contact is")
     title: Line = Field("", max_length=200, description="for people")
     next: Target = Field("", description="the step that follows; without it, the one that stands below")
 
@@ -100,9 +100,9 @@ class Send(_Step):
     template: str = Field(max_length=64, description="its live version at the moment of sending")
     subject: Line = Field("", max_length=2000, description="in place of the template's, in Jinja2")
     sender: Sender = Field("", alias="from", description="in place of that of the sequence")
-    reply_to: Sender = ""
+    reply_to: Sender = Field("", description="likewise")
     data: dict[str, Any] = Field({}, description="for the template, besides the contact's own")
-    tags: tuple[Line, ...] = Field((), max_length=10)
+    tags: tuple[Line, ...] = Field((), max_length=10, description="of the message")
 
 
 class WaitFor(_Step):
@@ -129,7 +129,7 @@ class Branch(_Step):
     """Go one way or the other."""
 
     do: Literal["branch"]
-    when: ConditionData
+    when: ConditionData = Field(description="what is asked")
     then: Target = Field("", description="when it holds")
     otherwise: Target = Field("", description="when it does not")
 
@@ -138,15 +138,15 @@ class Notify(_Step):
     """Tell the person by the channel that it has chosen: mail, or a webhook of its own."""
 
     do: Literal["notify"]
-    template: str = Field(max_length=64)
+    template: str = Field(max_length=64, description="its live version at the moment of sending")
     channel: Literal["contact", "mail", "webhook"] = Field(
         "contact", description="contact: that which the contact has chosen"
     )
-    subject: Line = Field("", max_length=2000)
-    sender: Sender = Field("", alias="from")
-    reply_to: Sender = ""
-    data: dict[str, Any] = {}
-    tags: tuple[Line, ...] = Field((), max_length=10)
+    subject: Line = Field("", max_length=2000, description="in place of the template's, in Jinja2")
+    sender: Sender = Field("", alias="from", description="in place of that of the sequence")
+    reply_to: Sender = Field("", description="likewise")
+    data: dict[str, Any] = Field({}, description="for the template, besides the contact's own")
+    tags: tuple[Line, ...] = Field((), max_length=10, description="of the message")
 
 
 class Webhook(_Step):
@@ -169,14 +169,14 @@ class AddToList(_Step):
     """Add the contact to a list."""
 
     do: Literal["add_to_list"]
-    list: str = Field(min_length=1, max_length=200)
+    list: str = Field(min_length=1, max_length=200, description="its name")
 
 
 class RemoveFromList(_Step):
     """Take the contact off a list."""
 
     do: Literal["remove_from_list"]
-    list: str = Field(min_length=1, max_length=200)
+    list: str = Field(min_length=1, max_length=200, description="its name")
 
 
 class Exit(_Step):
@@ -184,7 +184,7 @@ class Exit(_Step):
 
     do: Literal["exit"]
     goal: bool = Field(False, description="whether it counts as reached")
-    reason: Line = Field("", max_length=200)
+    reason: Line = Field("", max_length=200, description="for people")
 
 
 Step = Annotated[
@@ -221,23 +221,23 @@ class Leave(Part):
     """When a contact leaves before the end."""
 
     name: Line = Field("", max_length=100, description="for people")
-    when: ConditionData
+    when: ConditionData = Field(description="a condition, asked at any time")
     goal: bool = Field(False, description="whether it counts as reached")
 
 
 class Quiet(Part):
     """Hours in which nothing is sent."""
 
-    begin: TimeOfDay = Field(alias="from")
-    until: TimeOfDay
-    zone: Zone = "contact"
+    begin: TimeOfDay = Field(alias="from", description='such as "21:00"')
+    until: TimeOfDay = Field(description='such as "08:00"')
+    zone: Zone = Field("contact", description="contact: where the contact is; or a name of the IANA")
 
 
 class Cap(Part):
     """How many messages one contact gets from sequences at the most."""
 
-    messages: int = Field(ge=1, le=1000)
-    within: Duration
+    messages: int = Field(ge=1, le=1000, description="so many")
+    within: Duration = Field(description='in so long, such as "1d"')
     over: Literal["wait", "skip"] = Field("wait", description="what becomes of one more")
 
     @field_validator("within")
@@ -251,20 +251,20 @@ class Cap(Part):
 class Definition(Part):
     """A sequence."""
 
-    title: Line = Field("", max_length=200)
+    title: Line = Field("", max_length=200, description="for people")
     list: str = Field(
         "", max_length=100, description="of mail: who has left it leaves; messages let it be left"
     )
     sender: Sender = Field("", alias="from", description="of messages, such as Shop <hello@shop.example>")
-    reply_to: Sender = ""
-    triggers: tuple[Trigger, ...] = Field((), max_length=MOST_RULES)
+    reply_to: Sender = Field("", description="of messages")
+    triggers: tuple[Trigger, ...] = Field((), max_length=MOST_RULES, description="who is let in")
     reentry: Literal["never", "after_end", "always"] = Field(
         "never", description="whether a contact that was in it comes in again"
     )
-    exits: tuple[Leave, ...] = Field((), max_length=MOST_RULES)
-    quiet: Quiet | None = None
-    cap: Cap | None = None
-    steps: tuple[Step, ...] = Field(min_length=1, max_length=MOST_STEPS)
+    exits: tuple[Leave, ...] = Field((), max_length=MOST_RULES, description="who leaves before the end")
+    quiet: Quiet | None = Field(None, description="hours in which nothing is sent")
+    cap: Cap | None = Field(None, description="how many messages one contact gets")
+    steps: tuple[Step, ...] = Field(min_length=1, max_length=MOST_STEPS, description="what happens, in order")
 
     def place(self, step: str) -> int | None:
         """Where a step stands; ``None``: there is none of this name."""

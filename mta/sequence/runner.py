@@ -107,7 +107,7 @@ class Runner:
 
     # --- life ----------------------------------------------------------------------
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Begin."""
         self._stopped = False
         self._later(_GLANCE)

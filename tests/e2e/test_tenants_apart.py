@@ -107,6 +107,16 @@ async def an_import(api: ServedApi, key: str) -> dict[str, str]:
     return {"id": (await api.ask("POST", "/v1/contacts/import", file, key=key, media="text/csv")).json["id"]}
 
 
+async def a_sequence(api: ServedApi, key: str) -> dict[str, str]:
+    member = await a_contact(api, key)
+    steps = [{"id": MARK, "do": "wait", "for": "9d"}]
+    definition = {"title": MARK, "reentry": "always", "steps": steps}
+    await api.ask("PUT", "/v1/sequences/welcome", {"definition": definition}, key=key)
+    body = {"addresses": [member["address"]]}
+    answer = await api.ask("POST", "/v1/sequences/welcome/enrolments", body, key=key)
+    return {"name": "welcome", "version": "1", "enrolment": str(answer.json["contacts"][0]["enrolment"])}
+
+
 #: By the beginning of a path with braces: makes what they name; answers with their values.
 THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/batches/{id}": a_batch,
@@ -124,6 +134,7 @@ THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/lists/{name}": a_list,
     "/v1/segments/{name}": a_segment,
     "/v1/imports/{id}": an_import,
+    "/v1/sequences/{name}": a_sequence,
 }
 #: Bodies that are valid for routes without an example.
 BODIES: dict[str, object] = {

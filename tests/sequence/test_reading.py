@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.problem import ConfigurationError
 from mta.sequence.condition import Wrong
+from mta.sequence.person import check_foreign
 from mta.sequence.reading import checked, read
+from mta.sequence.reference import lines
 from tests.sequence.fakes import anything
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 WELCOME = """
 title = "Welcome"
@@ -68,6 +74,21 @@ do = "wait_until"
 time = "09:00"
 days = ["mon"]
 """
+
+
+class PageTests(SynchronousTestCase):
+    def test_reference(self) -> None:
+        """docs/reference/sequences.rst; ``python -m mta.sequence.reference`` prints it."""
+        page = (ROOT / "docs" / "reference" / "sequences.rst").read_text("utf-8")
+        self.assertEqual("\n".join(lines()) + "\n", page)
+        self.assertNotIn("None", page)
+
+    def test_guide(self) -> None:
+        """The example of docs/guides/sequences.rst is a sequence."""
+        page = (ROOT / "docs" / "guides" / "sequences.rst").read_text("utf-8")
+        example = page.partition(".. code-block:: toml\n")[2].partition("\n\nEvery step")[0]
+        made = read(dedent(example), "welcome.toml", check_foreign)
+        self.assertGreater(len(made.steps), 8)
 
 
 class ReadingTests(SynchronousTestCase):

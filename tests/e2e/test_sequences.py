@@ -1,0 +1,198 @@
+"""Sequences in a real server: let in by events, mail and webhooks, killed in between, told in the journal."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.scenario import Scenario, free_port, wait_for
+from tests.e2e.server import Server
+from tests.e2e.test_tenant_webhooks import Receiver
+
+COUNT = 200
+WELCOME = """
+title = "Welcome"
+from = "Shop <shop@example.org>"
+
+[[triggers]]
+event = "signed_up"
+
+[[exits]]
+name = "bought"
+when = { event = "purchase" }
+goal = true
+
+[[steps]]
+id = "welcome"
+do = "send"
+template = "welcome"
+
+[[steps]]
+id = "tell"
+do = "webhook"
+endpoint = "ENDPOINT"
+data = { from = "the sequence" }
+
+[[steps]]
+id = "pause"
+do = "wait"
+for = "1s"
+
+[[steps]]
+id = "plan"
+do = "branch"
+when = { attribute = "plan", is = "pro" }
+then = "vip"
+otherwise = "reaction"
+
+[[steps]]
+id = "reaction"
+do = "wait_until"
+when = { event = "replied" }
+timeout = "30d"
+then = "vip"
+
+[[steps]]
+id = "vip"
+do = "notify"
+template = "vip"
+"""
+
+
+class SequenceTests(Scenario):
+    """One server; its mailboxes are those of contacts."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        users = {f"u{number}@example.org": "x" for number in range(COUNT)}
+        self.server = self.part(Server(self.place / "mta", users))
+        port = free_port()
+        self.server.config["listen"]["http"] = [f"tcp:{port}:interface=127.0.0.1"]
+        self.server.config["webhook"] = {"allow": ["127.0.0.0/8"]}
+        self.server.config["api"] = {"requests_per_second": 0}
+        self.server.write()
+        self.server.start()
+        key = self.server.mta("key", "create", "--scope", "admin").split()[0]
+        self.http = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}, timeout=60
+        )
+        self.addCleanup(self.http.close)
+        for name in ("welcome", "vip"):
+            body = {"subject": f"{name} {{{{ name }}}}", "text": f"{name} to {{{{ name }}}}"}
+            self.asked("PUT", f"/v1/templates/{name}", body)
+        self.receiver = self.part(Receiver())
+        # Connections of a server that is killed are reset.
+        self.receiver._server.handle_error = lambda request, address: None  # type: ignore[method-assign]
+        made = self.asked(
+            "POST",
+            "/v1/webhooks",
+            {"url": f"http://127.0.0.1:{self.receiver.port}/", "events": ["webhook.*"]},
+        )
+        self.receiver.secret = made["secret"]
+        file = self.place / "welcome.toml"
+        file.write_text(WELCOME.replace("ENDPOINT", made["id"]))
+        self.assertIn("● welcome: send welcome", self.server.mta("sequence", "check", str(file)))
+        self.assertIn("version 1", self.server.mta("sequence", "push", "welcome", str(file)))
+
+    def asked(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.http.request(method, path, json=body)
+        self.assertLess(answer.status_code, 300, f"{method} {path}: {answer.text}")
+        return answer.json() if answer.content else None
+
+    def events(self, name: str, numbers: Any, **more: Any) -> Any:
+        events = [
+            {"id": f"{name}-{number}", "name": name, "address": f"u{number}@example.org", **more}
+            for number in numbers
+        ]
+        return self.asked("POST", "/v1/events", {"events": events})
+
+    def arrived(self) -> dict[int, list[str]]:
+        """The subjects that each mailbox has, in order."""
+        found: dict[int, list[str]] = {}
+        for path in sorted((self.server.state / "mail" / "example.org").glob("*/new/*")):
+            subject = next(line for line in path.read_text().splitlines() if line.startswith("Subject:"))
+            found.setdefault(int(path.parts[-3][1:]), []).append(subject.split()[1])
+        return {number: sorted(subjects, reverse=True) for number, subjects in found.items()}
+
+    def test_from_event_to_goal(self) -> None:
+        for number, plan in ((0, "pro"), (1, "free"), (2, "free"), (3, "free")):
+            body = {"address": f"u{number}@example.org", "name": f"U{number}", "attributes": {"plan": plan}}
+            self.asked("POST", "/v1/contacts", body)
+        # The fourth wants to be told by a webhook of its own.
+        url = f"http://127.0.0.1:{self.receiver.port}/"
+        self.asked("PATCH", "/v1/contacts/u3@example.org", {"channel": "webhook", "webhook": url})
+        self.assertEqual({"taken": 4, "known": 0, "problems": []}, self.events("signed_up", range(4)))
+        self.assertEqual({"taken": 0, "known": 4, "problems": []}, self.events("signed_up", range(4)))
+        wait_for(lambda: self.arrived().get(0) == ["welcome", "vip"], "the pro did not get both")
+        wait_for(lambda: len(self.receiver.taken) == 4, "the application was not told of all")
+        told = self.receiver.taken[0][1]
+        self.assertEqual(
+            ("sequence.webhook", "welcome", "tell", {"from": "the sequence"}),
+            (told["type"], told["data"]["sequence"], told["data"]["step"], told["data"]["data"]),
+        )
+        # Two wait for a reply; one of them buys, one replies, and one unsubscribes.
+        detail = wait_for(
+            lambda: (
+                (found := self.asked("GET", "/v1/sequences/welcome"))["steps"] == {"reaction": 3} and found
+            ),
+            "not three wait",
+        )
+        self.assertEqual({"finished": 1}, detail["ended"])
+        self.events("purchase", [1])
+        self.events("replied", [3])
+        self.asked("POST", "/v1/suppressions", {"addresses": ["u2@example.org"], "reason": "unsubscribe"})
+        self.events("replied", [2])
+        wait_for(
+            lambda: (
+                self.asked("GET", "/v1/sequences/welcome")["ended"] == {"finished": 2, "goal": 1, "left": 1}
+            ),
+            "they did not leave as they should",
+        )
+        # The post of the notification is not signed: it goes to a person.
+        wait_for(lambda: self.receiver.forged, "no notification was posted")
+        self.assertEqual(
+            {0: ["welcome", "vip"], 1: ["welcome"], 2: ["welcome"], 3: ["welcome"]}, self.arrived()
+        )
+        shown = self.server.mta("sequence", "show", "welcome")
+        self.assertIn("0 in it now; ended: 2 finished, 1 goal, 1 left", shown)
+        why = self.server.mta("sequence", "why", "u1@example.org")
+        self.assertIn("goal: bought", why)
+        self.assertIn("decided by event signed_up", why)
+        trace = self.server.mta("trace", "u1@example.org")
+        self.assertIn(
+            "leaves sequence welcome of tenant default, version 1, step reaction: goal, bought", trace
+        )
+        self.assertIn("is sent a message by sequence welcome", trace)
+        rehearsed = self.server.mta(
+            "sequence", "rehearse", "welcome", "u1@example.org", "--event", "replied=2h"
+        )
+        self.assertIn("what it waited for has happened", rehearsed)
+
+    def test_killed_in_the_midst(self) -> None:
+        """Nobody gets a message twice, and nobody none."""
+        self.events("signed_up", range(COUNT), attributes={"plan": "pro"})
+        for wanted in (20, 120, 250):
+            wait_for(lambda wanted=wanted: self.received() >= wanted, "no message was accepted", 60)
+            self.server.kill()
+            self.server.start()
+        wait_for(lambda: sum(map(len, self.arrived().values())) >= 2 * COUNT, "not all arrived", 120)
+        self.assertEqual({("welcome", "vip"): COUNT}, Counter(map(tuple, self.arrived().values())))
+        wait_for(
+            lambda: self.asked("GET", "/v1/sequences/welcome")["ended"] == {"finished": COUNT},
+            "not all ended",
+        )
+        self.assertEqual(2 * COUNT, self.received())
+
+    def received(self) -> int:
+        """Messages of which the journal says that they were accepted."""
+        path: Path = self.server.state / "spool" / "0" / "queue.db"
+        try:
+            with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as base:
+                (count,) = base.execute("SELECT count(*) FROM events WHERE kind = 'received'").fetchone()
+                return int(count)
+        except sqlite3.Error:
+            return 0
