@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, gatherResults
 from twisted.logger import Logger
 
 from mta.audience import contacts
@@ -120,6 +120,12 @@ class Posts:
             return _Outcome(promise, run, contact, str(error), True)
         except (NoTemplate, TemplateError, TemporarilyUnavailable) as error:
             status, words = 0, str(error)
+        except CancelledError:
+            raise
+        except Exception as error:
+            # One that is broken keeps no other.
+            self.log.failure("A post of sequence {sequence} fails", sequence=promise.sequence)
+            status, words = 0, f"trouble on our side: {type(error).__name__}"
         if 200 <= status < 300:
             return _Outcome(promise, run, contact, f"taken: {status} {words}".strip(), True)
         told = f"{status} {words}" if status else words

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import parseaddr
 from typing import Any, Protocol
 
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from mta.audience import contacts
@@ -205,8 +206,18 @@ class Sending:
             self._later(letters, str(error), result)
         except TemporarilyUnavailable as trouble:
             self._later(letters, str(trouble), result)
+        except CancelledError:
+            raise
+        except Exception as error:
+            # One that is broken keeps no other; what was taken all the same, the journal knows.
+            self.log.failure("Messages of sequence {sequence} fail", sequence=letters[0].promise.sequence)
+            told = {one.promise.id for one in result.sent} | {one.promise.id for one, _ in result.dropped}
+            left = [one for one in letters if one.promise.id not in told]
+            self._later(left, f"trouble on our side: {type(error).__name__}", result)
 
     def _later(self, letters: Sequence[Letter], why: str, result: Result) -> None:
+        if not letters:
+            return
         now = self._seconds()
         over = [one for one in letters if now - one.promise.made > LONGEST]
         result.dropped += [(one, f"it could not be sent for a day: {why}") for one in over]
