@@ -173,7 +173,9 @@ class SendingApi:
             run_in_thread=environment.run_in_thread,
             refuses=guard.refuses,
         )
-        self.administration = Administration(self.registry, reactor.seconds, note)
+        self.administration = Administration(
+            self.registry, reactor.seconds, note, lambda tenant: self.automating.audience.forget(tenant)
+        )
         self.renderers = Pool(reactor, _limits(settings), PROCESS)
         owner = f"{shard}:{secrets.token_hex(8)}"
         self._idempotency = Idempotency(self._database, owner, settings.api.idempotency)

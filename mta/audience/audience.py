@@ -17,11 +17,13 @@ from mta.audience.memberships import Memberships
 from mta.audience.segments import Segments
 from mta.interfaces import TemporarilyUnavailable
 from mta.private_file import uri_of
-from mta.registry.database import Database, IDatabase, Work
+from mta.registry.database import Database, Direct, IDatabase, Work
 from mta.registry.schema import Tables
 
 T = TypeVar("T")
 
+#: Contacts that are forgotten in one transaction.
+_FORGOTTEN = 500
 #: The name of the database in the state directory.
 DATABASE = "audience.db"
 #: The tables of every noun; a new noun is added here and in :class:`Audience`.
@@ -167,6 +169,39 @@ class Audience:
         """Whether there is anything at all; asking opens nothing."""
         return self._used()
 
+    async def forget(self, tenant: str) -> None:
+        """Forget all of a tenant that is gone, piece by piece: who gets its name later gets none of it.
+
+        :raise TemporarilyUnavailable: if the database cannot be used.
+        """
+        if not self.used:
+            return
+        while await self.database.change(
+            contacts.TABLES.noun, lambda base: self._some_forgotten(base, tenant)
+        ):
+            pass
+
+        def rest(base: sqlite3.Connection) -> None:
+            for (identifier,) in base.execute(
+                "SELECT id FROM imports WHERE tenant = ?", (tenant,)
+            ).fetchall():
+                base.execute("DELETE FROM import_problems WHERE import = ?", (identifier,))
+            for table in ("imports", "segments", "lists", "erased"):
+                base.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))  # noqa: S608
+            for empty in self.emptying:
+                empty(base, tenant)
+
+        await self.database.change(lists.TABLES.noun, rest)
+
+    def _some_forgotten(self, base: sqlite3.Connection, tenant: str) -> bool:
+        query = "SELECT id FROM contacts WHERE tenant = ? LIMIT ?"
+        some = base.execute(query, (tenant, _FORGOTTEN)).fetchall()
+        for (number,) in some:
+            for forget in self.erasing:
+                forget(base, tenant, number)
+            base.execute("DELETE FROM contacts WHERE id = ?", (number,))
+        return bool(some)
+
     async def look(self, work: Work[T]) -> T:
         """Do work that only reads, and may take long, beside those who change something.
 
@@ -187,3 +222,27 @@ def audience(database: OpenedLate, run_in_thread: Callable[..., Awaitable[Any]])
     """The stores of a worker."""
     looking = InThreads(database, database.path, run_in_thread)
     return Audience(database, looking, lambda: database.used)
+
+
+class _Beside:
+    """Looks at a database that nobody changes meanwhile."""
+
+    def __init__(self, database: IDatabase) -> None:
+        self._database = database
+
+    async def look(self, work: Work[T]) -> T:
+        """See :class:`Looking`."""
+        return await self._database.read(work)
+
+
+def direct(state: Path) -> tuple[Audience, Callable[[], None]]:
+    """The stores for a command while no server runs, and what closes them.
+
+    :raise TemporarilyUnavailable: with a text for the operator.
+    """
+    path = state / DATABASE
+    if not path.exists():
+        nothing = OpenedLate(path, TABLES, None)
+        return Audience(nothing, _Beside(nothing), lambda: False), lambda: None
+    opened = Direct(path, TABLES)
+    return Audience(opened, _Beside(opened)), opened.close

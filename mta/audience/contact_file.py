@@ -50,6 +50,13 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 _TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 
+#: Encodings of files as people have them; others that Python knows are none of text, or slow.
+_ENCODINGS = re.compile(
+    r"(?:ascii|utf-8|utf-8-sig|utf-16|utf-16-le|utf-16-be|cp125\d|cp437|cp85\d|iso8859-\d{1,2}|koi8-[ru]|mac-roman"
+    r"|shift_jis|cp932|euc_jp|euc_kr|cp949|gbk|gb2312|gb18030|big5)"
+)
+
+
 class FileError(ValueError):
     """The file as a whole cannot be used."""
 
@@ -81,6 +88,20 @@ def encoding_of(head: bytes, is_utf8: bool) -> str:
         if head.startswith(mark):
             return name
     return "utf-8" if is_utf8 else "cp1252"
+
+
+def checked_encoding(name: str) -> str:
+    """An encoding that somebody names.
+
+    :raise FileError: if it is none.
+    """
+    try:
+        found = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        found = ""
+    if not _ENCODINGS.fullmatch(found):
+        raise FileError(f"there is no encoding {name!r:.40}; leave it out, and it is found out")
+    return found
 
 
 def dialect_of(head: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -401,6 +402,17 @@ def _import_key(path: Path) -> Any:
     return import_key(path)
 
 
+async def _forget(state: Path, tenant: str) -> None:
+    """Forget the contacts of a tenant that is gone, without a server."""
+    from mta.audience.audience import direct
+
+    audience, close = direct(state)
+    try:
+        await audience.forget(tenant)
+    finally:
+        close()
+
+
 def _administer(state: Path, domains: Sequence[str], action: str, request: dict[str, Any]) -> dict[str, Any]:
     import time
 
@@ -412,7 +424,8 @@ def _administer(state: Path, domains: Sequence[str], action: str, request: dict[
     def done(events: list[Any]) -> dict[str, Any]:
         database = direct(state)
         try:
-            administration = Administration(Registry(database, domains), time.time, events.append)
+            registry = Registry(database, domains)
+            administration = Administration(registry, time.time, events.append, partial(_forget, state))
             answer: dict[str, Any] = finished(administration.act(action, request))
         finally:
             database.close()

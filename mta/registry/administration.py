@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -60,11 +60,17 @@ class Administration:
     :param registry: what is changed.
     :param seconds: the time, in seconds since 1970.
     :param note: puts an event into the journal.
+    :param forget: forgets what is kept elsewhere of a tenant that is gone.
     """
 
     def __init__(
-        self, registry: Registry, seconds: Callable[[], float], note: Callable[[Event], None]
+        self,
+        registry: Registry,
+        seconds: Callable[[], float],
+        note: Callable[[Event], None],
+        forget: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        self._forget = forget
         self._registry = registry
         self._seconds = seconds
         self._note = note
@@ -162,6 +168,8 @@ class Administration:
         await self._registry.tenants.remove(asked.tenant)
         await self._registry.templates.forget(asked.tenant)
         await self._registry.batches.forget(asked.tenant)
+        if self._forget is not None:
+            await self._forget(asked.tenant)
         # Who gets the name later gets no events from before, and no claims; whom it suppresses stays.
         for endpoint in await self._registry.endpoints.of(asked.tenant):
             await self._registry.endpoints.remove(asked.tenant, endpoint.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.audience import facts, memberships
 from mta.audience.contact import MOST_ATTRIBUTES, Contact, NoContact, checked, checked_attributes
 from mta.audience.contacts import Erased
 from tests.audience.base import NOW, AudienceCase
@@ -134,8 +135,6 @@ class ErasingTests(AudienceCase):
         news = self.list("news")
         told: list[tuple[str, int]] = []
         self.audience.erasing.append(lambda base, tenant, contact: told.append((tenant, contact)))
-        from mta.audience import facts, memberships
-
         for one in (ann, bob):
             self.do(lambda base, one=one: memberships.join(base, "shop", news, one.id, "test", NOW))
             self.do(lambda base, one=one: facts.record(base, "shop", one.id, "event", NOW, name="x"))
@@ -161,3 +160,33 @@ class ErasingTests(AudienceCase):
         self.assertNotIn("ann", repr(rows))
         self.assertTrue(self.done(self.audience.contacts.readmit("shop", "ann@example.org")))
         self.contact("ann@example.org")
+
+    def test_tenant_that_is_gone(self) -> None:
+        """Nothing is left of a tenant that is gone, and everything of the others."""
+        for tenant in ("shop", "other"):
+            news = self.list("news", tenant)
+            for number in range(3):
+                one = self.contact(f"n{number}@example.org", tenant)
+                self.do(
+                    lambda base, one=one, news=news: memberships.join(
+                        base, one.tenant, news, one.id, "x", NOW
+                    )
+                )
+                self.do(lambda base, one=one: facts.record(base, one.tenant, one.id, "event", NOW, name="x"))
+            self.done(self.audience.contacts.erase(tenant, "n0@example.org", NOW, keep_hash=True))
+        before = self.rows()
+        told: list[str] = []
+        self.audience.emptying.append(lambda base, tenant: told.append(tenant))
+        self.done(self.audience.forget("shop"))
+        self.assertEqual(["shop"], told)
+        self.assertEqual({name: count // 2 for name, count in before.items()}, self.rows())
+        self.assertEqual([], self.done(self.audience.contacts.page("shop")))
+        self.contact("n0@example.org")
+
+    def rows(self) -> dict[str, int]:
+        """How many rows the tables have."""
+        tables = ("contacts", "lists", "memberships", "membership_history", "facts", "erased")
+        return {
+            name: self.do(lambda base, name=name: base.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
+            for name in tables
+        }

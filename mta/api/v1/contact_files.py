@@ -29,6 +29,7 @@ from mta.audience.contact_file import (
     Plan,
     Reading,
     Utf8,
+    checked_encoding,
     dialect_of,
     encoding_of,
     heading,
@@ -70,7 +71,7 @@ class Importing(Model):
         "send",
         description="on lists with double opt-in: ask by mail, it was done elsewhere, or leave them pending",
     )
-    columns: str = Field("", max_length=20_000, description="a JSON object: heading to where the column goes")
+    columns: str = Field("", max_length=4000, description="a JSON object: heading to where the column goes")
     encoding: str = Field("", max_length=40, description="such as utf-8 or cp1252; empty: it is found out")
     delimiter: Literal["", ",", ";", "\t", "|"] = Field("", description="empty: it is found out")
     heading: bool = Field(True, description="false: addresses, and names perhaps, from the first line on")
@@ -197,6 +198,7 @@ class ContactFileRoutes:
                 "What it has can be imported again. In CSV a cell that a spreadsheet would compute begins "
                 "with an apostrophe.",
                 query=Exporting,
+                refusals=("not-found", "conflict"),
                 media="text/csv, application/x-ndjson",
             ),
         ]
@@ -393,11 +395,8 @@ def _stored(
 
 
 def _plan(head: bytes, is_utf8: bool, query: Importing, columns: dict[str, str]) -> Plan:
-    encoding = query.encoding or encoding_of(head, is_utf8)
-    try:
-        text = head.decode(encoding, "replace")
-    except LookupError:
-        raise FileError(f"there is no encoding {encoding!r:.40}") from None
+    encoding = checked_encoding(query.encoding) if query.encoding else encoding_of(head, is_utf8)
+    text = head.decode(encoding, "replace")
     if "\0" in text:
         raise FileError("it is no text; save it as CSV in UTF-8")
     form, delimiter = dialect_of(text)

@@ -78,6 +78,7 @@ class SegmentRoutes:
                 query=Page,
                 answer=ContactsShown,
                 path_help=named,
+                refusals=("conflict",),
             ),
         ]
 
