@@ -327,6 +327,7 @@ class Server:
                 note=self.spool.note,
                 write=self._letters.write,
                 run_in_thread=environment.run_in_thread,
+                counted=lambda: self.api.counting.current(),
             )
             self._unsubscribe.append(self.spool.subscribe(self._alerts))
         connections = Connections(settings.limits, protection.bans.refusal)

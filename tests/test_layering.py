@@ -29,6 +29,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.audience": (*COMMON, "mta.journal", "mta.registry", "mta.template.locale"),
     "mta.alert": (
         *COMMON,
+        "mta.analytics",
         "mta.journal",
         "mta.deliver.webhook_body",
         "mta.deliver.webhook_post",

@@ -48,6 +48,13 @@ def _remedy(rule: Rule) -> list[str]:
     match rule.settings.subject:
         case "event":
             return [f"`mta log --kind {rule.settings.event}` shows them; `mta why ADDRESS` tells of one."]
+        case "statistic":
+            remedy = rule.finding.remedy if rule.finding else ""
+            return [
+                *([remedy] if remedy else []),
+                f"`mta stats --since 7d --plot {rule.settings.statistic}` draws it; "
+                "`mta log --kind failed` and `mta log --kind deferred` show what other servers say.",
+            ]
         case "certificate":
             return ["Renew it where it comes from; the server uses the new one within a minute."]
         case "disk":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mta.analytics.judging import Finding, Wanted, shown
 from mta.config.settings import Alert
 from mta.journal.text import duration, event_line, size
 from mta.model.event import Event
@@ -112,6 +114,8 @@ class Rule:
         self._window = Window(settings.within)
         self._clients: Counter[str] = Counter()
         self._last = ""
+        #: Of a rule about numbers: what was found last.
+        self.finding: Finding | None = None
 
     # --- what happens ----------------------------------------------------------
 
@@ -139,11 +143,14 @@ class Rule:
             getattr(event, "action", ""),
         )
 
-    def judge(self, now: float, facts: dict[str, float]) -> Change | None:
+    def judge(
+        self, now: float, facts: dict[str, float], findings: Mapping[str, Finding] | None = None
+    ) -> Change | None:
         """What is new.
 
         :param facts: the values of the server, by the name of what a rule is about; those that
             nobody knows are left out.
+        :param findings: by the names of rules about numbers: what these are.
         """
         settings, subject = self.settings, self.settings.subject
         if subject == "event":
@@ -151,6 +158,13 @@ class Rule:
             over = self.value >= settings.count
             if not self.value:
                 self._clients.clear()
+        elif subject == "statistic":
+            finding = (findings or {}).get(settings.name)
+            if finding is None:
+                return None
+            over = finding.over or (self.standing.is_raised and not finding.calm)
+            if finding.over or not over:
+                self.value, self.finding = finding.value, finding
         elif subject not in facts:
             return None
         else:
@@ -189,6 +203,8 @@ class Rule:
                 return f"less than {room} of the disk is free"
             case "queue_age":
                 return f"a message has waited for {duration(settings.queue_age)}"
+            case "statistic":
+                return _bounds(settings)
             case _:
                 return f"{settings.queue_size} messages wait"
 
@@ -204,6 +220,8 @@ class Rule:
                 return f"{size(self.value)} are free"
             case "queue_age":
                 return f"the oldest has waited for {duration(self.value)}"
+            case "statistic":
+                return self.finding.words if self.finding else "nothing was found yet"
             case _:
                 return f"{self.value:.0f} messages wait"
 
@@ -215,11 +233,44 @@ class Rule:
             facts["most"] = [f"{name} ({count})" for name, count in self._clients.most_common(5)]
         if self._last and self.settings.subject == "event":
             facts["last"] = self._last
+        if self.finding is not None:
+            facts.update(self.finding.evidence)
+            if self.finding.cause:
+                facts["cause"] = self.finding.cause
         return facts
 
     def take_over(self, other: Rule) -> None:
         """Go on where a rule of the same name has been, after a reload."""
         if self.settings == other.settings:
             self._window, self._clients, self._last = other._window, other._clients, other._last
+        if self.settings.statistic == other.settings.statistic:
+            self.finding, self.value = other.finding, other.value
         self.standing.since, self.standing.told = other.standing.since, other.standing.told
         self.standing.owed = other.standing.owed
+
+
+def wanted(settings: Alert) -> Wanted:
+    """What a rule about numbers looks at."""
+    return Wanted(
+        settings.statistic,
+        settings.above,
+        settings.below,
+        settings.change,
+        settings.by,
+        settings.value,
+        None if settings.tenant == "*" else settings.tenant,
+        settings.minimum,
+        settings.within,
+    )
+
+
+def _bounds(settings: Alert) -> str:
+    where = f" of {settings.by} {settings.value or 'each'}" if settings.by else ""
+    bounds = [
+        f"{word} {shown(settings.statistic, bound)}"
+        for word, bound in (("above", settings.above), ("below", settings.below))
+        if bound is not None
+    ]
+    if settings.change:
+        bounds.append(f"{settings.change:g} times what is usual at this time")
+    return f"{settings.statistic}{where} within {duration(settings.within)}: {', or '.join(bounds)}"

@@ -6,7 +6,7 @@ workers, and those from before it was started, it reads out of their journals.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mta.alert.rule import Change, Rule
+from mta.analytics.judging import Finding
 from mta.config.settings import Alert
 from mta.interfaces import IEventSink
 from mta.journal.reader import JournalError, JournalReader
@@ -23,6 +24,8 @@ from mta.model.event_security import Alerted
 
 #: Seconds between two looks.
 LOOK = 15.0
+#: Seconds between two looks at numbers.
+NUMBERS = 60.0
 #: Seconds for which the journal is asked what an earlier process has told.
 _BACK = 30 * 86400.0
 #: Events that are read of the time before the start.
@@ -47,6 +50,8 @@ class AlertWatch:
     :param note: puts events into the journal.
     :param tell: tells somebody.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
+    :param numbers: judges numbers: from rules about them to what was found, by their names; those that
+        cannot be judged now are left out.
     """
 
     log = Logger()
@@ -61,8 +66,11 @@ class AlertWatch:
         note: Callable[[Iterable[Event]], None],
         tell: Tell,
         run_in_thread: Callable[..., Awaitable[Any]],
+        numbers: Callable[[Sequence[Alert]], Awaitable[dict[str, Finding]]] | None = None,
     ) -> None:
         self._reactor = reactor
+        self._numbers = numbers
+        self._next_numbers = 0.0
         self._journals = journals
         self._facts = facts
         self._note = note
@@ -101,6 +109,7 @@ class AlertWatch:
             if name in before:
                 rule.take_over(before[name])
         self._choose()
+        self._next_numbers = 0.0
 
     async def _remember(self) -> None:
         """What an earlier process has counted and told."""
@@ -168,8 +177,17 @@ class AlertWatch:
         self.events(seen)
         facts: dict[str, float] = await self._run(self._facts)
         now = self._reactor.seconds()
+        findings = await self._find(now)
         for rule in list(self._rules.values()):
-            self._judge(rule, now, facts)
+            self._judge(rule, now, facts, findings)
+
+    async def _find(self, now: float) -> dict[str, Finding]:
+        """What numbers are, once a minute and where a rule asks for them."""
+        settings = [rule.settings for rule in self._rules.values() if rule.settings.statistic]
+        if not settings or self._numbers is None or now < self._next_numbers:
+            return {}
+        self._next_numbers = now + NUMBERS
+        return await self._numbers(settings)
 
     def _others(self) -> list[Event]:
         """What other workers have written since the last look; in a thread."""
@@ -181,8 +199,14 @@ class AlertWatch:
             found += [record.event for record in records]
         return found
 
-    def _judge(self, rule: Rule, now: float, facts: dict[str, float]) -> None:
-        change = rule.judge(now, facts)
+    def _judge(
+        self,
+        rule: Rule,
+        now: float,
+        facts: dict[str, float],
+        findings: Mapping[str, Finding] | None = None,
+    ) -> None:
+        change = rule.judge(now, facts, findings)
         if change is not None:
             self._act(rule, change, now)
 

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.alert.letter import body, subject, text
 from mta.alert.rule import Rule, Standing, Window
+from mta.analytics.judging import Finding
 from mta.config.settings import Alert
 from mta.model.event import AuthenticationFailed, Rejected
 
@@ -181,3 +182,50 @@ class LetterTests(SynchronousTestCase):
             self.assertIn("most: 192.0.2.1 (1)", said)
             self.assertIn("mta log --kind authentication-failed", said)
         self.assertIn(b'"type": "alert.raised"', body(one, "raised", "mx.test", NOW))
+
+
+class NumberTests(SynchronousTestCase):
+    """Rules about numbers."""
+
+    def finding(self, over: bool, calm: bool) -> Finding:
+        return Finding(0.12, over, calm, "bounce_rate is 12 %", {"class": ["x: 1"]}, "mostly x", "Do y.")
+
+    def test_hysteresis(self) -> None:
+        """Raised when it is over, and over when it is calm; in between it stays."""
+        one = rule(statistic="bounce_rate", above="5%", by="provider")
+        self.assertIsNone(one.judge(NOW, {}))
+        seen = []
+        for number, (over, calm) in enumerate(
+            [(False, False), (True, False), (False, False), (True, False), (False, True), (False, False)]
+        ):
+            change = one.judge(NOW + number, {}, {"x": self.finding(over, calm)})
+            seen.append(change.action if change else "")
+        self.assertEqual(["", "raised", "", "", "recovered", ""], seen)
+
+    def test_words(self) -> None:
+        """What changed, evidence, probable cause, and what to do."""
+        one = rule(statistic="bounce_rate", above="5%", change=3, by="provider")
+        one.judge(NOW, {}, {"x": self.finding(True, False)})
+        self.assertEqual(
+            "bounce_rate of provider each within 10 m: above 5 %, or 3 times what is usual at this time",
+            one.threshold,
+        )
+        told = text(one, "raised", "mx.example.org", NOW)
+        for words in ("bounce_rate is 12 %", "x: 1", "mostly x", "Do y.", "mta stats --since 7d --plot"):
+            self.assertIn(words, told)
+        self.assertIn("mostly x", body(one, "raised", "mx.example.org", NOW).decode())
+
+    def test_mistakes(self) -> None:
+        """What makes no sense is told."""
+        for settings, words in (
+            ({"statistic": "bounce_rate"}, "too much"),
+            ({"statistic": "nonsense", "above": 1}, "there are delivery_rate"),
+            ({"statistic": "bounce_rate", "above": 5}, "a share"),
+            ({"statistic": "bounce_rate", "above": "x"}, "a share"),
+            ({"statistic": "bounced", "change": 1}, "a factor"),
+            ({"statistic": "bounced", "above": 1, "value": "x"}, '"by"'),
+            ({"statistic": "bounced", "above": 1, "by": "nonsense"}, "there are tenant"),
+            ({"queue_size": 1, "above": 1}, 'goes with "statistic"'),
+        ):
+            error = self.assertRaises(ValidationError, rule, **settings)
+            self.assertIn(words, str(error), settings)

@@ -38,6 +38,7 @@ class AlertScenario(Scenario):
                 "secret": "secret",
             },
             {"name": "much waits", "queue_size": 1000, "to": ["anna@example.org"]},
+            {"name": "refusals", "statistic": "refused", "above": 10, "to": ["ben@example.org"]},
         )
         self.assertIn("5 of rejected (relay) within 10 s", server.mta("alert", "list"))
         self.relay(server, 12)
@@ -52,7 +53,12 @@ class AlertScenario(Scenario):
         self.relay(server, 20)
         server.wait_mail("anna@example.org", 2, 60)
         self.assertEqual("alert.recovered", json.loads(application.wait(2)[1]["body"])["type"])
-        self.assertEqual(["raised", "recovered"], [event.action for event in events(server, "alert")])
+        actions = [event.action for event in events(server, "alert") if event.rule == "relay attempts"]
+        self.assertEqual(["raised", "recovered"], actions)
+        # What is counted raises one of its own, with what is behind it.
+        [mail] = server.wait_mail("ben@example.org", 1, 60)
+        self.assertIn(b"Subject: [ALERT] refusals: refused is", mail)
+        self.assertIn(b"mostly rule relay", mail)
         status = json.loads(server.mta("status", "--json"))[0]["security"]
         self.assertEqual({"since_start": 32, "last_hour": 32}, status["relay_attempts"])
         # A server that is started again knows whom it has told.
