@@ -6,6 +6,7 @@ Who adds pages makes their class here, and puts its pages into the list.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ from mta import __version__
 from mta.application import SendingApi
 from mta.config.loading import Loaded
 from mta.config.settings import Dashboard, Settings
+from mta.dashboard.acts import ActPages
 from mta.dashboard.application import DashboardApplication
 from mta.dashboard.flow import OverviewPages, counted
 from mta.dashboard.live import LivePages
+from mta.dashboard.messages import MessagePages, owner_of
 from mta.dashboard.page import Page
 from mta.dashboard.preferences import PreferencePages
+from mta.dashboard.queue import QueuePages
 from mta.dashboard.session import Session, Sessions
 from mta.dashboard.sign_in import SignInPages
+from mta.dashboard.workers import Workers
 from mta.environment import Environment
 from mta.first_run import ACCOUNT
 from mta.interfaces import IQueue, TemporarilyUnavailable, settle
@@ -43,6 +48,7 @@ class Presenting:
     :param queue: its queue.
     :param parts: gives the parts in use: checkers and directories.
     :param note: puts an event into the journal.
+    :param status: numbers about this worker.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class Presenting:
         queue: IQueue,
         parts: Callable[[], Parts],
         note: Callable[[Event], None],
+        status: Callable[[], dict[str, Any]],
     ) -> None:
 
         def dashboard() -> Dashboard:
@@ -67,6 +74,10 @@ class Presenting:
         self._parts = parts
         self._banned = protection.bans.refusal
         self.sessions = Sessions(protection.ledger, dashboard, reactor.seconds)
+        run = environment.run_in_thread
+        workers = Workers(loaded.state, shard, queue, status, run)
+        waiting = QueuePages(workers, reactor.seconds, run)
+        owner = partial(owner_of, workers.journals)
         pages: list[Page] = [
             *SignInPages(
                 self.sessions,
@@ -77,6 +88,9 @@ class Presenting:
                 hint=_hint(loaded),
             ).pages(),
             *PreferencePages().pages(),
+            *waiting.pages(),
+            *ActPages(workers, owner, run).pages(),
+            *MessagePages(workers, api.following.tracker.current, run).pages(),
             *LivePages(api.following.feed, dashboard, reactor).pages(),
             *OverviewPages(
                 lambda: counted(loaded.state / "spool", _count), environment.run_in_thread

@@ -373,6 +373,7 @@ class Server:
             queue=self.manager,
             parts=lambda: self.parts,
             note=lambda event: self.spool.note((event,)),
+            status=self.status,
         )
         self.reception.suppressing = self.api.suppressing(settings)
         self.reception.linking = self.api.linking

@@ -63,8 +63,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "mta.dashboard": (
         *COMMON,
+        "mta.analytics",
         "mta.journal",
         "mta.paced",
+        "mta.queue.reader",
         "mta.registry",
         "mta.template",
         "mta.tracking",

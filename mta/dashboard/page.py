@@ -97,6 +97,7 @@ class Confirmation:
     :ivar back: where to go instead.
     :ivar facts: what it concerns, as pairs of name and value.
     :ivar danger: whether it cannot be undone.
+    :ivar reason: the label of a field ``reason`` that may be filled in; ``""``: there is none.
     """
 
     title: str
@@ -105,6 +106,7 @@ class Confirmation:
     back: str
     facts: Sequence[tuple[str, str]] = ()
     danger: bool = True
+    reason: str = ""
 
 
 class Trouble(Exception):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -176,6 +176,45 @@ class JournalReader:
 
         self._ask(ask)
         return sorted(found, key=_order, reverse=True)[:limit]
+
+    def before(
+        self, places: Mapping[int, int], kinds: Collection[str] = (), limit: int = 50, span: int = 200_000
+    ) -> tuple[list[Record], dict[int, int]]:
+        """A page of all shards, newest first.
+
+        :param places: by shard the number before which to begin; one that is not there: at its end.
+        :param kinds: only these; empty for all.
+        :param limit: records at the most.
+        :param span: numbers looked at in each shard: no page takes longer, however rare a kind is.
+        :return: the records, and the places of the next page; empty: there is none.
+        :raise JournalError: if a journal cannot be read.
+        """
+        found: list[Record] = []
+        looked: dict[int, tuple[int, int, int]] = {}
+        marks = f" AND kind IN ({','.join('?' * len(kinds))})" if kinds else ""
+        query = f"SELECT {_COLUMNS} FROM events WHERE id >= ? AND id < ?{marks} ORDER BY id DESC LIMIT ?"  # noqa: S608
+
+        def ask(shard: int, base: sqlite3.Connection) -> None:
+            oldest, newest = base.execute("SELECT min(id), max(id) FROM events").fetchone()
+            if oldest is None:
+                return
+            end = min(places.get(shard, newest + 1), newest + 1)
+            first = max(oldest, end - span)
+            rows = base.execute(query, (first, end, *kinds, limit)).fetchall()
+            # Up to where everything was looked at.
+            looked[shard] = (end, rows[-1][0] if len(rows) == limit else first, oldest)
+            found.extend(_records(shard, rows))
+
+        self._ask(ask)
+        found.sort(key=_order, reverse=True)
+        page = found[:limit]
+        following: dict[int, int] = {}
+        for shard, (end, reached, _) in looked.items():
+            left = [record.number for record in found[limit:] if record.shard == shard]
+            # What did not find room comes first on the next page.
+            following[shard] = max(left) + 1 if left else min(reached, end)
+        more = any(following[shard] > oldest for shard, (_, _, oldest) in looked.items())
+        return page, following if more else {}
 
     def ends(self) -> tuple[int, ...]:
         """The number of the newest event of each shard, for :meth:`tail`."""

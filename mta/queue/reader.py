@@ -39,6 +39,33 @@ _OLDEST = (
 )
 
 
+_WAITING = (
+    "SELECT transport, next_hop, count(DISTINCT message), sum(state = 0), sum(state = 1),"
+    " min(CASE WHEN state = 0 THEN due END), max(attempts), min(message)"
+    " FROM (SELECT transport, next_hop, message, state, due, attempts FROM addressees LIMIT ?)"
+    " GROUP BY transport, next_hop ORDER BY 3 DESC"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for one transport and next hop.
+
+    :ivar recipients: who are queued, without those that are held.
+    :ivar due: when the first of them is due; ``None``: they are all held.
+    :ivar oldest: the number of the oldest message.
+    """
+
+    transport: str
+    next_hop: str
+    messages: int
+    recipients: int
+    held: int
+    due: float | None
+    attempts: int
+    oldest: int
+
+
 @dataclass(frozen=True, slots=True)
 class RowContent:
     """Content in a row of the database, read when it is asked for.
@@ -108,6 +135,7 @@ class QueueReader:
         recipient: str = "",
         state: str = "",
         domain: str = "",
+        way: tuple[str, str] | None = None,
     ) -> list[Message]:
         """Queued messages in the order of their ids, with all their waiting addressees.
 
@@ -119,10 +147,11 @@ class QueueReader:
         :param recipient: final address of an addressee, or what the client gave.
         :param state: ``queued`` or ``held``: what an addressee must be.
         :param domain: the domain of an addressee's final address.
+        :param way: transport and next hop of an addressee.
         :raise ValueError: if ``after`` is no queue id, or there is no such state.
         :raise TemporarilyUnavailable: if the database cannot be read.
         """
-        where, values = _conditions(sender, recipient, state, domain)
+        where, values = _conditions(sender, recipient, state, domain, way)
         place = decode_id(after) if after else -1
         statement = f"SELECT {_LISTED} FROM messages m WHERE m.id > ?{where} ORDER BY m.id LIMIT ?"  # noqa: S608
         found: list[Message] = []
@@ -153,6 +182,14 @@ class QueueReader:
         :raise TemporarilyUnavailable: if the database cannot be read.
         """
         return [(str(name), str(hop)) for name, hop in self._rows(_WAYS, ())]
+
+    def waiting(self, most: int) -> list[Waiting]:
+        """What waits for each transport and next hop, the most first.
+
+        :param most: recipients that are looked at.
+        :raise TemporarilyUnavailable: if the database cannot be read.
+        """
+        return [Waiting(str(row[0]), str(row[1]), *row[2:]) for row in self._rows(_WAITING, (most,))]
 
     def count(self) -> dict[str, int]:
         """``messages``, ``addressees``, ``held``, ``octets`` in the queue.
@@ -210,7 +247,9 @@ class QueueReader:
         return TemporarilyUnavailable(f"{self._database} cannot be read: {error}; {remedy}")
 
 
-def _conditions(sender: str, recipient: str, state: str, domain: str) -> tuple[str, list[Any]]:
+def _conditions(
+    sender: str, recipient: str, state: str, domain: str, way: tuple[str, str] | None
+) -> tuple[str, list[Any]]:
     """The filters as SQL, and their values."""
     text = ""
     values: list[Any] = []
@@ -226,6 +265,9 @@ def _conditions(sender: str, recipient: str, state: str, domain: str) -> tuple[s
         some.append("lower(a.address) LIKE ? ESCAPE '\\'")
         plain = domain.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         values.append("%@" + plain)
+    if way is not None:
+        some.append("a.transport = ? AND a.next_hop = ?")
+        values += way
     if state:
         if state not in STATES:
             raise ValueError(f"{state!r} is not a state of an addressee in the queue: {', '.join(STATES)}")

@@ -29,9 +29,6 @@ PERSONS = {
     "tenant": Person("", Role.TENANT, "acme"),
     "foreign": Person("", Role.TENANT, "other"),
 }
-#: What stands in the braces of a path, by the path: something of the tenant ``acme``, which :meth:`made`
-#: makes.  A page with braces that is not here fails the test.
-EXAMPLES: dict[str, dict[str, str]] = {}
 #: Pages that show nothing of a tenant's, though they have braces.
 OF_NOBODY: frozenset[str] = frozenset()
 #: They end the session, or do not end at all.
@@ -49,7 +46,7 @@ class RoleTests(TestCase):
         )
         await self.served.started()
         for name in ("acme", "other"):
-            await self.served.tenant(name)
+            await self.served.tenant(name, f"{name}.example")
         self.examples = await self.made()
         application = self.served.server.doorway.presenting.application
         self.pages = [page for page in application.pages if page.path not in LEFT_OUT]
@@ -69,7 +66,10 @@ class RoleTests(TestCase):
             self.proofs[role] = proof((await self.ask(role, "GET", "/dashboard/sessions")).content.decode())
 
     async def made(self) -> Mapping[str, Mapping[str, str]]:
-        """Make what the examples name."""
+        """What stands in the braces of a path, by the path: something of the tenant ``acme``, made here.
+
+        A page with braces that is not here fails the test.
+        """
         registry = self.served.server.api.registry
         key, _ = await registry.keys.create("acme", "shop", ["admin"], 1.0)
         endpoint = await registry.endpoints.create("acme", "https://app.example.org/", 1.0)
@@ -83,9 +83,13 @@ class RoleTests(TestCase):
             "/dashboard/webhooks/": hook,
             "/dashboard/templates/": template,
         }
-        pages = self.served.server.presenting.application.pages
+        text = await self.served.key("acme")
+        body = {"from": "a@acme.example", "to": ["x@remote.example"], "subject": "Hello", "text": "."}
+        sent = await self.served.ask("POST", "/v1/messages", body, key=text)
+        self.assertEqual(202, sent.status, sent)
+        pages = self.served.server.doorway.presenting.application.pages
         return {
-            **EXAMPLES,
+            "/dashboard/messages/{id}": {"id": sent.json["id"]},
             **{
                 page.path: given
                 for page in pages
@@ -120,7 +124,7 @@ class RoleTests(TestCase):
         path = page.path
         if page.parameters:
             given = self.examples.get(path)
-            self.assertIsNotNone(given, f"EXAMPLES has nothing for {path}")
+            self.assertIsNotNone(given, f"made() has nothing for {path}")
             assert given is not None
             for name, value in given.items():
                 path = path.replace("{" + name + "}", value)

@@ -1,3 +1,5 @@
+import { ask } from "./ask.js";
+
 // Keeps parts of a page up to date: <section id="x" data-live="delivered deferred"> is fetched anew when
 // one of these kinds of events has happened ("*": any), at the most every data-every seconds (default 2).
 
@@ -60,7 +62,10 @@ function renew(part) {
       const old = document.getElementById(part.id);
       // What somebody is just using stays.
       if (fresh && old && !old.contains(document.activeElement) && !old.querySelector("input:checked")) {
+        const opened = [...old.querySelectorAll("details")].map((one) => one.open);
         old.replaceChildren(...fresh.childNodes);
+        [...old.querySelectorAll("details")].forEach((one, at) => (one.open = opened[at] ?? one.open));
+        ask(old);
         document.dispatchEvent(new CustomEvent("renewed", { detail: old }));
       }
     } catch {
