@@ -17,6 +17,7 @@ TABLES = Tables(
                 contact INTEGER NOT NULL,
                 tenant TEXT NOT NULL,
                 count INTEGER NOT NULL,
+                unanswered INTEGER NOT NULL,
                 last REAL NOT NULL,
                 due REAL NOT NULL,
                 PRIMARY KEY (list, contact)
@@ -49,7 +50,7 @@ class Limits:
 class Asked:
     """One mail to be sent.
 
-    :ivar count: of those that were sent before.
+    :ivar count: of those that were sent before, ever: no two have the same name.
     """
 
     list: int
@@ -73,14 +74,15 @@ def ask(
     :return: ``due``: it is to be sent; ``waiting``: that is so already; ``wait``: there were enough.
     """
     row = base.execute(
-        "SELECT count, last, due FROM confirmations WHERE list = ? AND contact = ?", (list_id, contact)
+        "SELECT count, unanswered, last, due FROM confirmations WHERE list = ? AND contact = ?",
+        (list_id, contact),
     ).fetchone()
-    count, last, due = row or (0, 0.0, 0.0)
+    count, unanswered, last, due = row or (0, 0, -_DAY, 0.0)
     if due:
         return "waiting"
-    if row is not None and now - last < limits.pause:
-        return "wait"
-    if row is not None and count % limits.most == 0 and now - last < _DAY:
+    if now - last >= _DAY:
+        unanswered = 0
+    if now - last < limits.pause or unanswered >= limits.most:
         return "wait"
     (today,) = base.execute(
         "SELECT count(*) FROM confirmations WHERE contact = ? AND last > ?", (contact, now - _DAY)
@@ -88,8 +90,8 @@ def ask(
     if today >= limits.of_all:
         return "wait"
     base.execute(
-        "INSERT OR REPLACE INTO confirmations VALUES (?, ?, ?, ?, ?, ?)",
-        (list_id, contact, tenant, count, last, now + CLAIM if claim else now),
+        "INSERT OR REPLACE INTO confirmations VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (list_id, contact, tenant, count, unanswered, last, now + CLAIM if claim else now),
     )
     return "due"
 
@@ -114,17 +116,23 @@ def next_due(base: sqlite3.Connection) -> float | None:
     return None if due is None else float(due)
 
 
-def sent(base: sqlite3.Connection, list_id: int, contact: int, now: float) -> None:
-    """One was sent, or never will be."""
+def sent(base: sqlite3.Connection, list_id: int, contact: int, now: float, went: bool = True) -> None:
+    """One was sent, or never will be.
+
+    :param went: whether somebody gets it: only such count for how often they may be asked.
+    """
     base.execute(
-        "UPDATE confirmations SET count = count + 1, last = ?, due = 0 WHERE list = ? AND contact = ?",
-        (now, list_id, contact),
+        "UPDATE confirmations SET count = count + 1, unanswered = unanswered + ?1, due = 0,"
+        " last = CASE ?1 WHEN 1 THEN ?2 ELSE last END WHERE list = ?3 AND contact = ?4",
+        (went, now, list_id, contact),
     )
 
 
 def settled(base: sqlite3.Connection, list_id: int, contact: int) -> None:
     """The person has done something: they may be asked anew."""
-    base.execute("DELETE FROM confirmations WHERE list = ? AND contact = ?", (list_id, contact))
+    base.execute(
+        "UPDATE confirmations SET unanswered = 0, due = 0 WHERE list = ? AND contact = ?", (list_id, contact)
+    )
 
 
 def erase(base: sqlite3.Connection, tenant: str, contact: int) -> None:

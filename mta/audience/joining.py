@@ -192,10 +192,11 @@ class Joining:
             self.log.warn("a confirmation is sent later: {why}", why=str(trouble))
             self.soon(confirmations.CLAIM)
             return "later"
+        went = found == "sent"
         await self._audience.database.change(
-            confirmations.TABLES.noun, lambda base: confirmations.sent(base, mailing.id, one.id, now)
+            confirmations.TABLES.noun, lambda base: confirmations.sent(base, mailing.id, one.id, now, went)
         )
-        reason = "" if found == "sent" else found
+        reason = "" if went else found
         self._tell("asked", mailing.tenant, one.address, mailing.name, who, now, reason=reason)
         return found
 

@@ -99,6 +99,13 @@ def state(base: sqlite3.Connection, list_id: int, contact: int) -> str:
     return "" if row is None else str(row[0])
 
 
+def find(base: sqlite3.Connection, list_id: int, contact: int) -> Membership | None:
+    """How a contact stands to a list."""
+    query = "SELECT list, contact, state, since, source FROM memberships WHERE list = ? AND contact = ?"
+    row = base.execute(query, (list_id, contact)).fetchone()
+    return None if row is None else Membership(*row)
+
+
 def of(base: sqlite3.Connection, tenant: str, contact: int) -> list[Membership]:
     """All lists that a contact is on or was, by name."""
     query = (

@@ -178,7 +178,9 @@ def _keep(base: sqlite3.Connection, one: Deed) -> None:
         return
     if one.list and one.kind in ("unsubscribed", "resubscribed"):
         mailing = lists.find(base, one.tenant, one.list)
-        if mailing is not None and memberships.state(base, mailing.id, contact.id):
+        known = None if mailing is None else memberships.find(base, mailing.id, contact.id)
+        # What was changed since counts more than what is read of the past.
+        if mailing is not None and known is not None and known.since <= one.at:
             evidence = {**one.properties, "message": one.message}
             if one.kind == "unsubscribed":
                 memberships.leave(base, one.tenant, mailing, contact.id, "the person", one.at, evidence)

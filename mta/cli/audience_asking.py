@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,14 +57,15 @@ def part(name: str) -> str:
 
 
 def read_json(text: str, what: str) -> Any:
-    """JSON on the command line, or in a file (``@FILE``).
+    """JSON on the command line, or in a file (``@FILE``), which may be TOML (``@FILE.toml``).
 
     :raise CommandError: if it is none.
     """
-    import os
-
     try:
-        return json.loads(Path(text[1:]).read_text("utf-8") if text.startswith("@") else text)
+        if not text.startswith("@"):
+            return json.loads(text)
+        content = Path(text[1:]).read_text("utf-8")
+        return tomllib.loads(content) if text.endswith(".toml") else json.loads(content)
     except OSError as error:
         raise CommandError(f"{text[1:]}: {error.strerror}", os.EX_NOINPUT) from None
     except ValueError as error:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for act in (show, put, remove, members):
         act.add_argument("name", metavar="SEGMENT")
     for act in (preview, put):
-        act.add_argument("condition", metavar="CONDITION", help="JSON, or @FILE")
+        act.add_argument("condition", metavar="CONDITION", help="JSON, or @FILE of JSON or TOML")
     put.add_argument("--title", default="", help="for people")
     with_tenant(actions)
 

@@ -48,7 +48,8 @@ class ContactCommandTests(Scenario):
         )
         condition = '{"attribute": "age", "more": 10}'
         self.assertIn("1 contacts", mta("segment", "preview", condition))
-        mta("segment", "put", "old", condition)
+        (self.place / "old.toml").write_text('attribute = "age"\nmore = 10\n')
+        mta("segment", "put", "old", f"@{self.place / 'old.toml'}")
         self.assertEqual(["ann@example.net"], [one["address"] for one in told("segment", "members", "old")])
         self.assertIn("all[0]", mta("segment", "preview", '{"all": [{}]}', fails=True))
         exported = mta("contact", "export", "--segment", "old", "--format", "ndjson")

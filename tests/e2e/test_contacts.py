@@ -228,6 +228,28 @@ class DoubleOptInTests(ContactCase):
         self.assertEqual(2, len(await self.mails()))
         await self.ask("POST", "/v1/lists/news/members/bob@far.example/resend", status=404)
 
+    async def test_template(self) -> None:
+        """The mail may be the tenant's own, in the person's language; and who is to mend it is told."""
+        await self.served()
+        source = {
+            "subject": "{{ list.title }}?",
+            "text": "{{ contact.name }}, {{ contact.attributes.city }}: {{ confirm_url }}",
+            "translations": {"de": {"subject": "{{ list.title }}, ja?"}},
+        }
+        await self.ask("PUT", "/v1/templates/confirm", source, status=201)
+        body = {"title": "News", "opt_in": "double", "confirmation": {"template": "confirm"}}
+        await self.ask("PUT", "/v1/lists/news", body, status=201)
+        form = {"address": "ann@far.example", "name": "Ann", "locale": "de", "attributes": {"city": "Wien"}}
+        answer = await self.ask("POST", "/v1/lists/news/members", form)
+        self.assertEqual("sent", answer["confirmation"])
+        (mail,) = await self.mails()
+        for words in ("Subject: News, ja?", f"Ann, Wien: {PLACE}/d/", "From: no-reply@shop.example"):
+            self.assertIn(words, mail)
+        await self.ask("PUT", "/v1/lists/news", {**body, "confirmation": {"template": "none"}})
+        answer = await self.ask("POST", "/v1/lists/news/members", {"address": "bob@far.example"})
+        self.assertEqual("pending", answer["state"])
+        self.assertIn("failed: ", answer["confirmation"])
+
     async def test_suppressed(self) -> None:
         """Who wants no mail at all is not asked either."""
         await self.served()
@@ -247,6 +269,8 @@ class DoubleOptInTests(ContactCase):
         self.assertEqual("unsubscribed", await self.state())
         answer = await self.ask("POST", "/v1/lists/news/members", {"address": "ann@far.example"})
         self.assertEqual(("pending", "sent"), (answer["state"], answer["confirmation"]))
+        # Another mail, though the first one was sent as the first of this person and list, too.
+        self.assertEqual(2, len(await self.mails()))
         barred = (await self.ask("GET", "/v1/contacts/ann@far.example"))["suppressions"]
         self.assertEqual([{"reason": "unsubscribe", "list": "news"}], barred)
         await self.api.ask("POST", path, b"", media=FORM)
