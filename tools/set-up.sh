@@ -24,7 +24,7 @@ look_for() {
 
 # The tests start private instances; Debian's own services must not start, now or at the next boot.
 policy=/usr/sbin/policy-rc.d
-services=(postfix slapd dovecot unbound nsd rspamd opendkim clamav-daemon clamav-freshclam clamav-milter)
+services=(postfix slapd dovecot unbound nsd rspamd opendkim clamav-daemon clamav-freshclam clamav-milter prometheus)
 
 install() {
     say "installing $*"
@@ -51,7 +51,7 @@ install() {
 if [ "${1:-}" = parts ]; then
     look_for postfix swaks slapd ldap-utils dovecot-imapd dovecot-lmtpd unbound nsd iproute2 util-linux mount \
         libnet-ssleay-perl libauthen-sasl-perl libio-socket-inet6-perl libnet-dns-perl \
-        rspamd opendkim clamav-daemon clamav-milter chromium fonts-dejavu-core || exit 0
+        rspamd opendkim clamav-daemon clamav-milter prometheus chromium fonts-dejavu-core || exit 0
     if may_be_root; then
         install "${missing[@]}"
     else
