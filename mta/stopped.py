@@ -16,13 +16,17 @@ from mta.api.v1.application import query_of
 from mta.api.v1.batches import BatchRoutes
 from mta.api.v1.domains import DomainRoutes
 from mta.api.v1.engagement import EngagementRoutes
+from mta.api.v1.enrolments import EnrolmentRoutes
 from mta.api.v1.keys import KeyRoutes
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Response, Route
+from mta.api.v1.sequences import SequenceRoutes
 from mta.api.v1.suppressions import SuppressionRoutes
 from mta.api.v1.templates import TemplateRoutes
 from mta.api.v1.tracking import TrackingRoutes
 from mta.api.v1.webhooks import WebhookRoutes
+from mta.audience.audience import Audience
+from mta.audience.audience import direct as audience_of
 from mta.config.loading import Loaded
 from mta.interfaces import settle
 from mta.journal.reader import JournalReader
@@ -30,6 +34,7 @@ from mta.queue.reader import QueueReader
 from mta.registry.database import finished
 from mta.registry.keys import ADMIN, Key
 from mta.registry.registry import Registry, direct
+from mta.sequence.stores import TABLES, Sequences
 from mta.tracking.bodies import kept_body
 from mta.tracking.reader import TrackingReader
 from mta.webhook.archive import Archive
@@ -75,10 +80,13 @@ def answered(loaded: Loaded, domains: Sequence[str], tenant: str, place: str) ->
     :raise TemporarilyUnavailable: if a database cannot be used.
     """
     database = direct(loaded.state)
+    audience, close = audience_of(loaded.state, TABLES)
     try:
         registry = Registry(database, domains)
-        return finished(_answered(_routes(loaded, registry), registry, tenant, place))
+        routes = [*_routes(loaded, registry), *_audience_routes(audience)]
+        return finished(_answered(routes, registry, tenant, place))
     finally:
+        close()
         database.close()
 
 
@@ -113,6 +121,18 @@ def _chosen(routes: Sequence[Route], path: str) -> tuple[Route, dict[str, str]]:
         if match is not None:
             return route, {name: unquote(value) for name, value in match.groupdict().items()}
     raise ApiProblem(503, "The server is not running", f"and {path} needs it; start it with `twistd mta`")
+
+
+def _audience_routes(audience: Audience) -> list[Route]:
+    """Those about what is in the database of contacts, if there is one."""
+    if not audience.used:
+        return []
+    sequences = Sequences(audience)
+    nouns: list[Any] = [
+        SequenceRoutes(sequences, audience, _NOBODY),
+        EnrolmentRoutes(sequences, _NOBODY),
+    ]
+    return [route for noun in nouns for route in noun.routes() if route.method == "GET"]
 
 
 def _routes(loaded: Loaded, registry: Registry) -> list[Route]:

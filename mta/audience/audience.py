@@ -235,14 +235,15 @@ class _Beside:
         return await self._database.read(work)
 
 
-def direct(state: Path) -> tuple[Audience, Callable[[], None]]:
+def direct(state: Path, more: Sequence[Tables] = ()) -> tuple[Audience, Callable[[], None]]:
     """The stores for a command while no server runs, and what closes them.
 
+    :param more: tables of others who keep theirs beside.
     :raise TemporarilyUnavailable: with a text for the operator.
     """
     path = state / DATABASE
     if not path.exists():
         nothing = OpenedLate(path, TABLES, None)
         return Audience(nothing, _Beside(nothing), lambda: False), lambda: None
-    opened = Direct(path, TABLES)
+    opened = Direct(path, (*TABLES, *more))
     return Audience(opened, _Beside(opened)), opened.close

@@ -405,8 +405,10 @@ def _import_key(path: Path) -> Any:
 async def _forget(state: Path, tenant: str) -> None:
     """Forget the contacts of a tenant that is gone, without a server."""
     from mta.audience.audience import direct
+    from mta.sequence.stores import TABLES, Sequences
 
-    audience, close = direct(state)
+    audience, close = direct(state, TABLES)
+    Sequences(audience)
     try:
         await audience.forget(tenant)
     finally:

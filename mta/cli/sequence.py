@@ -104,9 +104,9 @@ def _ask(
     path: str,
     body: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    from mta.cli.control import ask_api
+    from mta.cli.application import Tenant
 
-    return ask_api(context.state, arguments.tenant, method, path, body)
+    return Tenant(context, arguments.tenant).ask(method, path, body)
 
 
 def _place(name: str) -> str:

@@ -171,6 +171,10 @@ class SequenceTests(Scenario):
             "sequence", "rehearse", "welcome", "u1@example.org", "--event", "replied=2h"
         )
         self.assertIn("what it waited for has happened", rehearsed)
+        # Who only looks needs no server.
+        self.server.stop()
+        self.assertEqual(shown, self.server.mta("sequence", "show", "welcome"))
+        self.assertEqual(why, self.server.mta("sequence", "why", "u1@example.org"))
 
     def test_killed_in_the_midst(self) -> None:
         """Nobody gets a message twice, and nobody none."""
