@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from mta import __version__
 from mta.application import SendingApi
 from mta.config.loading import Loaded
 from mta.config.settings import Dashboard, Settings
+from mta.dashboard.accounts import AccountPages
 from mta.dashboard.acts import ActPages
 from mta.dashboard.application import DashboardApplication
-from mta.dashboard.flow import OverviewPages, counted
+from mta.dashboard.flow import OverviewPages
+from mta.dashboard.held import HeldPages
 from mta.dashboard.live import LivePages
+from mta.dashboard.log import LogPages
 from mta.dashboard.messages import MessagePages, owner_of
 from mta.dashboard.page import Page
 from mta.dashboard.preferences import PreferencePages
@@ -32,7 +34,6 @@ from mta.model.event import Event
 from mta.parts import Parts
 from mta.presenting_application import application_pages
 from mta.protection import Protection
-from mta.queue.reader import QueueReader
 
 
 class Presenting:
@@ -91,9 +92,19 @@ class Presenting:
             *waiting.pages(),
             *ActPages(workers, owner, run).pages(),
             *MessagePages(workers, api.following.tracker.current, run).pages(),
+            *HeldPages(workers, run).pages(),
+            *LogPages(workers, run).pages(),
+            *AccountPages(
+                workers, protection.ledger, protection.bans, protection.guard, self.sessions, dashboard, run
+            ).pages(),
             *LivePages(api.following.feed, dashboard, reactor).pages(),
             *OverviewPages(
-                lambda: counted(loaded.state / "spool", _count), environment.run_in_thread
+                waiting.look,
+                workers,
+                api.counting.reader,
+                reactor.seconds,
+                run,
+                protection.guard.count_now,
             ).pages(),
             *application_pages(api, environment, shard, note),
         ]
@@ -131,12 +142,6 @@ class Presenting:
     def _ban_of(self, address: str) -> str:
         reply = self._banned(address)
         return " ".join(reply.lines) if reply is not None else ""
-
-
-def _count(directory: Path) -> dict[str, int]:
-    """What is in the queue of a shard."""
-    with QueueReader(directory) as reader:
-        return reader.count()
 
 
 def _hint(loaded: Loaded) -> str:

@@ -20,6 +20,23 @@ from mta.model.ledger import Book, Ledger
 KIND = "dashboard-session"
 #: Seconds after which it is noted again that a session is used.
 _FRESH = 60.0
+#: What browsers and systems are known by; the first that fits.
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
 #: Characters of what a browser calls itself.
 _AGENT = 200
 
@@ -48,6 +65,13 @@ class Session:
     seen: float
     address: str
     agent: str
+
+    @property
+    def browser(self) -> str:
+        """What browser it is, as far as it can be told: ``Firefox on Linux``."""
+        name = next((name for word, name in _BROWSERS if word in self.agent), "")
+        system = next((name for word, name in _SYSTEMS if word in self.agent), "")
+        return f"{name} on {system}" if name and system else name or self.agent or "–"
 
 
 class Sessions:

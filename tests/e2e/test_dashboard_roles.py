@@ -30,7 +30,7 @@ PERSONS = {
     "foreign": Person("", Role.TENANT, "other"),
 }
 #: Pages that show nothing of a tenant's, though they have braces.
-OF_NOBODY: frozenset[str] = frozenset()
+OF_NOBODY = frozenset({"/dashboard/held/{id}"})
 #: They end the session, or do not end at all.
 LEFT_OUT = {"/dashboard/sign-out", "/dashboard/live"}
 
@@ -90,6 +90,7 @@ class RoleTests(TestCase):
         pages = self.served.server.doorway.presenting.application.pages
         return {
             "/dashboard/messages/{id}": {"id": sent.json["id"]},
+            "/dashboard/held/{id}": {"id": sent.json["id"]},
             **{
                 page.path: given
                 for page in pages
@@ -161,7 +162,8 @@ class RoleTests(TestCase):
             return (403,)
         if role == "foreign" and owned:
             return (404,)
-        return (200, 303)
+        # Nothing is held.
+        return (404,) if page.path == "/dashboard/held/{id}" else (200, 303)
 
     def test_do(self) -> Deferred[None]:
         """Nothing is done without the proof, nor for those who may not; an empty form breaks nothing."""
