@@ -92,10 +92,11 @@ class Automating:
             run_in_thread=run_in_thread,
             keep=lambda: settings().audience.keep,
         )
+        self.files = ContactFileRoutes(self.audience, self._importer, note, run_in_thread)
         self._routes = [
             *ContactRoutes(self.audience, registry.suppressions, self.joining, note).routes(),
             *ListRoutes(self.audience, self.joining, note).routes(),
-            *ContactFileRoutes(self.audience, self._importer, note, run_in_thread).routes(),
+            *self.files.routes(),
             *SegmentRoutes(self.audience, note).routes(),
             *ConfirmRoutes(registry, master, self.audience, self.joining, self.leaving.come_back).routes(),
         ]

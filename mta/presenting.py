@@ -33,6 +33,7 @@ from mta.interfaces import IQueue, TemporarilyUnavailable, settle
 from mta.model.event import Event
 from mta.parts import Parts
 from mta.presenting_application import application_pages
+from mta.presenting_audience import audience_pages
 from mta.protection import Protection
 
 
@@ -107,6 +108,7 @@ class Presenting:
                 protection.guard.count_now,
             ).pages(),
             *application_pages(api, environment, shard, note),
+            *audience_pages(api, note),
         ]
         self.application = DashboardApplication(
             pages,

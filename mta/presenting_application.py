@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from mta.api.problem import ApiProblem
 from mta.api.v1.message_models import MessageTaken
-from mta.api.v1.route import Call
 from mta.api.v1.templates import TestSending
 from mta.application import SendingApi
 from mta.dashboard.filled import mistakes
@@ -20,9 +19,8 @@ from mta.dashboard.templates import TemplatePages
 from mta.dashboard.visit import Visit
 from mta.dashboard.webhooks import WebhookPages
 from mta.environment import Environment
-from mta.interfaces import settle
 from mta.model.event import Event
-from mta.registry.keys import ADMIN, Key
+from mta.presenting_audience import in_name_of
 
 
 def application_pages(
@@ -37,23 +35,12 @@ def application_pages(
     """
 
     async def send_test(visit: Visit, name: str, test: Mapping[str, Any]) -> str:
-        tenant = (await settle(api.registry.tenants.all()))[visit.tenant]
-        # Nobody's key: what is not allowed to the person, the page has refused.
-        key = Key("", tenant.name, visit.by, frozenset({ADMIN}), b"", 0.0)
+        call = await in_name_of(visit, api.registry)
+        call.path = {"name": name}
         try:
-            body = TestSending.model_validate({**test, "to": [test["to"]]})
+            call.body = TestSending.model_validate({**test, "to": [test["to"]]})
         except ValidationError as error:
             raise ValueError("; ".join(f"{name}: {said}" for name, said in mistakes(error).items())) from None
-        call = Call(
-            visit.request,
-            visit.id,
-            visit.now,
-            visit.address,
-            {"name": name},
-            body=body,
-            tenant=tenant,
-            key=key,
-        )
         try:
             answer = await api.templates.test(call)
         except ApiProblem as problem:

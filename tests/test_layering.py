@@ -64,6 +64,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.dashboard": (
         *COMMON,
         "mta.analytics",
+        "mta.audience",
         "mta.journal",
         "mta.paced",
         "mta.queue.reader",
@@ -113,6 +114,7 @@ ACROSS = {
     "mta.parts",
     "mta.presenting",
     "mta.presenting_application",
+    "mta.presenting_audience",
     "mta.protection",
     "mta.publication",
     "mta.sequencing",

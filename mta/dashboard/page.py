@@ -145,6 +145,13 @@ class Invalid(Exception):
         self.errors = dict(errors)
 
 
+def wrong_field(error: ValueError, form: type[BaseModel]) -> Invalid:
+    """A mistake that a store has found, beside the field whose name stands before its colon."""
+    place, colon, what = str(error).partition(": ")
+    name = place.partition(".")[0]
+    return Invalid({name: what}) if colon and name in form.model_fields else Invalid({"": str(error)})
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page, or one thing that a form does, declared once.

@@ -14,6 +14,10 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from mta.audience.contact import Contact
+from mta.audience.imports import Import
+from mta.audience.lists import MailingList
+from mta.audience.segments import Segment
 from mta.dashboard.page import Page
 from mta.dashboard.role import Person, Right, Role
 from mta.webhook.trial import trial
@@ -78,7 +82,16 @@ class RoleTests(TestCase):
         self.served.server.api.archive.put(0, delivery, 1.0)
         hook = {"id": endpoint.id, "delivery": delivery.id}
         template = {"kind": "template", "name": "hello"}
+        audience = self.served.server.api.automating.audience
+        await audience.contacts.put("acme", Contact("ann@example.net"), 1.0)
+        await audience.lists.put("acme", MailingList("news"), 1.0)
+        await audience.segments.put("acme", Segment("all", condition={"field": "name", "exists": True}), 1.0)
+        await audience.imports.begin(Import("im_1", "acme", 0, "done", 1.0, 1.0, "a test"))
         own = {
+            "/dashboard/contacts/at/": {"address": "ann%40example.net"},
+            "/dashboard/contacts/lists/": {"name": "news"},
+            "/dashboard/contacts/segments/": {"name": "all"},
+            "/dashboard/contacts/imports/": {"id": "im_1"},
             "/dashboard/keys/": {"id": key.id},
             "/dashboard/webhooks/": hook,
             "/dashboard/templates/": template,
