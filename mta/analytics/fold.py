@@ -94,7 +94,8 @@ _LABELS = f"""CASE WHEN e.message IS NULL
     OR e.at - {_EPOCH} - (e.message >> 22) / 1000.0 > {REMEMBERED} THEN 0
     ELSE ifnull((SELECT l.labels FROM labelled l WHERE l.message = e.message), 0) END"""
 
-_LABEL_TEXT = f"""json_array({_text("tenant")}, {_text("campaign")}, {_text("template")}, {_text("variant")},
+_LABEL_TEXT = f"""json_array({_text("tenant")}, {_text("campaign")}, {_text("template")},
+    {_text("metadata.variant")},
     CASE json_type(payload, '$.tagged') WHEN 'array' THEN json_extract(payload, '$.tagged') END)"""
 _LABELLED = f"""INSERT INTO temp.fresh SELECT e.message, {_LABEL_TEXT} FROM journal.events e
     WHERE kind = 'received' AND e.message IS NOT NULL AND {_OURS} AND (instr(payload, '"tenant":')

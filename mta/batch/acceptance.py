@@ -229,7 +229,9 @@ class Acceptance:
         recipient = Recipient(one.email, frozenset(plan.notify))
         metadata = {**plan.metadata, **one.metadata} if one.metadata else plan.metadata
         track = {"opens": plan.opens, "clicks": plan.clicks} if plan.opens or plan.clicks else {}
-        options = Options(plan.tenant, plan.key, plan.campaign, plan.tags, metadata, plan.batch, track)
+        options = Options(
+            plan.tenant, plan.key, plan.campaign, plan.tags, metadata, plan.batch, track, template=plan.named
+        )
         try:
             handed = await self._take(plan, envelope, recipient, content, options, one.id, run.dry)
         except TemporarilyUnavailable:

@@ -55,6 +55,7 @@ class Plan:
     :ivar unsubscribe: the list that may be left with one click; ``None``: nothing may be.
     :ivar base: the address under which recipients reach us.
     :ivar files: that go with every copy.
+    :ivar named: the template's name, for statistics; ``""``: it has none.
     """
 
     batch: str
@@ -80,6 +81,7 @@ class Plan:
     opens: bool = False
     base: str = ""
     files: tuple[File, ...] = ()
+    named: str = ""
 
     @property
     def largest(self) -> int:

@@ -117,6 +117,7 @@ def plan_of(
         clicks=way.clicks,
         opens=way.opens,
         base=way.base,
+        named=variant.template,
     )
 
 

@@ -566,6 +566,7 @@ def _told(options: Options, tenant: str, header: bytes) -> dict[str, Any]:
         "tagged": list(options.tags),
         "metadata": dict(options.metadata),
         "batch": options.batch,
+        "template": options.template,
         "key": options.key,
     }
 

@@ -250,6 +250,7 @@ def _tell(event: Event, when: Callable[[float], str]) -> list[str]:
             ("tags", ", ".join(event.tagged)),
             ("metadata", ", ".join(f"{name}={value}" for name, value in event.metadata.items())),
             ("batch", event.batch),
+            ("template", event.template),
             ("key", event.key),
             ("scheduled for", when(event.scheduled) if event.scheduled else ""),
         )

@@ -87,8 +87,8 @@ class Received(Event):
     ``scheduled`` is when it is to be sent on, if not at once.  ``asked`` is the priority that was
     asked for, where the account may not have it; ``claimed`` the tenant that the header named,
     where the account is not believed; ``junk`` the header field by which a filter calls it spam.
-    ``subject``, ``tagged`` (its tags), ``metadata``, ``batch`` and ``key`` (of the API) are those of a
-    tenant's message.
+    ``subject``, ``tagged`` (its tags), ``metadata``, ``batch``, ``template`` (its name) and ``key`` (of the
+    API) are those of a tenant's message.
     ``authentication`` is what was found out about who sent it, as
     :meth:`~mta.model.authentication.AuthenticationResult.told` tells it.
     """
@@ -119,6 +119,7 @@ class Received(Event):
     tagged: list[str] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
     batch: str = ""
+    template: str = ""
     key: str = ""
     tags: dict[str, Any] = field(default_factory=dict)
     authentication: list[dict[str, Any]] = field(default_factory=list)

@@ -20,6 +20,7 @@ class Options:
     :ivar track: ``opens`` and ``clicks``, where the application says so.
     :ivar unsubscribe: the list that may be left with one click, ``""``: all mail; ``None``: none may be.
     :ivar raw: whether the application has written the message itself.
+    :ivar template: the name of the template that it is made of, for statistics.
     """
 
     tenant: str = ""
@@ -31,6 +32,7 @@ class Options:
     track: Mapping[str, bool] = field(default_factory=dict)
     unsubscribe: str | None = None
     raw: bool = False
+    template: str = ""
 
     def over(self, other: Options) -> Options:
         """These, and where nothing is said, what another says."""
@@ -46,6 +48,7 @@ class Options:
             self.track or other.track,
             self.unsubscribe if self.unsubscribe is not None else other.unsubscribe,
             self.raw or other.raw,
+            self.template or other.template,
         )
 
     def attributes(self) -> dict[str, Any]:

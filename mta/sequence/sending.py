@@ -363,6 +363,7 @@ def _plan(
         clicks=terms.clicks and bool(terms.base),
         opens=terms.opens and bool(terms.base),
         base=terms.base,
+        named=step.template or "",
     )
 
 

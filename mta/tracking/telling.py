@@ -26,6 +26,7 @@ TOLD: Mapping[str, tuple[str, ...]] = {
         "priority",
         "campaign",
         "batch",
+        "template",
         "tagged",
         "metadata",
     ),

@@ -75,7 +75,14 @@ class CountTests(Case):
 
     def test_a_life(self) -> None:
         """Received, put off, delivered, opened, complained about."""
-        first = self.received(tenant="shop", campaign="spring", tagged=["news", "big"], size=100)
+        first = self.received(
+            tenant="shop",
+            campaign="spring",
+            tagged=["news", "big"],
+            size=100,
+            template="hello",
+            metadata={"variant": "b"},
+        )
         about: dict[str, Any] = {"message": first.message, "recipient": "a@gmail.com"}
         back = {**about, "tenant": "shop"}
         host = {"host": "mx.gmail.com", "tls": "TLSv1.3", "source": "192.0.2.1", "transport": "relay"}
@@ -114,7 +121,15 @@ class CountTests(Case):
             "clicks": 1,
             "clicks_scanner": 1,
         }
-        for place in ((), ("tag", "news"), ("tag", "big"), ("campaign", "spring"), ("tenant", "shop")):
+        for place in (
+            (),
+            ("tag", "news"),
+            ("tag", "big"),
+            ("campaign", "spring"),
+            ("tenant", "shop"),
+            ("template", "hello"),
+            ("variant", "spring/b"),
+        ):
             self.assertEqual({**accepted, **tried}, self.told(*place), place)
         self.assertEqual({**accepted, **tried}, self.told(tenant="shop"))
         self.assertEqual({}, self.told(tenant=""))

@@ -23,13 +23,8 @@ class StatisticsTests(TestCase):
         self.keys["operator"] = await self.api.key("default")
 
     async def send(self, tenant: str, **more: Any) -> None:
-        message = {
-            "from": f"me@{tenant}.example",
-            "to": ["postmaster@example.org"],
-            "subject": "x",
-            "text": "x",
-            **more,
-        }
+        content = {} if "template" in more else {"subject": "x", "text": "x"}
+        message = {"from": f"me@{tenant}.example", "to": ["postmaster@example.org"], **content, **more}
         answer = await self.api.ask("POST", "/v1/messages", message, key=self.keys[tenant])
         self.assertEqual(202, answer.status, answer)
 
@@ -41,7 +36,12 @@ class StatisticsTests(TestCase):
     async def test_numbers(self) -> None:
         """Over time and by tag; each sees its own, and the operator all."""
         await self.served()
-        await self.send("shop", tags=["news", "=1+1"], campaign="spring")
+        await self.api.ask(
+            "PUT", "/v1/templates/hello", {"subject": "x", "text": "x"}, key=await self.api.key("shop")
+        )
+        await self.send(
+            "shop", tags=["news", "=1+1"], campaign="spring", template="hello", metadata={"variant": "b"}
+        )
         await self.send("shop", tags=["news"])
         await self.send("club", tags=["party"])
         for path, who, count in (
@@ -63,7 +63,12 @@ class StatisticsTests(TestCase):
         found = (await self.ask("/breakdown?by=tenant&tenant=*", "operator")).json
         self.assertEqual({"shop": 2, "club": 1}, self.accepted(found["values"]))
         found = (await self.ask("/campaign?campaign=spring")).json
-        self.assertEqual((1, []), (found["counts"]["accepted"], found["variants"]))
+        self.assertEqual(1, found["counts"]["accepted"])
+        self.assertEqual(
+            [("b", 1)], [(one["variant"], one["counts"]["accepted"]) for one in found["variants"]]
+        )
+        found = (await self.ask("/breakdown?by=template")).json
+        self.assertEqual({"hello": 1}, self.accepted(found["values"]))
         await self.ask("/campaign?campaign=spring", "club", 404)
         for path in ("?tenant=club", "?tenant=*"):
             refused = await self.ask(path, status=403)

@@ -368,6 +368,7 @@ class BatchRoutes:
             address=call.address,
             session=self._session_id(),
             bundle=bundle.encode(),
+            named=body.template or "",
             sender=(body.sender.email, body.sender.name),
             people=tuple(people),
             reply_to=tuple((one.email, one.name) for one in body.reply_to),

@@ -137,7 +137,10 @@ class Terms(Model):
     def options(self, tenant: str, key: str, batch: str = "") -> Options:
         """What the intake is told."""
         track = {name: value for name, value in self.track.model_dump().items() if value is not None}
-        return Options(tenant, key, self.campaign, tuple(self.tags), self.metadata, batch, track)
+        named = getattr(self, "template", None) or ""
+        return Options(
+            tenant, key, self.campaign, tuple(self.tags), self.metadata, batch, track, template=named
+        )
 
 
 class SendMessage(Terms):
