@@ -95,7 +95,7 @@ class Automating:
         self.files = ContactFileRoutes(self.audience, self._importer, note, run_in_thread)
         self._routes = [
             *ContactRoutes(self.audience, registry.suppressions, self.joining, note).routes(),
-            *ListRoutes(self.audience, self.joining, note).routes(),
+            *ListRoutes(self.audience, registry.suppressions, self.joining, note).routes(),
             *self.files.routes(),
             *SegmentRoutes(self.audience, note).routes(),
             *ConfirmRoutes(registry, master, self.audience, self.joining, self.leaving.come_back).routes(),

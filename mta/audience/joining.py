@@ -155,10 +155,10 @@ class Joining:
             self._tell("confirmed", tenant, address, name, "the person", now, {"client": client})
         return done
 
-    async def leave(
-        self, tenant: str, name: str, contact: int, *, who: str, now: float, reason: str = ""
-    ) -> bool:
-        """Take a contact off a list; whether they were on it.
+    async def leave(self, tenant: str, name: str, contact: int, *, who: str, now: float) -> bool:
+        """Take a contact off a list, as if they had left it; whether they were on it.
+
+        Who calls this puts them on the suppression list for it, too.
 
         :raise NoList: if there is no such list.
         """
@@ -169,12 +169,31 @@ class Joining:
             if one is None or not memberships.state(base, mailing.id, contact):
                 return ""
             confirmations.settled(base, mailing.id, contact)
-            left = memberships.leave(base, tenant, mailing, contact, who, now, {"reason": reason})
+            left = memberships.leave(base, tenant, mailing, contact, who, now)
             return one.address if left else ""
 
         address = await self._audience.database.change(memberships.TABLES.noun, work)
         if address:
             self._tell("left", tenant, address, name, who, now)
+        return bool(address)
+
+    async def forget(self, tenant: str, name: str, contact: int, *, who: str, now: float) -> bool:
+        """Forget that a contact was ever on a list; whether they were.
+
+        :raise NoList: if there is no such list.
+        """
+
+        def work(base: sqlite3.Connection) -> str:
+            mailing = lists.existing(base, tenant, name)
+            one = contacts.get(base, tenant, contact)
+            if one is None or not memberships.remove(base, mailing.id, contact):
+                return ""
+            confirmations.settled(base, mailing.id, contact)
+            return one.address
+
+        address = await self._audience.database.change(memberships.TABLES.noun, work)
+        if address:
+            self._tell("removed", tenant, address, name, who, now)
         return bool(address)
 
     # --- asking ------------------------------------------------------------------

@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     put.add_argument("--template", default="", help="of that mail")
     put.add_argument("--redirect", default="", help="where people are led to afterwards")
     members.add_argument("--only", choices=("pending", "subscribed", "unsubscribed"), default="")
+    leave.add_argument("--forget", action="store_true", help="as if they had never been on it")
     join.add_argument("--confirmed", action="store_true", help="they have confirmed it elsewhere")
     join.add_argument("--source", default="", help="where consent came from")
     with_tenant(actions)
@@ -126,7 +127,8 @@ def _resend(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def _leave(arguments: argparse.Namespace, context: Context) -> int:
-    ask(arguments, context, "DELETE", f"{_place(arguments)}/members/{part(arguments.address)}")
+    place = f"{_place(arguments)}/members/{part(arguments.address)}"
+    ask(arguments, context, "DELETE", place, None, forget=arguments.forget)
     return _told({}, f"{arguments.address} is off the list {arguments.name}", context)
 
 

@@ -324,6 +324,33 @@ class DoubleOptInTests(ContactCase):
         ann = await automating.audience.contacts.find("shop", "ann@far.example")
         self.assertIn("unsubscribed", (await automating.permission.barred("shop", [ann], "topics"))[ann.id])
 
+    async def test_taken_off(self) -> None:
+        """Who is taken off stays off, for messages of their own, too; a mistake is forgotten."""
+        await self.served()
+        await self.ask("PUT", "/v1/lists/news", {}, status=201)
+        member = "/v1/lists/news/members/ann@far.example"
+        for name in ("ann", "bob"):
+            await self.ask("POST", "/v1/lists/news/members", {"address": f"{name}@far.example"})
+        await self.ask("DELETE", member, status=204)
+        await self.ask("DELETE", "/v1/lists/news/members/bob@far.example?forget=true", status=204)
+        message = {"from": "news@shop.example", "subject": "x", "text": "x", "unsubscribe": "news"}
+        for name, state in (("ann", "suppressed"), ("bob", "queued")):
+            body = {**message, "to": [f"{name}@far.example"]}
+            answer = await self.ask("POST", "/v1/messages", body, status=202)
+            self.assertEqual(state, answer["state"], name)
+        answer = await self.ask("POST", "/v1/lists/news/members", {"address": "bob@far.example"})
+        self.assertEqual("subscribed", answer["state"])
+        await self.ask("DELETE", f"{member}?forget=true", status=204)
+        await self.ask("DELETE", member, status=404)
+        # Forgetting is no way around what somebody has left.
+        await self.ask("POST", "/v1/lists/news/members", {"address": "ann@far.example"})
+        answer = await self.ask("POST", "/v1/messages", {**message, "to": ["ann@far.example"]}, status=202)
+        self.assertEqual("suppressed", answer["state"])
+        actions = [event.action for event in await self.events("news")]
+        self.assertEqual(
+            ["list put", "joined", "joined", "left", "removed", "joined", "removed", "joined"], actions
+        )
+
 
 class BehaviourTests(ContactCase):
     async def test_what_the_journal_tells(self) -> None:

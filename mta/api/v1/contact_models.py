@@ -128,6 +128,14 @@ class MembersAsked(Page):
     state: State | None = Field(None, description="only in this state")
 
 
+class TakeOff(Model):
+    """How somebody is taken off a list."""
+
+    forget: bool = Field(
+        False, description="as if they had never been on it: they may be put on it again, unless they left it"
+    )
+
+
 class ActivityAsked(Page):
     """What to show of what somebody did."""
 

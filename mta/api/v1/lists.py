@@ -15,6 +15,7 @@ from mta.api.v1.contact_models import (
     MembersAsked,
     MembersShown,
     PutList,
+    TakeOff,
     list_facts,
     member_shown,
 )
@@ -29,7 +30,8 @@ from mta.audience.lists import MailingList, NoList
 from mta.engagement.links import LinkError, checked_target
 from mta.model.event import Event
 from mta.model.event_audience import AudienceChanged
-from mta.registry.suppressions import checked_address
+from mta.registry.suppression_acts import changed
+from mta.registry.suppressions import Suppression, Suppressions, checked_address
 
 _JOINING = """A contact is made if there is none of this address; what the request names of it is changed.
 
@@ -42,6 +44,7 @@ class ListRoutes:
     """Answers for lists.
 
     :param audience: keeps them.
+    :param suppressions: the suppression lists.
     :param joining: puts people on them.
     :param note: puts an event into the journal.
     """
@@ -49,10 +52,12 @@ class ListRoutes:
     def __init__(
         self,
         audience: Audience,
+        suppressions: Suppressions,
         joining: Joining,
         note: Callable[[Event], None],
     ) -> None:
         self._audience = audience
+        self._suppressions = suppressions
         self._joining = joining
         self._note = note
 
@@ -133,7 +138,9 @@ class ListRoutes:
                 self.leave,
                 write,
                 "Take somebody off a list",
-                "As if they had left it: nothing but their own wish brings them back.",
+                "As if they had left it: they are on the suppression list for it, and nothing but their own "
+                "wish brings them back. Whom it was a mistake to put on it is taken off with `forget`.",
+                query=TakeOff,
                 status=204,
                 path_help=member,
             ),
@@ -255,13 +262,19 @@ class ListRoutes:
 
     async def leave(self, call: Call) -> Response:
         """Take somebody off one."""
+        query: TakeOff = call.query
+        tenant, name = call.tenant.name, call.path["name"]
         contact = await self._own(call)
+        act = self._joining.forget if query.forget else self._joining.leave
         try:
-            done = await self._joining.leave(
-                call.tenant.name, call.path["name"], contact.id, who=call.who, now=call.now
-            )
+            done = await act(tenant, name, contact.id, who=call.who, now=call.now)
         except NoList:
             raise _nothing() from None
+        if done and not query.forget:
+            # Messages that go to the list without a campaign look there.
+            entry = Suppression(contact.address, "unsubscribe", name, call.now, {"by": call.who}, tenant)
+            for one in await self._suppressions.add(tenant, [entry]):
+                self._note(changed("added", tenant, one, call.who, call.now))
         if not done:
             raise Refusal("not-found", "this contact is not on the list")
         return Response()
