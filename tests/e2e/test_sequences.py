@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -63,13 +64,15 @@ template = "vip"
 """
 
 
-class SequenceTests(Scenario):
+class SequenceCase(Scenario):
     """One server; its mailboxes are those of contacts."""
+
+    workers = 1
 
     def setUp(self) -> None:
         super().setUp()
         users = {f"u{number}@example.org": "x" for number in range(COUNT)}
-        self.server = self.part(Server(self.place / "mta", users))
+        self.server = self.part(Server(self.place / "mta", users, workers=self.workers))
         port = free_port()
         self.server.config["listen"]["http"] = [f"tcp:{port}:interface=127.0.0.1"]
         self.server.config["webhook"] = {"allow": ["127.0.0.0/8"]}
@@ -117,6 +120,22 @@ class SequenceTests(Scenario):
             subject = next(line for line in path.read_text().splitlines() if line.startswith("Subject:"))
             found.setdefault(int(path.parts[-3][1:]), []).append(subject.split()[1])
         return {number: sorted(subjects, reverse=True) for number, subjects in found.items()}
+
+    def received(self) -> int:
+        """Messages of which the journals say that they were accepted."""
+        count = 0
+        for path in (self.server.state / "spool").glob("*/queue.db"):
+            try:
+                with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as base:
+                    query = "SELECT count(*) FROM events WHERE kind = 'received'"
+                    count += int(base.execute(query).fetchone()[0])
+            except sqlite3.Error:
+                continue
+        return count
+
+
+class SequenceTests(SequenceCase):
+    """From the file to the goal, and through crashes."""
 
     def test_from_event_to_goal(self) -> None:
         for number, plan in ((0, "pro"), (1, "free"), (2, "free"), (3, "free")):
@@ -191,12 +210,22 @@ class SequenceTests(Scenario):
         )
         self.assertEqual(2 * COUNT, self.received())
 
-    def received(self) -> int:
-        """Messages of which the journal says that they were accepted."""
-        path: Path = self.server.state / "spool" / "0" / "queue.db"
-        try:
-            with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as base:
-                (count,) = base.execute("SELECT count(*) FROM events WHERE kind = 'received'").fetchone()
-                return int(count)
-        except sqlite3.Error:
-            return 0
+
+class WorkersTests(SequenceCase):
+    """Two workers: one moves sequences, and the other when that one dies."""
+
+    workers = 2
+
+    def test_taken_over(self) -> None:
+        lock = self.server.state / "sequences.lock"
+        holders = []
+        for number in range(2):
+            some = range(number * 60, number * 60 + 60)
+            self.events("signed_up", some, attributes={"plan": "pro"})
+            wait_for(lambda number=number: self.received() >= 120 * number + 20, "nothing was sent", 60)
+            holders.append(int(lock.read_text()))
+            os.kill(holders[-1], signal.SIGKILL)
+        wait_for(lambda: sum(map(len, self.arrived().values())) >= 240, "not all arrived", 90)
+        self.assertEqual({("welcome", "vip"): 120}, Counter(map(tuple, self.arrived().values())))
+        self.assertEqual(240, self.received())
+        self.assertEqual(2, len(set(holders)))
