@@ -366,6 +366,7 @@ class SendingApi:
         await self.batching.batcher.promised()
         await self._suppressed.start()
         await self.automating.start()
+        await self.sequencing.promised()
         await self.webhooks.start()
         await self.following.start()
         await self.counting.start()

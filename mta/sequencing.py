@@ -121,6 +121,10 @@ class Sequencing:
         """What can be asked."""
         return self._routes
 
+    async def promised(self) -> None:
+        """Keep queue ids that are promised from being given to others: a clock may be set back."""
+        await self.runner.promised()
+
     def begin(self) -> None:
         """Go on, now that everything runs."""
         self.runner.start()

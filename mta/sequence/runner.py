@@ -112,6 +112,16 @@ class Runner:
         self._stopped = False
         self._later(_GLANCE)
 
+    async def promised(self) -> None:
+        """Keep queue ids that are promised from being given to others: a clock may be set back.
+
+        :raise TemporarilyUnavailable: if the database cannot be used.
+        """
+        if self._audience.used:
+            largest = await self._audience.database.read(outbox.largest)
+            if largest:
+                self._skip_ids(largest)
+
     async def stop(self) -> None:
         """End what is under way, and let another worker have it."""
         self._stopped = True
@@ -135,7 +145,9 @@ class Runner:
             self._timer = self._reactor.callLater(seconds, self._wake)
 
     def _wake(self) -> None:
-        self._under_way = Deferred.fromCoroutine(self._woken())
+        work = Deferred.fromCoroutine(self._woken())
+        # It may be over already.
+        self._under_way = None if work.called else work
 
     async def _woken(self) -> None:
         pause = _GLANCE
@@ -176,9 +188,7 @@ class Runner:
         database = self._audience.database
         self._versions = tuple(database.version(noun) for noun in _NOUNS)
         if self._clock is None:
-            largest = await database.read(outbox.largest)
-            if largest:
-                self._skip_ids(largest)
+            await self.promised()
         await self._look_at_clock()
         while await self._some("enrolments", self._news):
             pass

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.model.event_sequence import SequenceChanged
@@ -353,6 +354,58 @@ class TurnTests(SequenceCase):
         self.enrol(BOB)
         self.turn()
         self.assertEqual("u", self.server.plans[0].template().parts.subject)
+
+
+class TimerTests(SequenceCase):
+    """On a clock that the runner sets its own timers by."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.contact(ANN)
+        self.clock = Clock()
+        self.clock.advance(self.server.now)
+        self.server.seconds = self.clock.seconds  # type: ignore[method-assign]
+        self.server.callLater = self.clock.callLater  # type: ignore[attr-defined]
+        self.runner = self.started()
+        self.runner.start()
+        self.addCleanup(lambda: self.done(self.runner.stop()))
+        self.pass_by(3)
+
+    def pass_by(self, seconds: float) -> None:
+        for _ in range(int(seconds)):
+            self.clock.advance(1)
+        self.server.now = self.clock.seconds()
+
+    def test_woken(self) -> None:
+        """What is done here is seen at once."""
+        self.sequence(SEND)
+        self.enrol(ANN)
+        self.runner.wake()
+        self.clock.advance(0)
+        self.assertEqual(["a"], self.steps())
+
+    def test_timers(self) -> None:
+        self.sequence({"do": "wait", "for": "90s"}, SEND)
+        self.enrol(ANN)
+        self.pass_by(89)
+        self.assertEqual([], self.steps())
+        self.pass_by(4)
+        self.assertEqual(["b"], self.steps())
+
+    def test_another_has_the_lease(self) -> None:
+        """Nothing is done by the second; when the first ends, it takes over."""
+        self.sequence({"do": "wait", "for": "10s"}, SEND)
+        self.enrol(ANN)
+        second = self.started()
+        second._lease = Lease(self.runner._lease._path)
+        second.start()
+        self.addCleanup(lambda: self.done(second.stop()))
+        self.pass_by(6)
+        self.assertFalse(second._lease.held)
+        self.done(self.runner.stop())
+        self.pass_by(20)
+        self.assertTrue(second._lease.held)
+        self.assertEqual(["b"], self.steps())
 
 
 class TroubleTests(SequenceCase):

@@ -187,6 +187,7 @@ class EnrolmentRoutes:
             )
         except NoEnrolment as error:
             raise Refusal("conflict", str(error)) from None
+        self._wake()
         return Response()
 
     async def move(self, call: Call) -> EnrolmentShown:

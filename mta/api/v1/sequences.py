@@ -300,13 +300,13 @@ class SequenceRoutes:
     async def pause(self, call: Call) -> SequenceShown:
         """Let nobody go on."""
         try:
-            return sequence_shown(
-                await self._sequences.pause(
-                    call.tenant.name, call.path["name"], call.body.reason, call.now, call.who
-                )
+            one = await self._sequences.pause(
+                call.tenant.name, call.path["name"], call.body.reason, call.now, call.who
             )
         except NoSequence as error:
             raise Refusal("not-found", str(error)) from None
+        self._wake()
+        return sequence_shown(one)
 
     async def resume(self, call: Call) -> SequenceShown:
         """Let them go on."""
