@@ -182,7 +182,7 @@ class Sequencing:
         try:
             await self._allowance.take(asked, count)
         except Refusal as refusal:
-            return Terms(refusal.detail)
+            return Terms(refusal.detail, again=max([1.0, *(one.wait for one in asked.standings)]))
         engagement = engagement_of(known)
         base = engagement.url or self._settings().api.url
         return Terms("", bool(engagement.clicks), bool(engagement.opens), base)

@@ -60,7 +60,6 @@ TABLES = Tables(
                 sequence TEXT NOT NULL,
                 segment TEXT NOT NULL,
                 contact INTEGER NOT NULL,
-                round INTEGER NOT NULL,
                 PRIMARY KEY (tenant, sequence, segment, contact)
             ) WITHOUT ROWID""",
             "CREATE INDEX sequence_seen_contact ON sequence_seen (contact)",

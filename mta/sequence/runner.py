@@ -35,6 +35,8 @@ _GLANCE, _ELSEWHERE = 1.0, 5.0
 SEGMENTS = 300.0
 #: Seconds by which a clock may differ from what was remembered of it.
 _CLOCK = 60.0
+#: Seconds between two times at which it is written down what time it is.
+_KEPT = 600.0
 #: Seconds after which what was told is certain to be in the journal.
 _TOLD = 10.0
 _NOUNS = ("facts", "memberships", "enrolments", "sequences", "contacts")
@@ -98,6 +100,7 @@ class Runner:
         self._versions: tuple[int, ...] = ()
         self._next = 0.0
         self._clock: float | None = None
+        self._remember = 0.0
         self._scans: list[Scan] = []
         self._scanned = -NEVER
         self._told: list[tuple[float, int]] = []
@@ -190,8 +193,9 @@ class Runner:
         if self._clock is None:
             await self.promised()
         await self._look_at_clock()
-        while await self._some("enrolments", self._news):
-            pass
+        if await database.read(self._triggers.any):
+            while await self._some("enrolments", self._news):
+                pass
         await self._look_at_segments()
         more = True
         while more and not self._stopped:
@@ -247,14 +251,14 @@ class Runner:
                 return enrolments.clock_set_back(base, now)
 
             count = await self._some("enrolments", back)
-            self._scanned = -NEVER
+            self._scanned, self._remember = -NEVER, now + _KEPT
             self.log.warn("The clock was set back: {count} enrolments wait anew", count=count)
             self._clock = now
-        elif before is None or now > before + _CLOCK:
-            await self._some("enrolments", lambda base: _remember_clock(base, now))
-            self._clock = now
         else:
-            self._clock = before
+            if now >= self._remember:
+                await self._some("enrolments", lambda base: _remember_clock(base, now))
+                self._remember = now + _KEPT
+            self._clock = max(before or now, now)
 
     async def _look_at_segments(self) -> None:
         now = self._reactor.seconds()

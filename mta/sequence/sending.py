@@ -36,8 +36,8 @@ from mta.template.problem import TemplateError
 
 #: Seconds after which is tried again what cannot be taken now, at first and at the most.
 _FIRST, _LAST = 60.0, 3600.0
-#: Seconds for which it is.
-LONGEST = 86400.0
+#: Seconds for which it is: longer than a quota of a day, and a weekend.
+LONGEST = 3 * 86400.0
 #: Ends after which what was promised before, and is not on its way, is not wanted any more.
 _OVER = ("goal", "exit", "left", "removed")
 
@@ -47,6 +47,7 @@ class Terms:
     """How a tenant sends.
 
     :ivar refused: why it may not now; ``""``: it may.
+    :ivar again: seconds after which it may; 0: nobody knows.
     :ivar base: the address under which recipients reach us; ``""``: they do not.
     """
 
@@ -54,6 +55,7 @@ class Terms:
     clicks: bool = False
     opens: bool = False
     base: str = ""
+    again: float = 0.0
 
 
 class Means(Protocol):
@@ -96,12 +98,12 @@ class Result:
 
     :ivar sent: on their way.
     :ivar dropped: that never will be, and why.
-    :ivar late: that are tried again.
+    :ivar late: that are tried again, and the seconds after which.
     """
 
     sent: list[Letter] = field(default_factory=list)
     dropped: list[tuple[Letter, str]] = field(default_factory=list)
-    late: list[Letter] = field(default_factory=list)
+    late: list[tuple[Letter, float]] = field(default_factory=list)
 
 
 class Sending:
@@ -202,7 +204,7 @@ class Sending:
         try:
             await self._send(letters, definition, step, result)
         except (NoTemplate, TemplateError) as error:
-            # Who mends the template within a day has lost nothing.
+            # Who mends the template in time has lost nothing.
             self._later(letters, str(error), result)
         except TemporarilyUnavailable as trouble:
             self._later(letters, str(trouble), result)
@@ -215,13 +217,16 @@ class Sending:
             left = [one for one in letters if one.promise.id not in told]
             self._later(left, f"trouble on our side: {type(error).__name__}", result)
 
-    def _later(self, letters: Sequence[Letter], why: str, result: Result) -> None:
+    def _later(self, letters: Sequence[Letter], why: str, result: Result, again: float = 0.0) -> None:
         if not letters:
             return
         now = self._seconds()
         over = [one for one in letters if now - one.promise.made > LONGEST]
-        result.dropped += [(one, f"it could not be sent for a day: {why}") for one in over]
-        result.late += [one for one in letters if now - one.promise.made <= LONGEST]
+        result.dropped += [(one, f"it could not be sent for three days: {why}") for one in over]
+        for one in letters:
+            if now - one.promise.made <= LONGEST:
+                pause = again or min(_LAST, _FIRST * 2.0 ** min(one.promise.attempts, 10))
+                result.late.append((one, pause))
         self.log.warn(
             "{count} messages of step {step} of sequence {sequence} of {tenant} wait: {why}",
             count=len(letters),
@@ -248,7 +253,7 @@ class Sending:
             return
         terms = await self._means.terms(tenant, len(wanted))
         if terms.refused:
-            self._later(wanted, terms.refused, result)
+            self._later(wanted, terms.refused, result, terms.again)
             return
         bundle = await self._means.bundle(tenant, step.template)
         if step.subject:
@@ -281,8 +286,7 @@ class Sending:
                 address = letter.contact.address if letter.contact is not None else ""
                 told = Action("skip", promise.step, reason=why)
                 tell(base, [stepped(letter.run, told, address, now)])
-        for letter in result.late:
-            pause = min(_LAST, _FIRST * 2.0 ** min(letter.promise.attempts, 10))
+        for letter, pause in result.late:
             outbox.put_off(base, [letter.promise.id], now + pause)
 
 

@@ -19,6 +19,8 @@ from mta.sequence.definition import Definition, Trigger
 from mta.sequence.sequences import Definitions, NoSequence, Sequence
 from mta.sequence.transition import Transitions
 
+#: Larger than the number of every contact.
+_LAST = 2**63 - 1
 #: Names of places.
 FACTS, MEMBERS = "facts", "members"
 
@@ -28,14 +30,12 @@ class Scan:
     """How far a look at a segment is.
 
     :ivar after: number of the last contact.
-    :ivar round: its number: whoever was not seen in it has left the segment.
     :ivar first: whether it is the first look, which lets nobody in but for ``existing``.
     """
 
     tenant: str
     sequence: str
     trigger: Trigger
-    round: int
     first: bool
     after: int = 0
 
@@ -57,6 +57,15 @@ class Triggers:
                 yield one, self._definitions.get(base, one.tenant, one.name, one.live)
             except NoSequence:
                 continue
+
+    def any(self, base: sqlite3.Connection) -> bool:
+        """Whether there is something new: a look that changes nothing."""
+        place = enrolments.place(base, FACTS)
+        if place is not None and facts.last(base) > place:
+            return True
+        place = enrolments.place(base, MEMBERS)
+        query = "SELECT 1 FROM membership_history WHERE id > ? LIMIT 1"
+        return place is not None and base.execute(query, (int(place),)).fetchone() is not None
 
     # --- facts -------------------------------------------------------------------
 
@@ -149,10 +158,8 @@ class Triggers:
                 if not trigger.segment:
                     continue
                 name = f"segment {sequence.tenant} {sequence.name} {trigger.segment}"
-                before = enrolments.place(base, name)
-                found.append(
-                    Scan(sequence.tenant, sequence.name, trigger, int(before or 0) + 1, before is None)
-                )
+                first = enrolments.place(base, name) is None
+                found.append(Scan(sequence.tenant, sequence.name, trigger, first))
         return found
 
     def scan(self, base: sqlite3.Connection, scan: Scan, now: float, limit: int) -> bool:
@@ -167,15 +174,23 @@ class Triggers:
             )
         except conditions.ConditionError:
             return False
+        # Only what is different is written: a segment of many costs nothing while nobody comes or goes.
+        rows = base.execute(
+            "SELECT contact FROM sequence_seen WHERE tenant = ? AND sequence = ? AND segment = ?"
+            " AND contact > ? AND contact <= ?",
+            (*where, scan.after, _LAST if after is None else after),
+        )
+        seen = {number for (number,) in rows}
+        here = {contact.id for contact in found}
+        base.executemany(
+            "DELETE FROM sequence_seen WHERE tenant = ? AND sequence = ? AND segment = ? AND contact = ?",
+            [(*where, number) for number in sorted(seen - here)],
+        )
         last_fact = facts.last(base)
         for contact in found:
-            query = (
-                "UPDATE sequence_seen SET round = ? WHERE tenant = ? AND sequence = ? AND segment = ?"
-                " AND contact = ?"
-            )
-            if base.execute(query, (scan.round, *where, contact.id)).rowcount:
+            if contact.id in seen:
                 continue
-            base.execute("INSERT INTO sequence_seen VALUES (?, ?, ?, ?, ?)", (*where, contact.id, scan.round))
+            base.execute("INSERT INTO sequence_seen VALUES (?, ?, ?, ?)", (*where, contact.id))
             if not scan.first or scan.trigger.existing:
                 by = f"segment {scan.trigger.segment}"
                 try:
@@ -187,9 +202,5 @@ class Triggers:
         if after is not None:
             scan.after = after
             return True
-        base.execute(
-            "DELETE FROM sequence_seen WHERE tenant = ? AND sequence = ? AND segment = ? AND round < ?",
-            (*where, scan.round),
-        )
-        enrolments.remember(base, "segment " + " ".join(where), scan.round)
+        enrolments.remember(base, "segment " + " ".join(where), 1)
         return False

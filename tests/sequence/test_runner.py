@@ -424,17 +424,39 @@ class TroubleTests(SequenceCase):
         self.assertEqual(["a"], self.steps())
 
     def test_a_template_that_is_not_there(self) -> None:
-        """Who makes it within a day has lost nothing."""
+        """Who makes it within three days has lost nothing."""
         self.sequence({**SEND, "template": "later"}, {**SEND, "template": "never"})
         self.enrol(ANN)
         self.turn()
         self.server.templates.add("later")
-        for _ in range(40):
+        for _ in range(80):
             self.turn(HOUR)
         self.assertEqual(["a"], self.steps())
         (skip,) = self.said("skip")
         self.assertIn("there is no template never", skip.reason)
         self.assertEqual([], self.do(lambda base: outbox.due(base, 1e12, 10, True)))
+
+    def test_a_quota(self) -> None:
+        """Tried again when the tenant may send again, not later."""
+        self.server.term = Terms("it may send no more today", again=7200.0)
+        self.sequence(SEND)
+        self.enrol(ANN)
+        self.turn()
+        self.server.term = Terms()
+        self.turn(7199)
+        self.assertEqual([], self.server.mail)
+        self.turn(1)
+        self.assertEqual(["a"], self.steps())
+
+    def test_nothing_new_costs_no_write(self) -> None:
+        """A turn without a reason writes nothing down."""
+        self.sequence(WAIT, SEND)
+        self.enrol(ANN)
+        self.turn()
+        self.turn(20)
+        commits = self.runner.commits
+        self.turn(20)
+        self.assertEqual(commits, self.runner.commits)
 
     def test_refused(self) -> None:
         self.server.refused[ANN] = "550 no"
