@@ -81,6 +81,7 @@ class Numbers:
         self._rollups: dict[int, Rollup] = {}
         self._version = -1
         self._pruned = 0.0
+        self._unsummed = False
 
     @property
     def path(self) -> Path:
@@ -214,17 +215,21 @@ class Numbers:
         self, base: sqlite3.Connection, counted: Iterable[tuple[int, dict[Place, dict[int, int]]]]
     ) -> None:
         number = self._names.number
-        rows, tenants = [], set()
+        rows, tenants, days = [], set(), set()
         for journal, places in counted:
             for (width, bucket, tenant, dimension, value), numbers in places.items():
                 owner, named = number(base, tenant), number(base, value)
                 tenants.add(owner)
+                if width == HOUR:
+                    days.add(bucket // 24)
                 rows += [
                     (owner, dimension, width, bucket, journal, named, measure, count)
                     for measure, count in numbers.items()
                     if count
                 ]
         base.executemany("INSERT OR IGNORE INTO tenants VALUES (?)", [(one,) for one in tenants])
+        # A day that has changed is summed up again.
+        base.executemany("DELETE FROM summed WHERE day = ?", [(day,) for day in days])
         # In the order of the table, pages are touched once.
         rows.sort()
         base.executemany(_WRITE, rows)
@@ -238,22 +243,27 @@ class Numbers:
         """
         now = self._seconds()
         if now - self._pruned < _PRUNE_EVERY:
-            return False
-        self._pruned = now
+            if self._unsummed:
+                with self._opened() as base, _changing(base):
+                    self._unsummed = coarsening.sum_up(base, now)
+                if not self._unsummed:
+                    self.close()
+            return self._unsummed
+        self._pruned, self._unsummed = now, True
         with self._opened() as base:
             with _changing(base):
                 self._refresh(base)
-                coarsening.advance(base, now - self.keep.hours)
+                older = coarsening.advance(base, now - self.keep.hours)
                 tenants = [row[0] for row in base.execute("SELECT id FROM tenants")]
             for tenant in tenants:
                 with _changing(base):
                     coarsening.coarsen(base, tenant, now - self.keep.minutes, now - self.keep.days)
             oldest = [_oldest(path) for path in self.directory.parent.glob(f"*/{JOURNAL}")]
             with _changing(base):
-                coarsening.forget(base, min(now, *oldest))
+                coarsening.forget(base, min(now, *oldest), older)
             base.executescript("PRAGMA incremental_vacuum(500)")
             self._forget()
-        return False
+        return True
 
     def rebuild(self) -> Rebuilt:
         """Make anew what the journals still tell of; what they have forgotten stays as it is.
@@ -266,7 +276,8 @@ class Numbers:
             (kept, newest) = base.execute("SELECT count(*), ifnull(max(hour) + 1, 0) FROM frozen").fetchone()
         events = self.catch_up()
         self._pruned = 0.0
-        self.prune()
+        while self.prune():
+            pass
         return Rebuilt(events, kept, newest * 3600.0)
 
     def _clear(self, base: sqlite3.Connection) -> None:

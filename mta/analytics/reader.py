@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
 from mta.analytics import measures as m
-from mta.analytics.rollup import DAY, EVERYBODY, HOUR, MINUTE, OTHER, WIDTHS
+from mta.analytics.rollup import DAY, EVERYBODY, HOUR, MINUTE, OTHER, SUMMED, WIDTHS
 from mta.analytics.schema import DATABASE, open_for_reading
 from mta.analytics.tallied import Breakdown, Point, Row, Tally, together
 from mta.interfaces import TemporarilyUnavailable
@@ -183,8 +183,9 @@ class StatisticsReader:
 
         def ask(base: sqlite3.Connection) -> list[tuple[int, str, int, int]]:
             found = []
+            ranges = _resolutions(base, step, first, last, summed)
             for owner in _owners(base, tenant, dimension):
-                for width, begin, end, divisor in _resolutions(step, first, last):
+                for width, begin, end, divisor in ranges:
                     among = (owner, dimension, width, begin, end)
                     found += _asked(base, among, 0 if summed else divisor, value)
             return found
@@ -239,14 +240,37 @@ def _last(until: float, width: int) -> int:
     return int(-(-until // width))
 
 
-def _resolutions(step: Step, first: int, last: int) -> list[tuple[int, int, int, int]]:
+def _resolutions(
+    base: sqlite3.Connection, step: Step, first: int, last: int, summed: bool
+) -> list[tuple[int, int, int, int]]:
     """Which rows make up steps: resolution, first and last bucket, and buckets in a step."""
     if step == "minute":
         return [(MINUTE, first, last, 1)]
     if step == "day":
-        return [(DAY, first, last, 1), (HOUR, first * 24, last * 24, 24)]
+        return [(DAY, first, last, 1), *_ranges(base, first * 24, last * 24)]
     # Days whose hours are gone stand in their first hour.
-    return [(HOUR, first, last, 1), (DAY, -(-first // 24), last // 24, -24)]
+    days = (DAY, -(-first // 24), last // 24, -24)
+    return [days, *(_ranges(base, first, last) if summed else [(HOUR, first, last, 1)])]
+
+
+def _ranges(base: sqlite3.Connection, first: int, last: int) -> list[tuple[int, int, int, int]]:
+    """Hours, and days that are summed up where there are such, in as few pieces as can be."""
+    days = base.execute(
+        "SELECT day FROM summed WHERE day >= ? AND day < ? ORDER BY day", (-(-first // 24), last // 24)
+    ).fetchall()
+    found: list[tuple[int, int, int, int]] = []
+    place = first
+    for (day,) in days:
+        if place < day * 24:
+            found.append((HOUR, place, day * 24, 24))
+        if found and found[-1][0] == SUMMED and found[-1][2] == day:
+            found[-1] = (SUMMED, found[-1][1], day + 1, 1)
+        else:
+            found.append((SUMMED, day, day + 1, 1))
+        place = day * 24 + 24
+    if place < last:
+        found.append((HOUR, place, last, 24))
+    return found
 
 
 def _begin(base: sqlite3.Connection) -> list[float]:

@@ -23,6 +23,8 @@ OTHER = "\0other"
 EVERYBODY = "\0everybody"
 #: Resolutions, as they stand in the database.
 MINUTE, HOUR, DAY = 0, 1, 2
+#: Days that are summed up from hours that there still are, so that questions about weeks read less.
+SUMMED = 3
 #: Seconds of each.
 WIDTHS = {MINUTE: 60, HOUR: 3600, DAY: 86400}
 

@@ -50,6 +50,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (message, recipient, kind)
         ) WITHOUT ROWID""",
     ),
+    # Days whose sums are those of their hours.
+    ("CREATE TABLE summed (day INTEGER PRIMARY KEY)",),
 )
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from mta.analytics.schema import DATABASE
 
+#: Without what is derived of it.
 _ALL = """SELECT t.name, c.dimension, c.width, c.bucket, c.journal, v.name, c.measure, c.number FROM counts c
-    JOIN names t ON t.id = c.tenant JOIN names v ON v.id = c.value WHERE c.number <> 0"""
+    JOIN names t ON t.id = c.tenant JOIN names v ON v.id = c.value
+    WHERE c.number <> 0 AND c.width <> 3"""
 
 
 def table(directory: Path) -> dict[tuple[Any, ...], int]:

@@ -337,6 +337,43 @@ class RebuiltTests(Case):
 
         return count
 
+    def test_summed_up(self) -> None:
+        """Days that are over are summed up, and once more when something comes for them; answers stay."""
+        for hour in range(-50, 3):
+            first = self.received(at=BEGIN + hour * HOUR, tenant="shop", tagged=[f"t{hour % 5}"])
+            self.journals.write([first])
+        numbers = self.numbers(now=BEGIN + 3 * HOUR)
+        numbers.catch_up()
+
+        def answers() -> list[Any]:
+            found: list[Any] = []
+            for since in range(-60, 4, 7):
+                at = BEGIN + since * HOUR
+                found.append(self.reader.breakdown("shop", "tag", at, BEGIN + 2 * HOUR).rows)
+                found.append(self.reader.total(None, at, BEGIN + DAY))
+                found.append(self.reader.series("shop", at, BEGIN + 2 * HOUR, "day", "tag", "t1"))
+                found.append(self.reader.series(None, at, BEGIN + 2 * HOUR, "hour"))
+            return found
+
+        before = answers()
+        while numbers.prune():
+            pass
+        base = sqlite3.connect(numbers.path)
+        self.assertEqual([(2,)], base.execute("SELECT count(*) FROM summed").fetchall())
+        self.assertEqual(before, answers())
+        # The sums are read, and not the hours.
+        base.execute("UPDATE counts SET number = number + 1000 WHERE width = 3 AND measure = 1")
+        base.commit()
+        self.assertNotEqual(before, answers())
+        self.journals.write([self.received(at=BEGIN - 30 * HOUR, tenant="shop", tagged=["late"])])
+        numbers.catch_up()
+        self.assertEqual([(1,)], base.execute("SELECT count(*) FROM summed").fetchall())
+        numbers.rebuild()
+        self.assertEqual([(2,)], base.execute("SELECT count(*) FROM summed").fetchall())
+        self.assertEqual(54, self.told(tenant="shop")["accepted"])
+        self.assertEqual(1, self.told("tag", "late")["accepted"])
+        base.close()
+
     def test_coarser(self) -> None:
         """Days are made of hours when these are old, and a rebuild leaves them."""
         self.patch(rollup_module, "MOST_OF_DAY", 2)
@@ -369,7 +406,7 @@ class RebuiltTests(Case):
         late.prune()
         self.assertEqual({}, table(numbers.directory))
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(st.integers(0, 1 << 30))
     def test_in_whatever_pieces(self, seed: int) -> None:
         """Events of two workers, read in pieces, by several processes, forgotten in part, made anew."""
