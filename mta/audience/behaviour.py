@@ -8,7 +8,7 @@ from typing import Any
 
 from mta.model.event import Bounced, Complained, DeliveredTo, Event, FailedTo, Received
 from mta.model.event_engagement import Clicked, Opened, Unsubscribed
-from mta.registry.suppressions import checked_address
+from mta.registry.suppressions import folded
 
 #: Events that may say something.
 KINDS = ("received", "delivered", "failed", "bounced", "complained", "opened", "clicked", "unsubscribed")
@@ -80,16 +80,13 @@ def deed(event: Event, of: Origin) -> Deed | None:
         return None
     tenant = str(getattr(event, "tenant", "") or of.tenant)
     kind, address, name, properties = found
-    try:
-        known = checked_address(address)
-    except ValueError:
+    if not tenant or "@" not in address:
         # Several at once, or something that is no address.
-        return None
-    if not tenant:
         return None
     return Deed(
         tenant,
-        known,
+        # It was checked when the message was taken.
+        folded(address),
         kind,
         event.at,
         name,

@@ -112,8 +112,8 @@ def checked_address(text: str) -> str:
     return str(type(address)(address.local, domain)).lower()
 
 
-def _folded(address: str) -> str:
-    """The same for one that is valid, as fast as can be; one that is not stays as it is."""
+def folded(address: str) -> str:
+    """The same for one that is valid, as fast as can be; one that is not stays as it is, in lower case."""
     if address.isascii() and "--" not in address:
         return address.lower()
     try:
@@ -158,7 +158,7 @@ class Suppressions:
             return {}
         given: dict[str, list[str]] = {}
         for address in addresses:
-            given.setdefault(_folded(address), []).append(address)
+            given.setdefault(folded(address), []).append(address)
 
         def work(base: sqlite3.Connection) -> dict[str, Suppression]:
             found: dict[str, Suppression] = {}
