@@ -52,7 +52,7 @@ crash: test-parts
 	@MTA_CRASHES=$${MTA_CRASHES:-200} $(TRIAL) tests.e2e.test_crash
 
 fuzz: test-parts
-	@MTA_FUZZ=$${MTA_FUZZ:-20000} $(TRIAL) tests.e2e.test_hostile tests.dkim.test_fuzz tests.fuzz.test_milter tests.template.test_fuzz
+	@MTA_FUZZ=$${MTA_FUZZ:-20000} $(TRIAL) tests.e2e.test_hostile tests.dkim.test_fuzz tests.fuzz.test_milter tests.template.test_fuzz tests.sequence.test_fuzz
 	@tools/set-up.sh fuzz
 	@.venv/bin/python -m tests.fuzz.run --seconds $${MTA_FUZZ_SECONDS:-600}
 

@@ -22,6 +22,7 @@ waiting    wait_until a time    until has come                         goes on
 any        wait_until when      the condition holds                    goes on at ``then``
 arrived    wait_until when      it does not                            waits until now + timeout
 waiting    wait_until when      until has come                         goes on at ``otherwise``
+waiting    send, notify         until has not come                     stays
 any        send, notify         it is within quiet hours               waits until they end
 any        send, notify         the cap is reached, over is wait       waits until one more may be sent
 any        send, notify         the cap is reached, over is skip       goes on; nothing is sent
@@ -230,6 +231,8 @@ def _wait_until_condition(
 def _send(
     definition: Definition, enrolment: Enrolment, at: Send | Notify, facts: Facts, now: float
 ) -> tuple[Enrolment, list[Action]]:
+    if enrolment.phase == "waiting" and now < enrolment.until:
+        return enrolment, []
     quiet = definition.quiet
     if quiet is not None:
         name = facts.zone if quiet.zone == "contact" else quiet.zone
@@ -252,8 +255,6 @@ def _send(
 
 
 def _held(enrolment: Enrolment, step_id: str, until: float, reason: str) -> tuple[Enrolment, list[Action]]:
-    if enrolment.phase == "waiting" and enrolment.until == until:
-        return enrolment, []
     held = Action("hold", step_id, reason=reason, until=until)
     return replace(enrolment, phase="waiting", until=until), [held]
 
