@@ -32,6 +32,7 @@ from mta.api.v1.templates import TemplateRoutes
 from mta.api.v1.webhooks import WebhookRoutes
 from mta.automating import Automating
 from mta.batching import Batching
+from mta.campaigning import Campaigning
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
 from mta.counting import Counting
@@ -263,6 +264,27 @@ class SendingApi:
             received=self._received,
             forward=Neighbours(loaded.state / "run", environment.run_in_thread).forward,
         )
+        self.campaigning = Campaigning(
+            reactor,
+            loaded.state / "spool" / str(shard),
+            shard,
+            int(settings.workers),
+            audience=self.automating.audience,
+            permission=self.automating.permission,
+            registry=self.registry,
+            renderers=self.renderers,
+            usage=self._usage,
+            acceptance=self.batching.accepting,
+            suppressed=self.batching.suppressed,
+            queue=queue,
+            reached=lambda tenant, tag: self.following.reached(tenant, tag),
+            accepted=environment.journal.accepted,
+            settings=lambda: self._settings,
+            new_id=reception.spool.new_id,
+            session_id=session_id,
+            note=note,
+            run_in_thread=environment.run_in_thread,
+        )
         foreign = Sender(self.messages, self.registry.templates, self.renderers, self._idempotency)
         self.following = Following(reactor, loaded, environment, shard, reception, reception.spool)
         self.counting = Counting(reactor, loaded, environment, shard)
@@ -287,6 +309,7 @@ class SendingApi:
             *self.counting.routes(),
             *self.automating.routes(),
             *self.sequencing.routes(),
+            *self.campaigning.routes(),
             *self.measuring.routes(),
         ]
         self.application = Application(
@@ -375,6 +398,7 @@ class SendingApi:
     async def stop(self) -> None:
         """End what renders, and close the registry."""
         self.batching.stop()
+        await self.campaigning.stop()
         await self.following.stop()
         await self.counting.stop()
         await self.renderers.stop()

@@ -20,6 +20,7 @@ from mta.audience.joining import Joining
 from mta.audience.leaving import Leaving
 from mta.audience.permission import Permission
 from mta.audience.watch import AudienceWatch
+from mta.campaign.schema import TABLES as CAMPAIGNS
 from mta.config.settings import Settings
 from mta.engagement.links import master_key
 from mta.interfaces import IEventSink
@@ -58,7 +59,7 @@ class Automating:
         note: Callable[[Event], None],
         run_in_thread: Callable[..., Awaitable[Any]],
     ) -> None:
-        self._database = database(state, reactor, TABLES)
+        self._database = database(state, reactor, (*TABLES, CAMPAIGNS))
         self.audience = audience(self._database, run_in_thread)
         self.permission = Permission(self.audience, registry.suppressions)
         self.leaving = Leaving(registry.suppressions, self.audience)

@@ -15,7 +15,7 @@ from mta.api.v1.engagement import EngagementRoutes
 from mta.api.v1.messages import TenantAccount
 from mta.api.v1.route import Route
 from mta.audience.leaving import Leaving
-from mta.batch.acceptance import Acceptance
+from mta.batch.acceptance import Acceptance, Suppressed
 from mta.batch.batcher import Batcher
 from mta.batch.plan import Person, Plan
 from mta.config.settings import Settings
@@ -82,16 +82,21 @@ class Batching:
         self._settings = settings
         self._note = note
         master = master_key(secret)
-        #: Takes messages; for others that have their own way to remember which.
-        self.acceptance = Acceptance(
-            renderers,
-            self._take,
-            master,
-            suppressed=self._suppressed,
-            date=lambda: reception.dates.at(reactor.seconds()),
-            run_in_thread=run_in_thread,
-            breathe=lambda: deferLater(reactor, 0.0),
-        )
+
+        def accepting(suppressed: Suppressed) -> Acceptance:
+            return Acceptance(
+                renderers,
+                self._take,
+                master,
+                suppressed=suppressed,
+                date=lambda: reception.dates.at(reactor.seconds()),
+                run_in_thread=run_in_thread,
+                breathe=lambda: deferLater(reactor, 0.0),
+            )
+
+        #: What takes messages, of those of whom it is told that they may have one.
+        self.accepting = accepting
+        self.acceptance = accepting(self.suppressed)
         self.batcher = Batcher(
             reactor,
             shard,
@@ -169,7 +174,7 @@ class Batching:
             identifier=identifier,
         )
 
-    async def _suppressed(self, plan: Plan, people: Sequence[Person], dry: bool) -> Mapping[str, str]:
+    async def suppressed(self, plan: Plan, people: Sequence[Person], dry: bool) -> Mapping[str, str]:
         """Who gets nothing from a tenant, and why."""
         found: Mapping[str, Suppression] = await settle(
             self._registry.suppressions.find(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mta.api.v1.route import Route
@@ -20,6 +20,7 @@ from mta.queue.reader import QueueReader
 from mta.tracking.bodies import Bodies, kept_body
 from mta.tracking.feed import Feed
 from mta.tracking.reader import TrackingReader
+from mta.tracking.schema import TAG
 from mta.tracking.tracker import Tracker
 
 
@@ -91,6 +92,15 @@ class Following:
         self._stream.most = settings.tracking.streams
         self.feed.heartbeat = settings.tracking.heartbeat
         self.tracker.keep(settings.tracking.keep)
+
+    async def reached(self, tenant: str, tag: str) -> Mapping[str, int]:
+        """How many recipients of messages with a tag were delivered, have opened and so on.
+
+        :raise TemporarilyUnavailable: if the index cannot be read.
+        """
+        await self.tracker.current()
+        found = await self._run(self._reader.counts, tenant, TAG, tag)
+        return {} if found is None else found[1]
 
     def lags(self) -> dict[int, int]:
         """How many events of our journal the index does not know yet; blocks."""

@@ -568,6 +568,7 @@ class Server:
     def _ready(self) -> None:
         self.api.batching.begin()
         self.api.sequencing.begin()
+        self.api.campaigning.start()
         # What there is by now stays; the collector need not look at it again and again.
         gc.collect()
         gc.freeze()

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from mta.campaign import dispatch
 from mta.campaign.campaigns import COLUMNS, SPLIT, Campaign, campaign_of, get, move
+from mta.campaign.contents import Unready
 from mta.campaign.dispatch import Piece, Somebody
 from mta.campaign.schema import TABLES, TAKEN, WAITING
 from mta.campaign.states import RUNNING, SCHEDULED
@@ -38,10 +39,6 @@ _REST = 30.0
 LATE = 86400.0
 #: Who acts when nobody does.
 ITSELF = "its schedule"
-
-
-class Unready(Exception):
-    """A campaign cannot begin as it is; the text says why."""
 
 
 class Runs(Protocol):

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from mta.audience.contact import Contact
 from mta.batch.acceptance import Acceptance, Suppressed
 from mta.batch.plan import Person, Plan
 from mta.campaign.campaigns import Campaign
@@ -20,34 +21,6 @@ from mta.template.problem import TemplateError
 
 #: The tag that all test messages have, and nothing else of a campaign.
 TEST_TAG = "campaign-test"
-
-
-class Contact(Protocol):
-    """What is needed of a contact."""
-
-    @property
-    def id(self) -> int:
-        """Its number."""
-
-    @property
-    def address(self) -> str:
-        """Where mail goes."""
-
-    @property
-    def name(self) -> str:
-        """For people."""
-
-    @property
-    def locale(self) -> str:
-        """For the template."""
-
-    @property
-    def time_zone(self) -> str:
-        """Of the IANA's; ``""``: unknown."""
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """For the template."""
 
 
 class Audience(Protocol):
@@ -127,7 +100,7 @@ class Sending:
     :param acceptance: what takes messages, of those of whom it is told that they may have one.
     :param suppressed: who is on the suppression list; it writes that down.
     :param audience: who may get it still.
-    :param way: how recipients of a tenant reach us.
+    :param way: how recipients of a campaign reach us.
     :param session_id: gives ids of sessions.
     :param runs: whether a campaign may hand over still.
     :param left: is told of who has left: campaign, address, queue id, why.
@@ -139,7 +112,7 @@ class Sending:
         *,
         suppressed: Suppressed,
         audience: Audience,
-        way: Callable[[str], Awaitable[Way]],
+        way: Callable[[Campaign], Awaitable[Way]],
         session_id: Callable[[], str],
         runs: Callable[[int], Awaitable[bool]],
         left: Callable[[Campaign, str, str, str], None],
@@ -161,7 +134,7 @@ class Sending:
         :raise TemporarilyUnavailable: if that cannot be done now; some may have been handed over.
         """
         contacts = await self._audience.some(campaign.tenant, [one.contact for one in piece.people])
-        way = await self._way(campaign.tenant)
+        way = await self._way(campaign)
         results: dict[int, tuple[int, str]] = {
             one.contact: (GONE, "the contact is not there any more")
             for one in piece.people
@@ -189,7 +162,7 @@ class Sending:
             found = dict(await self._suppressed(plan, people, dry))
             rest = [by_address[one.email] for one in people if one.email not in found]
             barred = await self._audience.barred(
-                plan.tenant, rest, campaign.definition.leaves, campaign.definition.target.still()
+                plan.tenant, rest, campaign.definition.target.list, campaign.definition.target.still()
             )
             for one in people:
                 contact = by_address[one.email]

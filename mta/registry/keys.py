@@ -33,6 +33,8 @@ SCOPES: dict[str, str] = {
     "domains": "look at domains, add them and have them verified",
     "templates": "look at templates and change them",
     "webhooks": "look at webhooks, change them, and have events delivered again",
+    "campaigns": "make campaigns, start, pause and stop them, and look at what came of them",
+    "campaigns:read": "look at campaigns and what came of them",
     "keys": "look at keys, make them, rotate and revoke them",
     "admin": "everything of the tenant",
 }

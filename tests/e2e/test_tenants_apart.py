@@ -117,6 +117,17 @@ async def a_sequence(api: ServedApi, key: str) -> dict[str, str]:
     return {"name": "welcome", "version": "1", "enrolment": str(answer.json["contacts"][0]["enrolment"])}
 
 
+async def a_campaign(api: ServedApi, key: str) -> dict[str, str]:
+    body = {
+        "name": MARK,
+        "audience": {"lists": [MARK]},
+        "from": f"shop@{MARK}.example",
+        "variants": [{"subject": MARK, "text": MARK}],
+    }
+    await api.ask("POST", "/v1/campaigns", body, key=key)
+    return {"name": MARK}
+
+
 #: By the beginning of a path with braces: makes what they name; answers with their values.
 THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/batches/{id}": a_batch,
@@ -135,6 +146,7 @@ THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/segments/{name}": a_segment,
     "/v1/imports/{id}": an_import,
     "/v1/sequences/{name}": a_sequence,
+    "/v1/campaigns/{name}": a_campaign,
 }
 #: Bodies that are valid for routes without an example.
 BODIES: dict[str, object] = {

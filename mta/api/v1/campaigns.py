@@ -1,0 +1,624 @@
+"""``/v1/campaigns``: one message, or several to find the best, for everybody on lists and in segments."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mta.api.v1 import campaign_models as models
+from mta.api.v1.cursor import Page, cursor
+from mta.api.v1.keys import moment
+from mta.api.v1.refusal import Refusal, field_refusal
+from mta.api.v1.route import Call, Model, Route
+from mta.audience.audience import Audience
+from mta.audience.contacts import some
+from mta.batch.acceptance import Acceptance, Suppressed
+from mta.campaign import dispatch
+from mta.campaign.campaigns import SPLIT, UNDECIDED, Campaign, Campaigns, Exists, NoCampaign
+from mta.campaign.checking import Checks, Report
+from mta.campaign.contents import Contents, Unready
+from mta.campaign.definition import Definition
+from mta.campaign.pace import Clock, seconds_left
+from mta.campaign.people import People
+from mta.campaign.results import Results
+from mta.campaign.runner import Runner
+from mta.campaign.schema import GONE, PERSON_STATES, REFUSED, SUPPRESSED, TABLES, TAKEN, WAITING
+from mta.campaign.sending import Way, person_of, plan_of, without_marks
+from mta.campaign.states import DRAFT, RUNNING, SCHEDULED, STATES, NotNow
+from mta.registry.tenants import Tenant
+from mta.template.problem import TemplateError
+
+State = Literal["draft", "scheduled", "running", "paused", "done", "stopped"]
+assert set(State.__args__) == set(STATES)  # type: ignore[attr-defined]
+
+
+class CampaignsWanted(Page):
+    """Which campaigns to show."""
+
+    state: State | None = Field(None, description="only those")
+
+
+class PeopleWanted(Page):
+    """Which people to show."""
+
+    state: Literal["waiting", "sent", "suppressed", "refused", "left"] | None = Field(
+        None, description="only those"
+    )
+
+
+class ResultWanted(Model):
+    """How variants are compared."""
+
+    metric: Literal["", "opened", "clicked", "complained", "unsubscribed", "bounced"] = Field(
+        "", description="by what; without it: as the test says, or by clicks"
+    )
+
+
+class CampaignRoutes:
+    """Answers for campaigns.
+
+    :param campaigns: the store.
+    :param audience: keeps them.
+    :param people: the audience, as campaigns ask it.
+    :param contents: of variants.
+    :param checks: what is looked at before one begins.
+    :param results: what came of them.
+    :param runner: is woken when something has changed.
+    :param acceptance: what takes messages.
+    :param suppressed: who is on the suppression list.
+    :param way: how recipients reach us.
+    :param waits: why nothing of a tenant goes just now.
+    :param new_id: gives queue ids.
+    :param session_id: gives ids of sessions.
+    """
+
+    def __init__(
+        self,
+        campaigns: Campaigns,
+        audience: Audience,
+        people: People,
+        contents: Contents,
+        checks: Checks,
+        results: Results,
+        runner: Runner,
+        *,
+        acceptance: Callable[[Suppressed], Acceptance],
+        suppressed: Suppressed,
+        way: Callable[[Tenant, Definition], Way],
+        waits: Callable[[Tenant], Awaitable[str]],
+        new_id: Callable[[], str],
+        session_id: Callable[[], str],
+    ) -> None:
+        self._campaigns = campaigns
+        self._audience = audience
+        self._people = people
+        self._contents = contents
+        self._checks = checks
+        self._results = results
+        self._runner = runner
+        self._acceptance = acceptance
+        self._suppressed = suppressed
+        self._way = way
+        self._waits = waits
+        self._new_id = new_id
+        self._session_id = session_id
+
+    def routes(self) -> list[Route]:
+        """What it answers."""
+        named = {"name": "of the campaign"}
+        full: dict[str, Any] = {"path_help": named, "answer": models.CampaignFull}
+
+        def act(name: str, summary: str, body: Any, example: dict[str, Any], **more: Any) -> Route:
+            return Route(
+                "POST",
+                f"/v1/campaigns/{{name}}/{name}",
+                getattr(self, name),
+                "campaigns",
+                summary,
+                body=body,
+                examples={"with a reason": {"reason": "as agreed", **example}},
+                refusals=("conflict",),
+                **full,
+                **more,
+            )
+
+        return [
+            Route(
+                "POST",
+                "/v1/campaigns",
+                self.create,
+                "campaigns",
+                "Make a campaign, as a draft",
+                "Nothing is sent before it is started, or scheduled and its time has come.",
+                body=models.NewCampaign,
+                answer=models.CampaignFull,
+                status=201,
+                refusals=("conflict", "too-many"),
+                examples=models.EXAMPLES,
+            ),
+            Route(
+                "GET",
+                "/v1/campaigns",
+                self.page,
+                "campaigns:read",
+                "All campaigns, the last made first",
+                query=CampaignsWanted,
+                answer=models.CampaignsShown,
+            ),
+            Route(
+                "GET", "/v1/campaigns/{name}", self.get, "campaigns:read", "One, and how far it is", **full
+            ),
+            Route(
+                "PUT",
+                "/v1/campaigns/{name}",
+                self.change,
+                "campaigns",
+                "Change a draft",
+                body=models.CampaignSettings,
+                refusals=("conflict",),
+                examples={
+                    name: {key: value for key, value in one.items() if key != "name"}
+                    for name, one in models.EXAMPLES.items()
+                },
+                **full,
+            ),
+            Route(
+                "DELETE",
+                "/v1/campaigns/{name}",
+                self.remove,
+                "campaigns",
+                "Remove a campaign that was never started",
+                status=204,
+                path_help=named,
+                refusals=("conflict",),
+            ),
+            Route(
+                "POST",
+                "/v1/campaigns/{name}/check",
+                self.check,
+                "campaigns:read",
+                "Look at everything before it begins",
+                path_help=named,
+                answer=models.CampaignReport,
+            ),
+            Route(
+                "POST",
+                "/v1/campaigns/{name}/test",
+                self.test,
+                "campaigns",
+                "Send test messages",
+                "They count for nothing, and have no links that are counted.",
+                body=models.CampaignTestSend,
+                answer=models.CampaignTested,
+                path_help=named,
+                refusals=("template", "conflict", "suspended"),
+                examples={"to two": {"to": [{"email": "ann@example.org"}, {"email": "bob@example.org"}]}},
+            ),
+            act("start", "Start it now", models.CampaignAct, {}),
+            act(
+                "schedule",
+                "Have it begin at its time",
+                models.CampaignSchedule,
+                {"send_at": "2027-01-01T08:00:00Z"},
+            ),
+            act("unschedule", "Make a draft again of one that is scheduled", models.CampaignAct, {}),
+            act(
+                "pause",
+                "Hand nothing more to the queue until it is resumed",
+                models.CampaignPause,
+                {"hold": True},
+                description="What is in the queue goes on, unless it is to be held, too.",
+            ),
+            act("resume", "Go on with one that is paused", models.CampaignAct, {}),
+            act(
+                "stop",
+                "End it for good",
+                models.CampaignAct,
+                {},
+                description="What is in the queue and was never attempted is taken out of it.",
+            ),
+            act("decide", "Choose what the rest gets", models.CampaignChoice, {"variant": "B"}),
+            Route(
+                "GET",
+                "/v1/campaigns/{name}/result",
+                self.result,
+                "campaigns:read",
+                "What came of it, by variant, and how sure that is",
+                query=ResultWanted,
+                answer=models.CampaignResult,
+                path_help=named,
+            ),
+            Route(
+                "GET",
+                "/v1/campaigns/{name}/recipients",
+                self.recipients,
+                "campaigns:read",
+                "Who gets it, and how they stand",
+                query=PeopleWanted,
+                answer=models.CampaignPeople,
+                path_help=named,
+            ),
+        ]
+
+    # --- drafts --------------------------------------------------------------------
+
+    async def create(self, call: Call) -> models.CampaignFull:
+        """Make one."""
+        body: models.NewCampaign = call.body
+        try:
+            made = await self._campaigns.add(
+                call.tenant.name, body.name, body.definition(), call.now, call.who
+            )
+        except Exists as error:
+            raise Refusal("conflict", str(error)) from None
+        except ValueError as error:
+            raise Refusal("too-many", str(error)) from None
+        self._runner.told(made, "created")
+        return await self._full(call, made)
+
+    async def change(self, call: Call) -> models.CampaignFull:
+        """Change a draft."""
+        with _known():
+            changed = await self._campaigns.change(
+                call.tenant.name, call.path["name"], call.body.definition(), call.now, call.who
+            )
+        self._runner.told(changed, "changed")
+        return await self._full(call, changed)
+
+    async def remove(self, call: Call) -> None:
+        """Forget one."""
+        with _known():
+            removed = await self._campaigns.remove(call.tenant.name, call.path["name"])
+        self._runner.told(replace(removed, who=call.who), "removed")
+
+    # --- looking --------------------------------------------------------------------
+
+    async def page(self, call: Call) -> models.CampaignsShown:
+        """A page."""
+        query: CampaignsWanted = call.query
+        before = (query.after(int) or [0])[0]
+        found = await self._campaigns.page(call.tenant.name, before, query.limit + 1, query.state or "")
+        shown = found[: query.limit]
+        more = cursor(shown[-1].id) if len(found) > query.limit else None
+        return models.CampaignsShown(
+            campaigns=[models.CampaignShown(**_facts(one)) for one in shown], next=more
+        )
+
+    async def get(self, call: Call) -> models.CampaignFull:
+        """One."""
+        return await self._full(call, await self._found(call))
+
+    async def check(self, call: Call) -> models.CampaignReport:
+        """Look at everything."""
+        campaign = await self._found(call)
+        return _report(await self._checks.run(call.tenant, campaign.definition, call.now))
+
+    async def result(self, call: Call) -> models.CampaignResult:
+        """What came of it."""
+        query: ResultWanted = call.query
+        campaign = await self._found(call)
+        test = campaign.definition.test
+        outcomes, verdict = await self._results.told(campaign, query.metric)
+        standing = {one.name: one for one in verdict.standings}
+        several = len(outcomes) > 1
+        return models.CampaignResult(
+            state=campaign.state,
+            metric=query.metric or (test.metric if test is not None else "clicked"),
+            confidence=test.confidence if test is not None else 0.95,
+            variants=[
+                models.CampaignOutcome(
+                    name=one.name,
+                    counts=dict(one.counts),
+                    rates={name: models.CampaignRate(**asdict(rate)) for name, rate in one.rates.items()},
+                    best=standing[one.name].best,
+                    cost=standing[one.name].cost,
+                )
+                for one in outcomes
+            ],
+            leader=(verdict.leader or None) if several else None,
+            clear=verdict.clear,
+            difference=models.CampaignRate(rate=verdict.gap[0], low=verdict.gap[1], high=verdict.gap[2])
+            if several
+            else None,
+            words=verdict.words,
+            decision=campaign.decision.get("words", ""),
+        )
+
+    async def recipients(self, call: Call) -> models.CampaignPeople:
+        """A page of people."""
+        query: PeopleWanted = call.query
+        after = (query.after(int) or [0])[0]
+        campaign = await self._found(call)
+        state = PERSON_STATES.index(query.state) if query.state is not None else -1
+        tenant, limit = call.tenant.name, query.limit
+
+        def work(base: sqlite3.Connection) -> tuple[Sequence[Any], Any]:
+            rows = base.execute(
+                "SELECT contact, variant, state, message, why FROM campaign_people"
+                " WHERE campaign = ? AND contact > ? AND (? < 0 OR state = ?) ORDER BY contact LIMIT ?",
+                (campaign.id, after, state, state, limit + 1),
+            ).fetchall()
+            return rows, some(base, tenant, [row[0] for row in rows[:limit]])
+
+        rows, contacts = await self._audience.look(work)
+        names = [one.name for one in campaign.definition.variants]
+        return models.CampaignPeople(
+            recipients=[
+                models.CampaignPerson(
+                    contact=contact,
+                    email=contacts[contact].address if contact in contacts else "",
+                    variant=names[variant],
+                    state=PERSON_STATES[number],
+                    message=f"{message}.0" if message and number == TAKEN else None,
+                    why=why,
+                )
+                for contact, variant, number, message, why in rows[:limit]
+            ],
+            next=cursor(rows[limit - 1][0]) if len(rows) > limit else None,
+        )
+
+    # --- acts -----------------------------------------------------------------------
+
+    async def start(self, call: Call) -> models.CampaignFull:
+        """Start it now."""
+        campaign = await self._found(call)
+        if campaign.state not in (DRAFT, SCHEDULED):
+            return await self._act(call, "start")
+        await self._fit(call, campaign)
+        try:
+            bundles = await self._contents.frozen(call.tenant.name, campaign.definition)
+        except Unready as error:
+            raise Refusal("conflict", str(error)) from None
+        return await self._act(call, "start", bundles=bundles)
+
+    async def schedule(self, call: Call) -> models.CampaignFull:
+        """Have it begin at its time."""
+        campaign = await self._found(call)
+        asked = call.body.send_at
+        begins = asked.timestamp() if asked is not None else campaign.definition.begins
+        if not begins:
+            raise field_refusal("/send_at", "neither this nor the campaign says when it begins")
+        if begins < call.now:
+            raise field_refusal("/send_at", f"{moment(begins)} has passed: give a time to come, or start it")
+        if campaign.state in (DRAFT, SCHEDULED):
+            await self._fit(call, campaign)
+        return await self._act(call, "schedule", until=begins, begins=begins)
+
+    async def unschedule(self, call: Call) -> models.CampaignFull:
+        """Make a draft again."""
+        return await self._act(call, "unschedule")
+
+    async def pause(self, call: Call) -> models.CampaignFull:
+        """Hand nothing more to the queue."""
+        return await self._act(call, "pause", hold=call.body.hold)
+
+    async def resume(self, call: Call) -> models.CampaignFull:
+        """Go on."""
+        return await self._act(call, "resume")
+
+    async def stop(self, call: Call) -> models.CampaignFull:
+        """End it for good."""
+        return await self._act(call, "stop")
+
+    async def decide(self, call: Call) -> models.CampaignFull:
+        """Choose what the rest gets."""
+        body: models.CampaignChoice = call.body
+        campaign = await self._found(call)
+        names = [one.name for one in campaign.definition.variants]
+        if body.variant is not None and body.variant not in names:
+            raise field_refusal("/variant", f"there is none of this name; there are {', '.join(names)}")
+        if not campaign.waits_for_result or not campaign.started or campaign.ended:
+            raise Refusal("conflict", "nothing waits for a choice: it has no test, or the rest is decided")
+        chosen = SPLIT if body.variant is None else names.index(body.variant)
+        what = "the rest is split as the test was" if chosen == SPLIT else f"the rest gets {body.variant}"
+        decided = await self._results_decided(call, campaign, chosen, what)
+        self._runner.told(replace(decided, who=call.who, reason=body.reason or what), "decide")
+        self._runner.wake()
+        return await self._full(call, decided)
+
+    async def _results_decided(self, call: Call, campaign: Campaign, chosen: int, what: str) -> Campaign:
+        before = campaign.decision.get("words", "")
+        words = f"{before} {call.who} has chosen: {what}.".strip()
+        decision = json.dumps({"clear": False, "words": words, "at": call.now, "who": call.who})
+        now, number = call.now, campaign.id
+        decided = await self._audience.database.change(
+            TABLES.noun, lambda base: dispatch.decide(base, number, chosen, decision, now)
+        )
+        if decided is None:
+            raise Refusal("conflict", "somebody else has decided just now")
+        return decided
+
+    async def _act(self, call: Call, act: str, until: float = 0.0, **more: Any) -> models.CampaignFull:
+        with _known():
+            moved = await self._campaigns.act(
+                call.tenant.name,
+                call.path["name"],
+                act,
+                call.now,
+                who=call.who,
+                reason=call.body.reason,
+                **more,
+            )
+        self._runner.told(moved, act, until)
+        self._runner.wake()
+        return await self._full(call, moved)
+
+    async def _fit(self, call: Call, campaign: Campaign) -> None:
+        report = await self._checks.run(call.tenant, campaign.definition, call.now)
+        if not report.fit:
+            errors = [
+                {"pointer": "", "detail": one.words, "kind": one.code, "remedy": one.remedy}
+                for one in report.findings
+                if one.level == "error"
+            ]
+            raise Refusal("conflict", "; ".join(one["detail"] for one in errors), errors)
+
+    # --- test messages ----------------------------------------------------------------
+
+    async def test(self, call: Call) -> models.CampaignTested:
+        """Send test messages."""
+        body: models.CampaignTestSend = call.body
+        if call.tenant.suspended:
+            raise Refusal("suspended", call.tenant.suspended)
+        campaign = await self._found(call)
+        definition = campaign.definition
+        names = [one.name for one in definition.variants]
+        if body.variant and body.variant not in names:
+            raise field_refusal("/variant", f"there is none of this name; there are {', '.join(names)}")
+        contact = await self._whose(call, campaign, body.contact)
+        way = self._way(call.tenant, definition)
+        if not way.base:
+            raise Refusal("conflict", "links need an address: set api.url, or url with PUT /v1/engagement")
+        messages: list[dict[str, str]] = []
+        for place, name in enumerate(names):
+            if body.variant in ("", name):
+                messages += await self._tried(call, campaign, place, body.to, contact, way)
+        self._runner.told(
+            replace(campaign, who=call.who, reason=", ".join(one.email for one in body.to), total=0), "tested"
+        )
+        return models.CampaignTested(messages=messages)
+
+    async def _tried(
+        self, call: Call, campaign: Campaign, place: int, to: Sequence[Any], contact: Any, way: Way
+    ) -> list[dict[str, str]]:
+        name = campaign.definition.variants[place].name
+        try:
+            bundle = await self._contents.bundle(
+                call.tenant.name, campaign.definition, campaign.definition.variants[place]
+            )
+        except Unready as error:
+            raise Refusal("template", str(error)) from None
+        people = [
+            replace(person_of(contact, self._new_id(), number), email=one.email, name=one.name)
+            for number, one in enumerate(to)
+        ]
+        plan = without_marks(plan_of(campaign, place, bundle.encode(), people, way, self._session_id()))
+        try:
+            progress = await self._acceptance(self._suppressed).run(plan, plan.people)
+        except TemplateError as error:
+            raise Refusal("template", str(error)) from None
+        wrong = {one.place: one.detail for one in progress.troubles}
+        wrong.update({one.place: "it cannot be taken just now" for one in progress.left})
+        return [
+            {"to": one.email, "variant": name, "error": wrong[one.place]}
+            if one.place in wrong
+            else {"to": one.email, "variant": name, "id": f"{one.id}.0"}
+            for one in people
+        ]
+
+    async def _whose(self, call: Call, campaign: Campaign, address: str) -> Any:
+        """The contact with whose data a test message is made."""
+        tenant, target = call.tenant.name, campaign.definition.target
+        if address:
+            try:
+                found = await self._people.find(tenant, address)
+            except ValueError as error:
+                raise field_refusal("/contact", str(error)) from None
+            if found is None:
+                raise field_refusal("/contact", "there is no such contact")
+            return found
+        if not await self._people.unknown(tenant, target):
+            some, _ = await self._people.page(tenant, target, 0, 1, call.now)
+            if some:
+                return some[0]
+        raise field_refusal("/contact", "nobody is in the audience: name a contact")
+
+    # --- beside ----------------------------------------------------------------------
+
+    async def _found(self, call: Call) -> Campaign:
+        with _known():
+            return await self._campaigns.get(call.tenant.name, call.path["name"])
+
+    async def _full(self, call: Call, campaign: Campaign) -> models.CampaignFull:
+        number = campaign.id
+        if not campaign.started:
+            return models.CampaignFull(**_facts(campaign), progress=_NOTHING)
+        counted, waves = await self._audience.look(
+            lambda base: (dispatch.counts(base, number), dispatch.waves_of(base, number))
+        )
+        of = [0] * len(PERSON_STATES)
+        for (_, _, state), count in counted.items():
+            of[state] += count
+        running = campaign.state == RUNNING
+        waits = await self._waits(call.tenant) if running else ""
+        if running and not waits and campaign.waits_for_result and campaign.tested:
+            waits = "the test has been sent: it is looked at when its time has passed"
+            if campaign.decision:
+                waits = "the test shows no clear winner: somebody must decide what the rest gets"
+        clock = Clock(campaign.active, campaign.looked, campaign.credit)
+        left = seconds_left(campaign.definition.pace, clock, [one for _, one in waves], call.now)
+        return models.CampaignFull(
+            **_facts(campaign),
+            progress=models.CampaignProgress(
+                total=campaign.total,
+                waiting=campaign.total - sum(of[state] for state in (TAKEN, SUPPRESSED, REFUSED, GONE)),
+                sent=of[TAKEN],
+                suppressed=of[SUPPRESSED],
+                left=of[GONE],
+                refused=of[REFUSED],
+                prepared=campaign.prepared,
+                seconds_left=int(left) if running and campaign.prepared else None,
+                waits=waits,
+            ),
+        )
+
+
+_NOTHING = models.CampaignProgress(
+    total=0,
+    waiting=0,
+    sent=0,
+    suppressed=0,
+    left=0,
+    refused=0,
+    prepared=False,
+    seconds_left=None,
+    waits="",
+)
+assert WAITING == 0
+
+
+@contextmanager
+def _known() -> Iterator[None]:
+    """What is not there is answered with 404, what cannot be done now with 409."""
+    try:
+        yield
+    except NoCampaign as error:
+        raise Refusal("not-found", str(error)) from None
+    except NotNow as error:
+        raise Refusal("conflict", str(error)) from None
+
+
+def _facts(one: Campaign) -> dict[str, Any]:
+    names = [variant.name for variant in one.definition.variants]
+    return {
+        "name": one.name,
+        "state": one.state,
+        "title": one.definition.title,
+        "created": moment(one.created),
+        "changed": moment(one.changed),
+        "begins": moment(one.begins) if one.state == SCHEDULED else None,
+        "started": moment(one.started),
+        "ended": moment(one.ended),
+        "reason": one.reason,
+        "by": one.who,
+        "hold": one.hold,
+        "chosen": None if one.chosen == UNDECIDED else "split" if one.chosen == SPLIT else names[one.chosen],
+        "decision": one.decision.get("words", ""),
+        "definition": models.told(one.definition),
+    }
+
+
+def _report(report: Report) -> models.CampaignReport:
+    return models.CampaignReport(
+        fit=report.fit,
+        size=report.size if report.size >= 0 else None,
+        suppressed=report.barred,
+        looked_at=report.looked,
+        findings=[models.CampaignFinding(**asdict(one)) for one in report.findings],
+    )
