@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``mta campaign list|create|change|remove|show|check|test|ACT|result|recipients``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     look = actions.add_parser("list", help="show campaigns, the last made first")
-    look.add_argument("--state", default="", help="only those, such as running")
+    look.add_argument("--in", dest="wanted", default="", metavar="STATE", help="only those, such as running")
     create = actions.add_parser("create", help="make a draft")
     change = actions.add_parser("change", help="change a draft")
     for act in (create, change):
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metric", default="", help="by what variants are compared: opened or clicked"
     )
     choices["recipients"].add_argument(
-        "--state", default="", help="waiting, sent, suppressed, refused or left"
+        "--in", dest="wanted", default="", metavar="STATE", help="waiting, sent, suppressed, refused or left"
     )
     with_tenant(actions)
 
@@ -101,7 +101,7 @@ def _path(arguments: argparse.Namespace, more: str = "") -> str:
 
 
 def _list(arguments: argparse.Namespace, context: Context) -> int:
-    found = list(pages(arguments, context, "/v1/campaigns", "campaigns", state=arguments.state))
+    found = list(pages(arguments, context, "/v1/campaigns", "campaigns", state=arguments.wanted))
     if context.out.as_json:
         context.out.json(found)
         return os.EX_OK
@@ -235,7 +235,7 @@ def _result(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def _recipients(arguments: argparse.Namespace, context: Context) -> int:
-    found = pages(arguments, context, _path(arguments, "/recipients"), "recipients", state=arguments.state)
+    found = pages(arguments, context, _path(arguments, "/recipients"), "recipients", state=arguments.wanted)
     if context.out.as_json:
         context.out.json(list(found))
         return os.EX_OK

@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "suppression": ("suppression", "look at the addresses that get nothing more, and change the list"),
     "contact": ("contact", "look at contacts, change, import, export and forget them"),
     "list": ("list", "look at lists and who is on them, and change both"),
+    "campaign": ("campaign", "make campaigns, start, pause and stop them, and tell what came of them"),
     "segment": ("segment", "try out and save conditions that choose contacts"),
     "queue": ("queue", "look at the queue, and hold, release, retry or remove messages"),
     "quarantine": ("quarantine", "look at what filters have had held, and release or remove it"),
