@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from mta.api.v1 import campaign_models as models
+from mta.api.v1.campaign_testing import CampaignTesting
 from mta.api.v1.cursor import Page, cursor
 from mta.api.v1.keys import moment
 from mta.api.v1.refusal import Refusal, field_refusal
@@ -29,10 +30,9 @@ from mta.campaign.people import People
 from mta.campaign.results import Results
 from mta.campaign.runner import Runner
 from mta.campaign.schema import GONE, PERSON_STATES, REFUSED, SUPPRESSED, TABLES, TAKEN, WAITING
-from mta.campaign.sending import Way, person_of, plan_of, without_marks
+from mta.campaign.sending import Way
 from mta.campaign.states import DRAFT, RUNNING, SCHEDULED, STATES, NotNow
 from mta.registry.tenants import Tenant
-from mta.template.problem import TemplateError
 
 State = Literal["draft", "scheduled", "running", "paused", "done", "stopped"]
 assert set(State.__args__) == set(STATES)  # type: ignore[attr-defined]
@@ -97,17 +97,22 @@ class CampaignRoutes:
     ) -> None:
         self._campaigns = campaigns
         self._audience = audience
-        self._people = people
         self._contents = contents
         self._checks = checks
         self._results = results
         self._runner = runner
-        self._acceptance = acceptance
-        self._suppressed = suppressed
-        self._way = way
         self._waits = waits
-        self._new_id = new_id
-        self._session_id = session_id
+        self._testing = CampaignTesting(
+            self._found,
+            people,
+            contents,
+            runner.told,
+            acceptance=acceptance,
+            suppressed=suppressed,
+            way=way,
+            new_id=new_id,
+            session_id=session_id,
+        )
 
     def routes(self) -> list[Route]:
         """What it answers."""
@@ -190,7 +195,7 @@ class CampaignRoutes:
             Route(
                 "POST",
                 "/v1/campaigns/{name}/test",
-                self.test,
+                self._testing.test,
                 "campaigns",
                 "Send test messages",
                 "They count for nothing, and have no links that are counted.",
@@ -458,76 +463,6 @@ class CampaignRoutes:
                 if one.level == "error"
             ]
             raise Refusal("conflict", "; ".join(one["detail"] for one in errors), errors)
-
-    # --- test messages ----------------------------------------------------------------
-
-    async def test(self, call: Call) -> models.CampaignTested:
-        """Send test messages."""
-        body: models.CampaignTestSend = call.body
-        if call.tenant.suspended:
-            raise Refusal("suspended", call.tenant.suspended)
-        campaign = await self._found(call)
-        definition = campaign.definition
-        names = [one.name for one in definition.variants]
-        if body.variant and body.variant not in names:
-            raise field_refusal("/variant", f"there is none of this name; there are {', '.join(names)}")
-        contact = await self._whose(call, campaign, body.contact)
-        way = self._way(call.tenant, definition)
-        if not way.base:
-            raise Refusal("conflict", "links need an address: set api.url, or url with PUT /v1/engagement")
-        messages: list[dict[str, str]] = []
-        for place, name in enumerate(names):
-            if body.variant in ("", name):
-                messages += await self._tried(call, campaign, place, body.to, contact, way)
-        self._runner.told(
-            replace(campaign, who=call.who, reason=", ".join(one.email for one in body.to), total=0), "tested"
-        )
-        return models.CampaignTested(messages=messages)
-
-    async def _tried(
-        self, call: Call, campaign: Campaign, place: int, to: Sequence[Any], contact: Any, way: Way
-    ) -> list[dict[str, str]]:
-        name = campaign.definition.variants[place].name
-        try:
-            bundle = await self._contents.bundle(
-                call.tenant.name, campaign.definition, campaign.definition.variants[place]
-            )
-        except Unready as error:
-            raise Refusal("template", str(error)) from None
-        people = [
-            replace(person_of(contact, self._new_id(), number), email=one.email, name=one.name)
-            for number, one in enumerate(to)
-        ]
-        plan = without_marks(plan_of(campaign, place, bundle.encode(), people, way, self._session_id()))
-        try:
-            progress = await self._acceptance(self._suppressed).run(plan, plan.people)
-        except TemplateError as error:
-            raise Refusal("template", str(error)) from None
-        wrong = {one.place: one.detail for one in progress.troubles}
-        wrong.update({one.place: "it cannot be taken just now" for one in progress.left})
-        return [
-            {"to": one.email, "variant": name, "error": wrong[one.place]}
-            if one.place in wrong
-            else {"to": one.email, "variant": name, "id": f"{one.id}.0"}
-            for one in people
-        ]
-
-    async def _whose(self, call: Call, campaign: Campaign, address: str) -> Any:
-        """The contact with whose data a test message is made."""
-        tenant, target = call.tenant.name, campaign.definition.target
-        if address:
-            try:
-                found = await self._people.find(tenant, address)
-            except ValueError as error:
-                raise field_refusal("/contact", str(error)) from None
-            if found is None:
-                raise field_refusal("/contact", "there is no such contact")
-            return found
-        if not await self._people.unknown(tenant, target):
-            some, _ = await self._people.page(tenant, target, 0, 1, call.now)
-            if some:
-                return some[0]
-        raise field_refusal("/contact", "nobody is in the audience: name a contact")
 
     # --- beside ----------------------------------------------------------------------
 
