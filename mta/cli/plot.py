@@ -50,6 +50,8 @@ def bars(
     places = list(range(len(names), 0, -1))
     figure.draw(figure.bar(places, [float(one) for one in values], orientation="h"))
     figure.ruler("y").ticks(places, list(names))
+    figure.ruler("y").lim(0.5, len(names) + 0.5)
+    figure.ruler("x").lim(0, max(values, default=0) or 1)
     return _drawn(figure, colours)
 
 

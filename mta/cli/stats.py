@@ -30,6 +30,8 @@ from mta.interfaces import TemporarilyUnavailable
 from mta.journal.text import duration, local_time, printable
 
 _SUMMARY = ("accepted", "refused", "attempted", "delivered", "deferred", "bounced", "complained", "opened")
+#: Rates that are told though they are 0.
+_ALWAYS = ("delivery_rate", "bounce_rate", "deferral_rate")
 _PLOTTED = ("delivered", "deferred", "bounced")
 _TITLES = ("volume", "attempted", "delivered", "deferred", "bounced", "bounced %", "deferred %", "p50", "p95")
 
@@ -179,7 +181,7 @@ def _series(arguments: argparse.Namespace, context: Context, asked: _Asked) -> N
     ]
     for name in m.RATES:
         one, other = now.rate(name), before.rate(name)
-        if one is not None or other is not None:
+        if one or other or (name in _ALWAYS and one is not None):
             rows_.append((name, _percent(one), _percent(other), _changed(one, other)))
     for quantile in (0.5, 0.9, 0.99):
         ((one,), (other,)) = now.percentiles([quantile]), before.percentiles([quantile])
@@ -220,11 +222,14 @@ def _breakdown(arguments: argparse.Namespace, context: Context, asked: _Asked) -
     if arguments.plot is not None:
         _draw_values(arguments, context, found.rows)
         return
-    titles = (*_TITLES, "before", "change")
+    # Who was refused has come no further.
+    own = ("refused",) if arguments.by == "rule" else _TITLES
+    titles = (*own, "before", "change")
     rows = []
     for row in found.rows:
         now, before = m.volume(row.tally.numbers), m.volume(row.before.numbers if row.before else {})
-        rows.append((_name(row), *_cells(row.tally), before, _changed(now, before)))
+        cells = (now,) if arguments.by == "rule" else _cells(row.tally)
+        rows.append((_name(row), *cells, before, _changed(now, before)))
     context.out.table((arguments.by, *titles), rows, right=titles)
     if found.more:
         context.out.line(f"({found.total - len(found.rows)} more; --limit)")

@@ -197,9 +197,15 @@ def screen(figures: Figures, view: View, height: int) -> Any:
         table = RichTable(
             box=SIMPLE_HEAD, title=part.title, title_justify="left", pad_edge=False, expand=False
         )
-        for name in part.columns:
+        for place, name in enumerate(part.columns):
+            # The last one gives way: it has the words.
+            longest = max((len(row[place]) for row in part.rows), default=0)
             table.add_column(
-                name, justify="right" if name in part.right else "left", no_wrap=True, overflow="ellipsis"
+                name,
+                justify="right" if name in part.right else "left",
+                no_wrap=True,
+                overflow="ellipsis",
+                min_width=min(max(longest, len(name)), 30) if place < len(part.columns) - 1 else None,
             )
         for row in part.rows:
             table.add_row(*map(Text, row))

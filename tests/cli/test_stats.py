@@ -120,3 +120,13 @@ class PlotTests(CommandCase):
         """The first is on top."""
         found = bars(["first", "second"], [3, 1], "title", (60, 10), colours=False)
         self.assertLess(found.index("first"), found.index("second"))
+        rows = {
+            name: max(line.count("█") for line in self.about(found, name)) for name in ("first", "second")
+        }
+        self.assertTrue(2.5 < rows["first"] / rows["second"] < 3.5, found)
+        self.assertIn("60", bars(["only"], [60], "title", (60, 10), colours=False))
+        self.assertIn("█" * 40, bars(["only"], [60], "title", (60, 10), colours=False))
+
+    @staticmethod
+    def about(text: str, name: str) -> list[str]:
+        return [line for line in text.splitlines() if name in line]
