@@ -24,11 +24,12 @@ TYPES: Mapping[str, str] = {
     "clicked": "message.clicked",
     "unsubscribed": "message.unsubscribed",
     "suppression": "suppression.changed",
+    "audience": "contact.changed",
 }
 #: What is sent to try an endpoint out.
 TEST = "webhook.test"
 #: What a filter may name.
-PATTERNS = ("*", "message.*", "suppression.*", "webhook.*", TEST, *TYPES.values())
+PATTERNS = ("*", "message.*", "suppression.*", "contact.*", "webhook.*", TEST, *TYPES.values())
 
 #: What is nothing for a tenant: our filters' findings, who handed it over, and other tenants' names.
 _INTERNAL = frozenset(

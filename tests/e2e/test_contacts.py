@@ -351,6 +351,20 @@ class DoubleOptInTests(ContactCase):
             ["list put", "joined", "joined", "left", "removed", "joined", "removed", "joined"], actions
         )
 
+    async def test_webhook(self) -> None:
+        """The application is told of it; nobody else's is."""
+        await self.served(webhook={"allow": ["127.0.0.0/8"]})
+        other = await self.api.key("default")
+        hook = {"url": "http://127.0.0.1:1/", "events": ["contact.*"]}
+        mine = await self.ask("POST", "/v1/webhooks", hook, status=201)
+        theirs = await self.ask("POST", "/v1/webhooks", hook, status=201, key=other)
+        await self.ask("POST", "/v1/contacts", {"address": "ann@far.example"}, status=201)
+        place = f"/v1/webhooks/{mine['id']}/deliveries"
+        found = await self.until(lambda answer: answer["deliveries"], "GET", place)
+        self.assertEqual("contact.changed", found["deliveries"][0]["type"])
+        empty = await self.ask("GET", f"/v1/webhooks/{theirs['id']}/deliveries", key=other)
+        self.assertEqual([], empty["deliveries"])
+
 
 class BehaviourTests(ContactCase):
     async def test_what_the_journal_tells(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mta.model.event import Bounced, Complained, Confirmed, DeferredTo, DeliveredTo, Event, FailedTo, Received
+from mta.model.event_audience import AudienceChanged
 from mta.model.event_engagement import Clicked, Opened, Unsubscribed
 from mta.model.event_suppression import SuppressedTo, SuppressionChanged
 
@@ -60,5 +61,6 @@ EVENTS: dict[str, Event] = {
     "subscribed again": _of(Unsubscribed, action="resubscribe"),
     "suppressed": _of(SuppressedTo, reason="bounce"),
     "suppression": SuppressionChanged(at=2.0, action="added", tenant="shop", recipient=ANN, reason="bounce"),
+    "contact": AudienceChanged(at=2.0, action="confirmed", tenant="shop", recipient=ANN, target="news"),
     "imported": SuppressionChanged(at=2.0, action="imported", tenant="shop", count=5, reason="manual"),
 }

@@ -46,6 +46,7 @@ class PostmarkTests(SynchronousTestCase):
             "suppressed": None,
             "suppression": ("SubscriptionChange", None),
             "imported": None,
+            "contact": None,
         }
         self.assertEqual(set(EVENTS), set(table))
         for name, expected in table.items():
@@ -115,6 +116,7 @@ class SendGridTests(SynchronousTestCase):
             "suppressed": {"event": "dropped", "reason": "Bounced Address"},
             "suppression": None,
             "imported": None,
+            "contact": None,
         }
         self.assertEqual(set(EVENTS), set(table))
         for name, expected in table.items():
