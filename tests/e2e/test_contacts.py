@@ -159,7 +159,7 @@ class DoubleOptInTests(ContactCase):
         answer = await self.ask("POST", "/v1/lists/news/members", form)
         self.assertEqual(("pending", "sent"), (answer["state"], answer["confirmation"]))
         (mail,) = await self.mails()
-        self.assertIn("asked shop to send", mail)
+        self.assertIn("asked shop.example to send", mail)
         match = re.search(rf"{PLACE}(/d/[\w-]+)", mail)
         assert match is not None
         return match[1]

@@ -154,7 +154,8 @@ class ConfirmationMail:
                 "data": {"confirm_url": link, "list": about, "contact": one.data},
             }
         else:
-            whose = settings.name or tenant.name
+            # "default" says nothing to anybody.
+            whose = settings.name or (sender.rpartition("@")[2].rstrip("> ") or tenant.name)
             body |= {
                 "subject": of.get("subject") or f"Please confirm: {mailing.words}",
                 "text": _text(one, mailing, whose, link),
@@ -181,7 +182,7 @@ def _state(answer: Response) -> str:
 def _text(one: Contact, mailing: MailingList, whose: str, link: str) -> str:
     hello = f"Hello {one.name},\n\n" if one.name else ""
     return (
-        f"{hello}somebody, hopefully you, asked {whose} to send {mailing.words} to {one.address}.\n\n"
+        f"{hello}Somebody, hopefully you, asked {whose} to send {mailing.words} to {one.address}.\n\n"
         f"Open this page and press the button there if you want it:\n\n{link}\n\n"
         "If you do not, there is nothing to do: without this you get nothing.\n"
     )
@@ -190,7 +191,7 @@ def _text(one: Contact, mailing: MailingList, whose: str, link: str) -> str:
 def _html(one: Contact, mailing: MailingList, whose: str, link: str) -> str:
     hello = f"<p>Hello {escape(one.name)},</p>" if one.name else ""
     return (
-        f"<html><body>{hello}<p>somebody, hopefully you, asked <b>{escape(whose)}</b> to send"
+        f"<html><body>{hello}<p>Somebody, hopefully you, asked <b>{escape(whose)}</b> to send"
         f" <b>{escape(mailing.words)}</b> to {escape(one.address)}.</p>"
         f'<p><a href="{escape(link)}">Go on to confirm it</a></p>'
         "<p>If you do not want it, there is nothing to do: without this you get nothing.</p></body></html>"
