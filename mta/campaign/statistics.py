@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, exp, lgamma, log, sqrt
-from statistics import NormalDist
 
 #: Places at which each distribution is looked at, and how many of its standard deviations they reach.
 _PLACES, _REACH = 400, 10.0
@@ -36,7 +35,7 @@ class Trial:
 
 def z_of(confidence: float) -> float:
     """How many standard deviations a two-sided interval reaches."""
-    return NormalDist().inv_cdf(0.5 + confidence / 2)
+    return _quantile(0.5 + confidence / 2)
 
 
 def interval(trial: Trial, confidence: float = 0.95) -> tuple[float, float]:
@@ -104,7 +103,7 @@ def wanted(rate: float, gap: float, confidence: float = 0.95, power: float = 0.8
         raise ValueError("there is no rate above this one")
     mean = (rate + other) / 2
     reach = z_of(confidence) * sqrt(2 * mean * (1 - mean))
-    reach += NormalDist().inv_cdf(power) * sqrt(rate * (1 - rate) + other * (1 - other))
+    reach += _quantile(power) * sqrt(rate * (1 - rate) + other * (1 - other))
     return ceil((reach / (other - rate)) ** 2)
 
 
@@ -120,6 +119,13 @@ def visible(rate: float, count: int, confidence: float = 0.95, power: float = 0.
         else:
             low = middle
     return high
+
+
+def _quantile(share: float) -> float:
+    # It brings fractions and decimals with it, which a worker without campaigns does not need.
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(share)
 
 
 def _grid(shapes: Sequence[tuple[float, float]]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -46,6 +47,18 @@ def _zone(value: str) -> str:
     return value
 
 
+def _data(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        # It is told again as it was given.
+        raise ValueError("it has half of a surrogate pair in it, or lies too deep") from None
+    return value
+
+
+Data = Annotated[dict[str, Any], AfterValidator(_data)]
+
+
 class CampaignTarget(Model):
     """For whom: who is on one of the lists or in one of the segments, and in none of the others."""
 
@@ -72,7 +85,7 @@ class CampaignVariant(Model):
     text: Source | None = None
     html: Source | None = None
     sender: OnePerson | None = Field(None, alias="from", description="in place of that of the campaign")
-    data: dict[str, Any] = Field({}, description="for the template, over those of the campaign")
+    data: Data = Field({}, description="for the template, over those of the campaign")
 
     @model_validator(mode="after")
     def _is_complete(self) -> CampaignVariant:
@@ -112,7 +125,7 @@ class CampaignSettings(Model):
     sender: OnePerson = Field(alias="from", description="of a domain of the tenant")
     reply_to: People = Field([], max_length=20)
     variants: list[CampaignVariant] = Field(min_length=1, max_length=MOST_VARIANTS)
-    data: dict[str, Any] = Field({}, description="for the templates; those of contacts come over them")
+    data: Data = Field({}, description="for the templates; those of contacts come over them")
     strict: bool = Field(True, description="whether missing variables refuse a message")
     headers: dict[str, Text] = Field({}, max_length=100, description="further header fields")
     tags: Tags = Field([], max_length=10)
