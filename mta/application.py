@@ -397,6 +397,7 @@ class SendingApi:
 
     async def stop(self) -> None:
         """End what renders, and close the registry."""
+        await self.sequencing.stop()
         self.batching.stop()
         await self.campaigning.stop()
         await self.following.stop()
@@ -409,7 +410,6 @@ class SendingApi:
         await self._domains.stop()
         await self._suppressed.stop()
         await self.webhooks.stop()
-        await self.sequencing.stop()
         await self.automating.stop()
         await self._database.stop()
 

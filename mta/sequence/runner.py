@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from mta.audience.audience import Audience
+from mta.bounded import Overdue, bounded
 from mta.interfaces import TemporarilyUnavailable
 from mta.model.event import Event
 from mta.sequence import enrolments, outbox, telling
@@ -39,6 +40,8 @@ _CLOCK = 60.0
 _KEPT = 600.0
 #: Seconds after which what was told is certain to be in the journal.
 _TOLD = 10.0
+#: Seconds for which a piece may go on when the worker stops.
+_PATIENCE = 20.0
 _NOUNS = ("facts", "memberships", "enrolments", "sequences", "contacts")
 
 
@@ -126,13 +129,19 @@ class Runner:
                 self._skip_ids(largest)
 
     async def stop(self) -> None:
-        """End what is under way, and let another worker have it."""
+        """End the piece that is under way, and let another worker have it."""
         self._stopped = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        for work in (self._posting, self._under_way):
-            if work is not None:
-                work.cancel()
+        if self._posting is not None:
+            self._posting.cancel()
+        if self._under_way is not None:
+            try:
+                await bounded(self._reactor, _over(self._under_way), _PATIENCE)
+            except (Overdue, CancelledError):
+                # Messages may be on their way to the disk: nobody else takes them while this process lives.
+                self.log.warn("Sequences were at work for too long; their lease ends with this process")
+                return
         self._lease.give_back()
 
     def wake(self) -> None:
@@ -307,6 +316,10 @@ class Runner:
         posting = Deferred.fromCoroutine(work())
         if not posting.called:
             self._posting = posting
+
+
+async def _over(work: Deferred[None]) -> None:
+    await work
 
 
 def _next(base: sqlite3.Connection) -> float:

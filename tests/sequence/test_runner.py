@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -391,6 +392,28 @@ class TimerTests(SequenceCase):
         self.assertEqual([], self.steps())
         self.pass_by(4)
         self.assertEqual(["b"], self.steps())
+
+    def test_stopped_in_the_midst(self) -> None:
+        """What is being taken is on disk before another worker may ask for it."""
+        taking: Deferred[None] = Deferred()
+        take = self.server.take
+
+        async def slowly(plan: Any, people: Any) -> Any:
+            await taking
+            return await take(plan, people)
+
+        self.server.take = slowly  # type: ignore[method-assign]
+        self.sequence(SEND)
+        self.enrol(ANN)
+        self.pass_by(2)
+        stopping = Deferred.fromCoroutine(self.runner.stop())
+        self.assertTrue(self.runner._lease.held)
+        self.assertNoResult(stopping)
+        taking.callback(None)
+        self.successResultOf(stopping)
+        self.assertFalse(self.runner._lease.held)
+        self.assertEqual(["a"], self.steps())
+        self.assertEqual([], self.do(lambda base: outbox.due(base, 1e12, 10, True)))
 
     def test_another_has_the_lease(self) -> None:
         """Nothing is done by the second; when the first ends, it takes over."""
