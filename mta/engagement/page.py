@@ -119,7 +119,8 @@ def preferences(
 def _other(name: str, words: str, state: str, off: bool) -> str:
     """One list that the link is not about."""
     if state == "subscribed" and not off:
-        return f"You get <b>{escape(words)}</b>. {_button('unsubscribe', 'list', f'Unsubscribe from {words}', name)}"
+        button = _button("unsubscribe", "list", f"Unsubscribe from {words}", name)
+        return f"You get <b>{escape(words)}</b>. {button}"
     told = "You have not confirmed" if state == "pending" and not off else "You do not get"
     return f"{told} <b>{escape(words)}</b>. {_button('resubscribe', 'list', f'Get {words}', name)}"
 
