@@ -173,7 +173,9 @@ def _told(context: Context, one: dict[str, Any]) -> int:
         line += f", begins {one['begins']}"
     context.out.line(f"{line} ({one['reason']})" if one["reason"] else line)
     progress = one["progress"]
-    if one["started"]:
+    if one["started"] and not progress["prepared"] and not one["ended"]:
+        context.out.line(f"  who gets it is being written down: {progress['total']} so far")
+    elif one["started"]:
         total = progress["total"]
         done = total - progress["waiting"]
         share = f"{done / total:.1%}" if total else "100%"

@@ -139,6 +139,35 @@ class CampaignTests(BatchCase):
         self.assertEqual(59, len(self.events(Received)))
         self.assertEqual([gone], [one.recipient for one in self.events(SuppressedTo)])
 
+    async def test_holds_the_queue(self) -> None:
+        """What waits in the queue is held with a pause, and released with a resumption."""
+        await self.begun(0)
+        for number in range(30):
+            body = {"address": f"r{number}@elsewhere.example", "name": "R", "attributes": {"plan": "pro"}}
+            await self.do("POST", "/v1/lists/news/members", body)
+        await self.made(throttle={"count": 120, "per": "minute"})
+        await self.act("start")
+        await self.until(lambda one: one["progress"]["sent"] >= 3)
+        await self.act("pause", hold=True)
+        sent = (await self.get("/v1/campaigns/spring/recipients?state=sent"))["recipients"]
+
+        async def states() -> set[str]:
+            found = [await self.get(f"/v1/messages/{one['message'].partition('.')[0]}") for one in sent]
+            return {person["state"] for one in found for person in one["recipients"]}
+
+        async def until(wanted: bool) -> None:
+            for _ in range(150):
+                found = await states()
+                if (found == {"held"}) if wanted else ("held" not in found):
+                    return
+                await deferLater(reactor, 0.1)
+            raise AssertionError(found)
+
+        await until(True)
+        await self.act("resume")
+        await until(False)
+        await self.act("stop")
+
     async def test_stop_takes_back(self) -> None:
         """What is in the queue and was never attempted is taken out; the campaign is over for good."""
         await self.begun(20)
