@@ -42,8 +42,8 @@ from mta.following import Following
 from mta.intake.handover import Handed, hand_over
 from mta.intake.linking import Linking
 from mta.intake.reception import Reception
-from mta.intake.suppressing import Suppressing
-from mta.interfaces import Answer, IEventSink, IQueue, TemporarilyUnavailable
+from mta.intake.suppressing import Suppressing, refusal
+from mta.interfaces import Answer, IEventSink, IQueue, TemporarilyUnavailable, settle
 from mta.measuring import Measuring
 from mta.model.a_labels import a_labels
 from mta.model.envelope import Client, Envelope, Recipient
@@ -459,6 +459,53 @@ class SendingApi:
             most=self._settings.limits.message_size,
             dry=dry,
             identifier=identifier,
+        )
+
+    async def send_again(
+        self, tenant: str, identifier: str, before: Received, recipients: Sequence[str], address: str
+    ) -> Handed | None:
+        """Send a message that is kept once more, to some of its recipients.
+
+        :param before: how it came in.
+        :param address: of the client whose person wants it.
+        :return: what became of it; ``None``: its content is kept no more.
+        :raise TemporarilyUnavailable: if that cannot be done now.
+        """
+        content = await self.following.content(tenant, identifier)
+        if content is None:
+            return None
+        account = TenantAccount(self.registry, tenant)
+        client = Client(
+            session=self._session_id(),
+            role="api",
+            address=address,
+            protocol="HTTP",
+            account=account.name,
+            mechanism="dashboard",
+        )
+        ascii_only = all(one.isascii() for one in (before.sender, *recipients))
+        envelope = Envelope(before.sender, body="8BITMIME", smtputf8=not ascii_only)
+        # Who is on a suppression list, or has left, gets nothing this time either.
+        people = [Recipient(one) for one in recipients]
+        barred = await settle(self.registry.suppressions.find(tenant, list(recipients)))
+        if barred:
+            entry = next(iter(barred.items()))
+            return Handed(refusal(entry[1], entry[0], client))
+        options = Options(
+            tenant=tenant,
+            campaign=before.campaign,
+            tags=tuple(before.tagged),
+            metadata={**before.metadata, "again": identifier},
+        )
+        return await hand_over(
+            self._reception,
+            client,
+            account,
+            envelope,
+            people,
+            lambda name, date: content,
+            options,
+            most=self._settings.limits.message_size,
         )
 
     async def _find(self, identifier: str) -> Message | None:

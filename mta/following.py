@@ -72,7 +72,7 @@ class Following:
             self._reader,
             self.tracker.current,
             lambda: JournalReader(sorted(self._directory.glob("*/queue.db"))),
-            self._content,
+            self.content,
             environment.run_in_thread,
         )
         self._stream = StreamRoutes(self.feed, settings.tracking.streams)
@@ -122,7 +122,7 @@ class Following:
         await self._bodies.stop()
         await self.tracker.stop()
 
-    async def _content(self, tenant: str, identifier: str) -> bytes | None:
+    async def content(self, tenant: str, identifier: str) -> bytes | None:
         """The octets of a message that is kept, or in the queue."""
         found: bytes | None = await self._run(self._looked_for, identifier)
         return found

@@ -92,7 +92,9 @@ class Presenting:
             *PreferencePages().pages(),
             *waiting.pages(),
             *ActPages(workers, owner, run).pages(),
-            *MessagePages(workers, api.following.tracker.current, run).pages(),
+            *MessagePages(
+                workers, api.following.tracker.current, api.following.content, api.send_again, note, run
+            ).pages(),
             *HeldPages(workers, run).pages(),
             *LogPages(workers, run).pages(),
             *AccountPages(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from mta.dashboard import waiting
 from mta.dashboard.line import TONES
-from mta.dashboard.page import Answered, Html, Page, Query, Redirect, Trouble, missing
+from mta.dashboard.page import Answered, Confirmation, Form, Html, Page, Query, Redirect, Trouble, missing
 from mta.dashboard.role import Right
 from mta.dashboard.story import Why, moment_of, moments, why_of
 from mta.dashboard.visit import Visit
@@ -18,7 +20,7 @@ from mta.interfaces import TemporarilyUnavailable
 from mta.journal.reader import JournalError, JournalReader
 from mta.journal.text import event_line
 from mta.journal.timeline import Story, story
-from mta.model.event import Event, Received
+from mta.model.event import Event, Operated, Received
 from mta.model.ids import decode_id
 from mta.model.message import Message
 from mta.tracking.position import places_of, position
@@ -44,6 +46,12 @@ class Find(Query):
     state: str = ""
     before: str = ""
     after: str = ""
+
+
+class Again(Form):
+    """Who is to get it once more."""
+
+    to: list[str] = Field(default_factory=list, max_length=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +92,35 @@ _STATES = {
 }
 
 
+#: Who did not get it, and will not.
+_LOST = frozenset({"failed", "expired", "bounced", "removed"})
+
+
 class MessagePages:
     """See the module.
 
     :param workers: all of them.
     :param current: wait until the index knows what has happened.
-    :param content: whether the octets of a message are still there.
+    :param content: the octets of a tenant's message, by tenant and id; ``None``: they are not kept.
+    :param again: sends them once more.
+    :param note: puts an event into the journal.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
     """
 
     def __init__(
-        self, workers: Workers, current: Callable[[], Any], run_in_thread: Callable[..., Any]
+        self,
+        workers: Workers,
+        current: Callable[[], Any],
+        content: Callable[[str, str], Awaitable[bytes | None]],
+        again: Callable[..., Awaitable[Any]],
+        note: Callable[[Event], None],
+        run_in_thread: Callable[..., Any],
     ) -> None:
         self._workers = workers
         self._current = current
+        self._content = content
+        self._again = again
+        self._note = note
         self._run = run_in_thread
         self._index = TrackingReader(workers.spool)
 
@@ -107,6 +130,15 @@ class MessagePages:
         return [
             Page("GET", place, self.search, Right.LOOK_OWN, "Messages", query=Find),
             Page("GET", place + "/{id}", self.one, Right.LOOK_OWN, "Message"),
+            Page(
+                "POST",
+                place + "/{id}/again",
+                self.send_again,
+                Right.ACT_OWN,
+                "Send again",
+                form=Again,
+                confirm=self.confirm_again,
+            ),
         ]
 
     async def search(self, visit: Visit) -> Answered:
@@ -198,20 +230,17 @@ class MessagePages:
 
     async def one(self, visit: Visit) -> Answered:
         """Its story."""
-        name = visit.path["id"].lower()
-        if not _is_id(name):
-            raise missing("There is no such message")
-        events, queued = await self._run(self._read, name)
-        if not events and queued is None:
-            raise missing("There is no such message", "What is older than journal.keep is forgotten.")
-        if visit.confined and tenant_of(events) != visit.tenant:
-            raise missing("There is no such message")
+        name, events, queued = await self._own(visit)
         about: Story = story(events, queued)
         told = moments(events, visit.confined)
         received = next((event for event in events if isinstance(event, Received)), None)
         state = about.state
         if state == "queued" and any(one.attempts for one in about.standings):
             state = "deferred"
+        lost = [one.address for one in about.standings if one.state in _LOST]
+        kept = False
+        if lost and received is not None and received.tenant:
+            kept = await self._content(received.tenant, name) is not None
         # What went wrong last, with what to do: for who has no time to read the rest.
         last = next((one for one in reversed(told) if one.why is not None), None)
         if state in ("delivered",):
@@ -228,8 +257,73 @@ class MessagePages:
                 "moments": told,
                 "queued": queued,
                 "last": last,
+                "lost": lost,
+                "kept": kept,
             },
         )
+
+    async def _own(self, visit: Visit) -> tuple[str, list[Event], Message | None]:
+        """The message of the path, if the visitor may see it."""
+        name = visit.path["id"].lower()
+        if not _is_id(name):
+            raise missing("There is no such message")
+        events, queued = await self._run(self._read, name)
+        if not events and queued is None:
+            raise missing("There is no such message", "What is older than journal.keep is forgotten.")
+        if visit.confined and tenant_of(events) != visit.tenant:
+            raise missing("There is no such message")
+        return name, events, queued
+
+    async def confirm_again(self, visit: Visit) -> Confirmation:
+        """Ask before."""
+        name, _, received = await self._lost(visit)
+        form: Again = visit.form.value
+        return Confirmation(
+            "Send it again?",
+            "It goes out as a new message with the same content, and is followed by itself.",
+            "Send again",
+            f"/dashboard/messages/{name}",
+            [("To", ", ".join(form.to)), ("From", received.sender or "<>")],
+            danger=False,
+        )
+
+    async def send_again(self, visit: Visit) -> Answered:
+        """Send it once more, to those who did not get it."""
+        name, _, received = await self._lost(visit)
+        form: Again = visit.form.value
+        handed = await self._again(received.tenant, name, received, form.to, visit.address)
+        back = f"/dashboard/messages/{name}"
+        if handed is None:
+            return Redirect(back, "Its content is not kept any more.", "warn")
+        if not handed.reply.is_positive:
+            words = " ".join(handed.reply.lines)
+            return Redirect(back, f"It was not taken: {words}", "bad")
+        self._note(
+            Operated(
+                at=visit.now,
+                message=name,
+                action="again",
+                by=visit.by,
+                target=handed.id,
+                recipients=list(form.to),
+            )
+        )
+        return Redirect(f"/dashboard/messages/{handed.id}", "It is sent again; this is what becomes of it.")
+
+    async def _lost(self, visit: Visit) -> tuple[str, list[Event], Received]:
+        """A message that some did not get, and who of them is to get it."""
+        name, events, queued = await self._own(visit)
+        received = next((event for event in events if isinstance(event, Received)), None)
+        lost = {one.address for one in story(events, queued).standings if one.state in _LOST}
+        form: Again = visit.form.value
+        if received is None or not received.tenant or not form.to or not set(form.to) <= lost:
+            raise Trouble(
+                422,
+                "This cannot be sent again",
+                "It is sent to those only who did not get it, if it is a tenant's and its content is kept.",
+                "Open the message, and choose who is to get it.",
+            )
+        return name, events, received
 
     def _read(self, name: str) -> tuple[list[Event], Message | None]:
         """In a thread."""

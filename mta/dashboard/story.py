@@ -87,6 +87,7 @@ def moment_of(event: Event, confined: bool = False) -> Moment:
                 "remove": "Removed by a person",
                 "reschedule": "Given another time",
                 "move": "Sent another way",
+                "again": f"Sent again, as message {event.target}",
             }.get(event.action, event.action)
             facts: tuple[tuple[str, Any], ...]
             facts = (("By", event.by), ("Why", event.reason), ("Recipients", ", ".join(event.recipients)))

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mta.interfaces import TemporarilyUnavailable
 from mta.model.ids import created_at, encode_id
 from mta.model.message import Message
 from mta.queue.reader import QueueReader
@@ -87,7 +88,12 @@ def look(directories: Sequence[Path], statuses: dict[int, dict[str, Any] | None]
 
     for directory in directories:
         with QueueReader(directory) as reader:
-            counts = reader.count()
+            try:
+                counts = reader.count()
+            except TemporarilyUnavailable as trouble:
+                if _is_being_made(trouble):
+                    continue
+                raise
             for name, number in counts.items():
                 found.counts[name] = found.counts.get(name, 0) + number
             if not counts["messages"]:
@@ -168,18 +174,28 @@ def messages(directories: Sequence[Path], chosen: Chosen, limit: int) -> tuple[l
     return found[:limit], found[limit - 1].id if len(found) > limit else ""
 
 
+def _is_being_made(trouble: TemporarilyUnavailable) -> bool:
+    """Whether a worker that is just starting has no queue yet."""
+    return "no such table" in str(trouble)
+
+
 def _run(reader: QueueReader, chosen: Chosen) -> Iterator[Message]:
     after = chosen.after
     while True:
-        found = reader.page(
-            after,
-            _PAGE,
-            sender=chosen.sender,
-            recipient=chosen.recipient,
-            state=chosen.state,
-            domain=chosen.domain,
-            way=chosen.way,
-        )
+        try:
+            found = reader.page(
+                after,
+                _PAGE,
+                sender=chosen.sender,
+                recipient=chosen.recipient,
+                state=chosen.state,
+                domain=chosen.domain,
+                way=chosen.way,
+            )
+        except TemporarilyUnavailable as trouble:
+            if _is_being_made(trouble):
+                return
+            raise
         yield from found
         if len(found) < _PAGE:
             return
@@ -194,7 +210,12 @@ def one(directories: Sequence[Path], identifier: str) -> Message | None:
     """
     for directory in directories:
         with QueueReader(directory) as reader:
-            message = reader.get(identifier)
+            try:
+                message = reader.get(identifier)
+            except TemporarilyUnavailable as trouble:
+                if _is_being_made(trouble):
+                    continue
+                raise
         if message is not None:
             return message
     return None

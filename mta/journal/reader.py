@@ -195,7 +195,9 @@ class JournalReader:
         query = f"SELECT {_COLUMNS} FROM events WHERE id >= ? AND id < ?{marks} ORDER BY id DESC LIMIT ?"  # noqa: S608
 
         def ask(shard: int, base: sqlite3.Connection) -> None:
-            oldest, newest = base.execute("SELECT min(id), max(id) FROM events").fetchone()
+            oldest, newest = base.execute(
+                "SELECT (SELECT min(id) FROM events), (SELECT max(id) FROM events)"
+            ).fetchone()
             if oldest is None:
                 return
             end = min(places.get(shard, newest + 1), newest + 1)
@@ -334,7 +336,9 @@ def _records(
 
 def _first_since(connection: sqlite3.Connection, at: float) -> int:
     """The number of the first event not before a time: times grow with numbers, so halve."""
-    low, high = connection.execute("SELECT min(id), max(id) FROM events").fetchone()
+    low, high = connection.execute(
+        "SELECT (SELECT min(id) FROM events), (SELECT max(id) FROM events)"
+    ).fetchone()
     if low is None:
         return 0
     high += 1

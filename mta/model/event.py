@@ -352,8 +352,9 @@ class Complained(_Feedback):
 class Operated(Event):
     """A person changed the queue.
 
-    ``action`` is hold, release, retry, reschedule, move, bounce, remove, flush, suspend, or resume.
-    ``target`` is the transport and the next hop of a move, or what is suspended; ``until`` when a
+    ``action`` is hold, release, retry, reschedule, move, bounce, remove, flush, suspend, resume, or again.
+    ``target`` is the transport and the next hop of a move, what is suspended, or the id of the message by
+    which it was sent again; ``until`` when a
     suspension ends by itself, or the time that messages were given, in seconds since 1970.
     """
 

@@ -21,6 +21,7 @@ from typing import Any
 from mta.model import event_access as event_access  # Its kinds, for whoever reads them.
 from mta.model import event_audience as event_audience  # Its kinds, for whoever reads them.
 from mta.model import event_campaign as event_campaign  # Its kinds, for whoever reads them.
+from mta.model import event_dashboard as event_dashboard  # Its kinds, for whoever reads them.
 from mta.model import event_domain as event_domain  # Its kinds, for whoever reads them.
 from mta.model import event_engagement as event_engagement  # Its kinds, for whoever reads them.
 from mta.model import event_report as event_report  # Likewise.

@@ -103,6 +103,7 @@ class RoleTests(TestCase):
         pages = self.served.server.doorway.presenting.application.pages
         return {
             "/dashboard/messages/{id}": {"id": sent.json["id"]},
+            "/dashboard/messages/{id}/again": {"id": sent.json["id"]},
             "/dashboard/held/{id}": {"id": sent.json["id"]},
             **{
                 page.path: given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -248,3 +249,61 @@ class TroubleTests(ReaderCase):
         self.assertEqual([rejected()], self.events(self.reader.recent()))
         self.assertEqual(1, len(self.reader.find("s9")))
         self.assertEqual((2, 0), self.reader.ends())
+
+
+class BeforeTests(ReaderCase):
+    """Pages of everything, newest first."""
+
+    def filled(self) -> None:
+        self.shards[0].write([rejected(NOON + at, f"a{at}") for at in range(0, 20, 2)])
+        self.shards[1].write([rejected(NOON + at, f"b{at}") for at in range(1, 20, 2)])
+
+    def walk(self, limit: int, **options: Any) -> list[float]:
+        places: dict[int, int] = {}
+        seen: list[float] = []
+        for _ in range(100):
+            page, places = self.reader.before(places, limit=limit, **options)
+            seen += [record.event.at - NOON for record in page]
+            if not places:
+                return seen
+        raise AssertionError("it has no end")
+
+    def test_pages(self) -> None:
+        """Each event once, in order, whatever the size of a page."""
+        self.filled()
+        for limit in (1, 3, 7, 20, 50):
+            self.assertEqual([float(at) for at in range(19, -1, -1)], self.walk(limit), limit)
+
+    def test_rare(self) -> None:
+        """A page looks at so many numbers at the most; what is rare is found on a later one."""
+        self.filled()
+        self.shards[0].write([Authenticated(at=NOON - 5 + at, account="a") for at in range(5)])
+        self.assertEqual(5, len(self.walk(4, kinds=["authenticated"], span=3)))
+        page, places = self.reader.before({}, ["delivered"], 10, span=3)
+        self.assertEqual(([], True), (page, bool(places)))
+
+    def test_nothing(self) -> None:
+        self.assertEqual(([], {}), self.reader.before({}))
+
+    def test_ends_are_found_at_once(self) -> None:
+        """Where a journal begins and ends is not found by reading all of it."""
+        self.shards[0].write([rejected(NOON + at) for at in range(20_000)])
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        opened = reader._connect
+
+        def counted(path: Path) -> sqlite3.Connection:
+            base = opened(path)
+            base.set_progress_handler(count, 100)
+            return base
+
+        with mock.patch.object(reader, "_connect", counted):
+            self.reader.before({}, limit=5)
+            self.reader.recent(since=NOON + 19_990, limit=5)
+            self.reader.find("nobody@example.org", since=NOON + 19_990)
+        self.assertLess(steps, 200)

@@ -56,6 +56,20 @@ class ReaderTests(SpoolCase):
         self.assertEqual(1.2e9, reader.oldest(1.4e9))
         self.assertEqual(1.2e9, reader.oldest(1.6e9))
 
+    async def test_waiting(self) -> None:
+        """What waits by transport and next hop; the messages of one of them."""
+        many = await self.filled()
+        found = self.reader.waiting(1000)
+        self.assertEqual(
+            sum(len(each.addressees) for each in many), sum(one.recipients + one.held for one in found)
+        )
+        self.assertEqual(1, sum(one.held for one in found))
+        way = many[1].addressees[0].transport, many[1].addressees[0].next_hop
+        chosen = self.reader.page(way=way)
+        self.assertIn(many[1].id, [each.id for each in chosen])
+        self.assertEqual([], self.reader.page(way=(way[0], "nowhere")))
+        self.assertEqual(2, sum(one.recipients + one.held for one in self.reader.waiting(2)))
+
     async def test_filters(self) -> None:
         """Each alone and together."""
         many = await self.filled()
