@@ -116,6 +116,7 @@ class Runner:
         self._busy: dict[int, Deferred[None]] = {}
         self._rests: dict[int, float] = {}
         self._bundles: dict[int, list[str]] = {}
+        self._sent: set[str] = set()
         self._version = -2
         self._active = False
         self._later: Any = None
@@ -343,13 +344,17 @@ class Runner:
         return not campaign.total
 
     async def _send(self, campaign: Campaign, piece: Piece) -> bool:
+        # What breaks off in another way than that stays here, and open, until the next start: some of it may
+        # be under way still, and the journal does not know of that yet.
+        self._sent.add(piece.id)
         try:
             results = await self._sending.run(campaign, await self._contents(campaign.id), piece)
-        except Exception as trouble:
-            # What was handed over before that is in the journal.
+        except TemporarilyUnavailable as trouble:
+            # Nothing is under way any more: what was handed over before is in the journal.
             self.log.warn("campaign {name} waits: {why}", name=campaign.name, why=str(trouble))
             results = await self._asked(piece)
         ended = await self._finish(piece, results)
+        self._sent.discard(piece.id)
         back = sum(state == WAITING for state, _ in results.values())
         taken = sum(state == TAKEN for state, _ in results.values())
         self._around.give_back(campaign.tenant, len(piece.people) - taken)
@@ -378,6 +383,7 @@ class Runner:
             return done
         except TemporarilyUnavailable:
             # The record stays open; the journal knows what was taken.
+            self._sent.discard(piece.id)
             self._settled = False
             raise
 
@@ -453,6 +459,8 @@ class Runner:
         """Find out what became of the pieces that an earlier worker has left."""
         shard, workers = self._shard, self._workers
         for piece in await self._database.read(lambda base: dispatch.left_open(base, shard, workers)):
+            if piece.id in self._sent:
+                continue
             results = await self._asked(piece)
             taken = sum(state == TAKEN for state, _ in results.values())
             self.log.info(

@@ -44,6 +44,7 @@ class World:
 
     :ivar there: by queue id the contacts whose message is on disk.
     :ivar dies: after so many messages the worker dies; below 0: it does not.
+    :ivar how: what is raised then.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class World:
     events: list[Event] = field(default_factory=list)
     trials: Sequence[Trial] = ()
     dies: int = -1
+    how: BaseException = field(default_factory=Crash)
     left: set[int] = field(default_factory=set)
     allowed: int = 1 << 30
     on_message: Any = None
@@ -92,7 +94,7 @@ class World:
                         results[one.contact] = (WAITING, "")
                         continue
                     if world.dies == 0:
-                        raise Crash
+                        raise world.how
                     world.dies -= 1
                     world.there[one.message] = one.contact
                     world.variants[one.contact] = one.variant

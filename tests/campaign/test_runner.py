@@ -17,6 +17,7 @@ from mta.campaign.runner import LATE
 from mta.campaign.schema import TAKEN, WAITING
 from mta.campaign.states import NotNow
 from mta.campaign.statistics import Trial
+from mta.interfaces import TemporarilyUnavailable
 from mta.registry.database import finished
 from tests.campaign.base import DEFINITION, NOW, TWO, Crash, Person, World, tested
 
@@ -261,6 +262,37 @@ class CrashTests(_Case):
         self.world.runner(0, 2)
         self.world.run(10)
         self.everybody()
+
+    def test_put_off_amid_a_piece(self) -> None:
+        """A database that is down for a moment: the journal tells who has it already."""
+        self.world.add()
+        self.world.runner()
+        self.world.dies, self.world.how = 50, TemporarilyUnavailable("the disk is full")
+        self.world.act("start")
+        self.world.run(5)
+        self.assertEqual(50, len(self.world.there))
+        self.world.dies = -1
+        self.world.run(60)
+        self.everybody()
+
+    def test_mistake_amid_a_piece(self) -> None:
+        """What may be under way still is not asked for again before the next start; the rest goes on."""
+        self.world.add()
+        runner = self.world.runner()
+        self.world.dies, self.world.how = 50, RuntimeError("a mistake of ours")
+        self.world.act("start")
+        self.world.run(5)
+        self.world.dies = -1
+        runner._settled = False
+        self.world.run(60)
+        self.assertEqual(850, len(self.world.there))
+        self.assertEqual(1, len(self.flushLoggedErrors(RuntimeError)))
+        self.assertEqual("running", self.world.get().state)
+        Deferred.fromCoroutine(runner.stop())
+        self.world.runner()
+        self.world.run(60)
+        self.everybody()
+        self.assertEqual("done", self.world.get().state)
 
     def test_paused_meanwhile(self) -> None:
         self.world.add()
