@@ -572,6 +572,8 @@ class Server:
         # What there is by now stays; the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
+        # A look at everything takes the time of dozens of messages, and finds next to nothing.
+        gc.set_threshold(2_000, 10, 100)
         reload = self.service.reload_soon
         signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(reload))
         listen = self._loaded.settings.listen

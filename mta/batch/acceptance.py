@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
@@ -27,8 +28,8 @@ from mta.template.problem import TemplateError
 _ABREAST = 6
 #: Octets of files in copies that are under way.
 _FILES = 32 << 20
-#: Messages that are taken in one turn of the reactor: others wait for as long.
-_TURN = 80
+#: Seconds for which messages are taken in one turn of the reactor: others wait for as long.
+_TURN = 0.005
 
 
 class Renders(Protocol):
@@ -120,8 +121,8 @@ class Acceptance:
         self._suppressed = suppressed
         self._date = date
         self._breathe = breathe
-        #: Messages that may be taken still in this turn of the reactor, of all batches.
-        self._room = _TURN
+        #: Until when messages may be taken in this turn of the reactor, of all batches; 0: it is a new one.
+        self._until = 0.0
 
     async def run(self, plan: Plan, people: Sequence[Person], *, dry: bool = False) -> Progress:
         """Take the messages of some recipients.
@@ -206,15 +207,15 @@ class Acceptance:
 
     async def _turn(self) -> None:
         """Wait until one more message may be taken, so that deliveries and subscribers have theirs."""
-        while not self._room:
+        while self._until and monotonic() > self._until:
             await self._breathe()
-        self._room -= 1
-        if not self._room:
+        if not self._until:
+            self._until = monotonic() + _TURN
             Deferred.fromCoroutine(self._refill())
 
     async def _refill(self) -> None:
         await self._breathe()
-        self._room = _TURN
+        self._until = 0.0
 
     def _begun(self, run: _Run, one: Person, content: bytes) -> Deferred[None]:
         return Deferred.fromCoroutine(self._one(run, one, content))

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
+from time import monotonic
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -43,6 +45,8 @@ T = TypeVar("T")
 MOST_NOTES = 20_000
 #: Threads that write content files.
 _FILE_THREADS = 4
+#: Seconds for which those who wait for the disk are answered in one turn of the reactor.
+_TURN = 0.005
 #: Content files looked at together by the sweep.
 _SWEEP = 500
 
@@ -105,6 +109,8 @@ class Spool:
         # What came in this turn of the reactor.
         self._turn: list[Work | Chore] = []
         self._dropped = 0
+        #: Batches that are on disk, and not all answered yet.
+        self._answers: deque[tuple[Iterator[Work | Chore], Sequence[Work | Chore], list[str]]] = deque()
 
     # --- starting and stopping -----------------------------------------------
 
@@ -178,6 +184,7 @@ class Spool:
 
     def _ended(self) -> None:
         self._running = False
+        self._go_on()
         if self._stopped is not None:
             self._stopped.callback(None)
 
@@ -334,31 +341,52 @@ class Spool:
         self._reactor.callFromThread(self._answer, works, files)
 
     def _answer(self, works: Sequence[Work | Chore], files: list[str]) -> None:
-        """A batch is over: tell whoever waits, then the sinks."""
+        """A batch is over: tell whoever waits, then the sinks.
+
+        Who follows the journal live is told first: what they do is little, and the answers may take long.
+        """
+        if self._numbered:
+            for first, events in _runs(works):
+                for told in self._numbered:
+                    told(first, events)
+        self._answers.append((iter(works), works, files))
+        if len(self._answers) == 1:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Answer until the turn is over; the rest in the next, so that others have theirs between."""
+        until = monotonic() + _TURN
+        while self._answers:
+            rest, works, files = self._answers[0]
+            for work in rest:
+                deferred: Deferred[Any] | None = work.deferred
+                if deferred is None:
+                    continue
+                if work.error is None:
+                    deferred.callback(None if isinstance(work, Work) else work.count)
+                else:
+                    deferred.errback(_again(work.error))
+                if self._running and monotonic() > until:
+                    self._reactor.callLater(0, self._go_on)
+                    return
+            self._answers.popleft()
+            self._told(works, files)
+
+    def _told(self, works: Sequence[Work | Chore], files: list[str]) -> None:
+        """All of a batch are answered: now the sinks."""
         kept: list[Event] = []
         for work in works:
-            deferred: Deferred[Any] | None = work.deferred
             if isinstance(work, Work):
-                if deferred is None:
+                if work.deferred is None:
                     self._noted -= len(work.events)
                 if work.error is None:
                     kept += work.events
-            if deferred is None:
-                continue
-            if work.error is None:
-                deferred.callback(None if isinstance(work, Work) else work.count)
-            else:
-                deferred.errback(_again(work.error))
         if kept:
             for sink in tuple(self._sinks):
                 try:
                     sink.events(kept)
                 except Exception:
                     self.log.failure("A sink of events failed")
-            if self._numbered:
-                for first, events in _runs(works):
-                    for told in self._numbered:
-                        told(first, events)
         if files:
             self._in_thread(partial(self._remove, files))
         if self._dropped and self._noted < MOST_NOTES // 2:

@@ -147,6 +147,8 @@ class Window:
 
     def remove(self, entry: Entry) -> None:
         """Forget an entry."""
+        # It and its jobs know each other: the garbage collector would have to find them.
+        entry.parts = ()
         del self.entries[entry.message.id]
         self.octets -= entry.octets
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -108,6 +109,9 @@ class Late:
         """See ``IResource``."""
         if self._resource is None:
             self._resource = self._make()
+            # What was imported for it stays, as all that was there from the start.
+            gc.collect()
+            gc.freeze()
         return self._resource.render(request)
 
     def getChildWithDefault(self, name: bytes, request: Any) -> Any:
