@@ -29,7 +29,7 @@ _ABREAST = 6
 #: Octets of files in copies that are under way.
 _FILES = 32 << 20
 #: Seconds for which messages are taken in one turn of the reactor: others wait for as long.
-_TURN = 0.005
+_TURN = 0.0025
 
 
 class Renders(Protocol):

@@ -46,7 +46,7 @@ MOST_NOTES = 20_000
 #: Threads that write content files.
 _FILE_THREADS = 4
 #: Seconds for which those who wait for the disk are answered in one turn of the reactor.
-_TURN = 0.005
+_TURN = 0.0025
 #: Content files looked at together by the sweep.
 _SWEEP = 500
 
