@@ -74,7 +74,10 @@ def checked(
     try:
         definition = Definition.model_validate(data)
     except ValidationError as error:
-        found = [_told(one, data) for one in error.errors(include_url=False, include_context=False)]
+        errors = error.errors(include_url=False, include_context=False)
+        # A list of which every entry is wrong is not too short as well.
+        said = [one for one in errors if one["type"] != "too_short" or not one["input"]]
+        found = [_told(one, data) for one in said or errors]
     except RecursionError:
         found = [((), "it is nested too deep", "")]
     else:
@@ -123,6 +126,12 @@ def _told(error: Any, data: Mapping[str, Any]) -> tuple[Place, str, str]:
             )
         case "missing":
             return place[:-1] if place else place, f"{last} is missing", f"add {last} = ..."
+        case "too_short":
+            return (
+                place,
+                "there is nothing in it",
+                f"add [[{last}]]" if isinstance(value, list) else "add something",
+            )
         case "union_tag_not_found":
             return place, "it is not said what this step does", f'add do = "send", or one of {_listed(STEPS)}'
         case "union_tag_invalid":

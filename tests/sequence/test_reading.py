@@ -203,6 +203,16 @@ class ReadingTests(SynchronousTestCase):
         }
         self.assertRaises(ConfigurationError, checked, large, anything)
 
+    def test_said_once(self) -> None:
+        """A list of which every entry is wrong is not told to be too short as well."""
+        self.assertEqual(
+            ["w.toml:2: steps[1].do (a): there is no such step: 'wiat': did you mean 'wait'?"],
+            self.problems('[[steps]]\ndo = "wiat"\nid = "a"'),
+        )
+        self.assertEqual(
+            ["w.toml:1: steps: there is nothing in it: add [[steps]]"], self.problems("steps = []")
+        )
+
     def test_not_a_table(self) -> None:
         for text in (
             "[]",
