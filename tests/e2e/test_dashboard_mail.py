@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import smtplib
 from email.message import EmailMessage
 from typing import Any, ClassVar
+
+import httpx
 
 from tests.e2e.browser import Tab
 from tests.e2e.dashboard import PEOPLE, DashboardScenario
@@ -166,3 +169,55 @@ class MailScenario(DashboardScenario):
             tab.open("/dashboard/queue")
             self.assertIn("sign-in", tab.page.url)
         self.assertNotIn(PEOPLE["ben@example.org"], self.server.output)
+
+
+class TenantScenario(DashboardScenario):
+    """A tenant, who sees their own mail and nothing else."""
+
+    settings: ClassVar[dict[str, Any]] = {"tracking": {"bodies_of": {"acme": "1d"}}}
+
+    def setUp(self) -> None:
+        self.remote = Remote()
+        type(self).settings = {
+            **type(self).settings,
+            "relay": {"smarthost": f"127.0.0.1:{self.remote.port}", "tls": "never"},
+            "queue": {"retry": ["1h"], "jitter": 0.0, "minimum_free": "1M"},
+        }
+        super().setUp()
+        self.part(self.remote)
+
+    def prepare(self) -> None:
+        self.keys = {}
+        for tenant in ("acme", "other"):
+            self.server.mta("tenant", "add", tenant)
+            self.server.mta("tenant", "domain", "add", tenant, f"{tenant}.example")
+            told = self.server.mta("key", "create", "--tenant", tenant, "--scope", "messages:send", "--json")
+            self.keys[tenant] = json.loads(told)["key"]
+
+    def send(self, tenant: str, to: str, subject: str) -> str:
+        """Send by HTTP; the id."""
+        body = {"from": f"shop@{tenant}.example", "to": [to], "subject": subject, "text": "Hi."}
+        answer = httpx.post(
+            f"{self.base}/v1/messages", json=body, headers={"authorization": f"Bearer {self.keys[tenant]}"}
+        )
+        self.assertEqual(202, answer.status_code, answer.text)
+        return str(answer.json()["id"])
+
+    def test_own(self) -> None:
+        """What bounced is found, understood, and sent again; what is of others is not there."""
+        self.remote.at["RCPT"] = f"550 5.7.26 not accepted due to domain's DMARC policy {EVIL}".encode()
+        mine = self.send("acme", "x@remote.example", f"Order 7 {EVIL}")
+        foreign = self.send("other", "y@remote.example", "Not yours")
+        self.server.wait_trace(mine, "failed")
+        tab = self.signed_in("tina@example.org").check("overview-tenant")
+        self.assertNotIn("Queue", tab.text)
+        tab.open("/dashboard/messages").see("Order 7").check("messages-tenant")
+        self.assertNotIn("Not yours", tab.text)
+        tab.open(f"/dashboard/messages/{foreign}", 404).open("/dashboard/queue", 403)
+        tab.open("/dashboard/messages?q=order").page.locator("tbody th a").first.click()
+        tab.see("SPF, DKIM or DMARC did not pass", "Send it again").check("message-tenant")
+        self.remote.at.clear()
+        tab.press("Send again").confirm("Send again").see("It is sent again; this is what becomes of it.")
+        self.assertIn(b"Order 7", self.remote.wait(1)[0].content)
+        self.server.wait_trace(mine, "again by tina@example.org (dashboard)")
+        self.assertEqual([], tab.problems)
