@@ -46,7 +46,8 @@ class Plot:
     :ivar drawing: the SVG.
     :ivar heights: what stands at the left, from the top.
     :ivar labels: what stands below, one for each column; most are empty.
-    :ivar legend: name and colour of each series, with how its line is dashed.
+    :ivar legend: name and colour of each series.
+    :ivar solid: whether these are bars, and no lines.
     :ivar head: of the table: what the labels are, and the series.
     :ivar rows: label and values, as text.
     """
@@ -59,6 +60,7 @@ class Plot:
     legend: Sequence[tuple[str, int]]
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+    solid: bool = False
 
 
 def draw(
@@ -116,6 +118,7 @@ def draw(
         [(one.name, colour) for one, colour in coloured],
         [what, *(one.name for one in series)],
         rows,
+        kind == "bars",
     )
 
 
