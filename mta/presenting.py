@@ -100,7 +100,7 @@ class Presenting:
             *AccountPages(
                 workers, protection.ledger, protection.bans, protection.guard, self.sessions, dashboard, run
             ).pages(),
-            *LivePages(api.following.feed, dashboard, reactor).pages(),
+            *LivePages(api.following.feed, self.sessions, dashboard, reactor).pages(),
             *OverviewPages(
                 waiting.look,
                 workers,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mta.analytics.reader import StatisticsReader
-from mta.analytics.tallied import Point
+from mta.analytics.tallied import Point, Tally
 from mta.dashboard.line import Line, line_of
 from mta.dashboard.page import Answered, Html, Page
 from mta.dashboard.plot import Plot, Series, draw
@@ -34,8 +34,7 @@ _LINES, _NAMED = 10, 5
 _ENOUGH, _MUCH = 50, 0.05
 #: Failed sign-ins of an hour that are worth a look.
 _FAILED = 20
-#: What a tenant is shown of the newest events.
-_KINDS = ("received", "delivered", "deferred", "failed", "bounced", "complained")
+_MONTH = 30 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +87,13 @@ class OverviewPages:
     async def overview(self, visit: Visit) -> Answered:
         """The page."""
         whose = visit.tenant if visit.confined else None
-        points, day, lines = await self._run(self._read, whose)
+        points, day, ever, lines = await self._run(self._read, whose)
         values: dict[str, Any] = {
             "plot": _plot(points),
             "day": day.counts(),
             "rates": day.rates(),
             "lines": lines,
-            "fresh": day.is_empty() and not lines,
+            "fresh": not ever,
         }
         if visit.confined:
             return Html("overview_tenant.html", values)
@@ -125,19 +124,20 @@ class OverviewPages:
                 total += status["security"]["auth_failures"]["last_hour"]
         return total
 
-    def _read(self, whose: str | None) -> tuple[list[Point], Any, list[Line]]:
-        """In a thread."""
+    def _read(self, whose: str | None) -> tuple[list[Point], Tally, bool, list[Line]]:
+        """The last hour, the last day, whether there was mail in a month, the newest events; in a thread."""
         now = self._seconds()
         points = self._numbers.series(whose, now - 60.0 * _MINUTES, now, "minute")
         day = self._numbers.total(whose, now - 86400.0, now)
+        ever = not (day.is_empty() and self._numbers.total(whose, now - _MONTH, now).is_empty())
         if whose is not None:
-            return points, day, []
+            return points, day, ever, []
         try:
             records, _ = JournalReader(self._workers.journals()).before({}, (), _LINES)
         except JournalError as error:
             raise TemporarilyUnavailable(str(error)) from error
         lines = [line for record in records if (line := line_of(record.event)) is not None]
-        return points, day, lines
+        return points, day, ever, lines
 
 
 def _plot(points: Sequence[Point]) -> Plot:

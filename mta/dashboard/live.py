@@ -12,22 +12,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from mta.config.settings import Dashboard
 from mta.dashboard.line import Line, line_of
 from mta.dashboard.page import Answered, Live, Page, Query, Trouble
 from mta.dashboard.role import Right
+from mta.dashboard.session import Sessions
 from mta.dashboard.visit import Visit
+from mta.interfaces import TemporarilyUnavailable
 from mta.tracking.feed import Feed
 from mta.tracking.subscriber import Interest, Subscriber, Telling
+
+_log = Logger()
 
 #: Seconds between two words to one page.
 _EVERY = 1.0
 #: Lines that are told at a time.
 _LINES = 60
-#: Seconds after which a page comes again: it might be signed out by then.
-_LONGEST = 600.0
+#: Seconds between two looks whether the session lasts; and after which a page comes again.
+_LOOK, _LONGEST = 15.0, 600.0
 
 
 class Wanted(Query):
@@ -111,12 +118,16 @@ class LivePages:
     """See the module.
 
     :param feed: tells what happens.
+    :param sessions: who is signed in.
     :param settings: the table ``[dashboard]``.
     :param reactor: time.
     """
 
-    def __init__(self, feed: Feed, settings: Callable[[], Dashboard], reactor: Any) -> None:
+    def __init__(
+        self, feed: Feed, sessions: Sessions, settings: Callable[[], Dashboard], reactor: Any
+    ) -> None:
         self._feed = feed
+        self._sessions = sessions
         self._settings = settings
         self._reactor = reactor
         self._open = 0
@@ -130,8 +141,8 @@ class LivePages:
         most = self._settings().streams
         if most and self._open >= most:
             raise Trouble(503, "Too many live pages are open", "Close some of them, or wait.")
-        everything = not visit.confined
-        tenant = visit.tenant
+        assert visit.session is not None
+        everything, tenant, session = not visit.confined, visit.tenant, visit.session.id
 
         def run(request: Any) -> Deferred[Any]:
             watcher = Watcher(
@@ -145,14 +156,34 @@ class LivePages:
             self._open += 1
             request.registerProducer(watcher, True)
             timer = self._reactor.callLater(_LONGEST, watcher.end)
+            watching = Deferred.fromCoroutine(self._watch(watcher, session))
+            watching.addErrback(_unless_cancelled)
             running = Deferred.fromCoroutine(self._feed.follow(watcher, None))
-            return running.addBoth(over, request, timer)
+            return running.addBoth(over, request, timer, watching)
 
-        def over(result: Any, request: Any, timer: Any) -> Any:
+        def over(result: Any, request: Any, timer: Any, watching: Deferred[None]) -> Any:
             self._open -= 1
+            watching.cancel()
             if timer.active():
                 timer.cancel()
             request.unregisterProducer()
             return result
 
         return Live(run)
+
+    async def _watch(self, watcher: Watcher, session: str) -> None:
+        """End a stream whose session was ended."""
+        while not watcher.over:
+            await deferLater(self._reactor, _LOOK)
+            try:
+                if not watcher.over and not await self._sessions.lasts(session):
+                    watcher.end()
+            except TemporarilyUnavailable:
+                # Nobody can tell; at the end of its time it comes again.
+                continue
+
+
+def _unless_cancelled(failure: Failure) -> None:
+    """What ends a watch, if it is not the end of the stream."""
+    if failure.check(CancelledError) is None:
+        _log.failure("Whether a live page is still signed in cannot be told", failure)

@@ -143,6 +143,19 @@ class Sessions:
         found = await self._ledger.ask(look)
         return sorted(found, key=lambda one: one.begun, reverse=True)
 
+    async def lasts(self, identifier: str) -> bool:
+        """Whether one is not over yet.
+
+        :raise TemporarilyUnavailable: if nobody can tell.
+        """
+        now = self._seconds()
+
+        def look(book: Book) -> bool:
+            session = _session(identifier, book.get(KIND, identifier))
+            return session is not None and not self._is_over(session, now)
+
+        return await self._ledger.ask(look)
+
     async def end(self, identifier: str, account: str = "") -> Session | None:
         """End one.
 

@@ -99,6 +99,28 @@ class FirstRunScenario(Scenario):
         new = self.place / "var" / "mail" / "localhost" / "user" / "new"
         wait_for(lambda: new.is_dir() and list(new.iterdir()), "the message does not arrive")
 
+    def test_dashboard(self) -> None:
+        """The address that is shown leads to a page where the one account signs in, as administrator."""
+        process = self.start()
+        shown = re.search(r"(http://\S+/dashboard/) \(sign in as (\S+)\)", process.output)
+        password = re.search(r"password (\S+)", process.output)
+        assert shown is not None and password is not None
+        script = (
+            "import httpx, re, sys; base, account, password = sys.argv[1:];"
+            " client = httpx.Client(follow_redirects=True, headers={'sec-fetch-site': 'same-origin'});"
+            " page = client.get(base).text; proof = re.search(r'csrf\" value=\"(\\w+)', page)[1];"
+            " print(page); print(client.post(base + 'sign-in',"
+            " data={'csrf': proof, 'account': account, 'password': password}).text)"
+        )
+        call = shlex.join([str(BIN / "python"), "-c", script, shown[1], shown[2], password[1]])
+        done = self.shell(process, call)
+        for words in (
+            "its password was shown when the server started",
+            "Begin here",
+            'title="administrator"',
+        ):
+            self.assertIn(words, done.stdout, done)
+
     def test_second_run(self) -> None:
         """It starts again on what is there, shows no password, and has lost nothing."""
         first = self.start()

@@ -21,7 +21,11 @@ function open() {
   const query = log ? `?lines=1${log.dataset.log ? `&${log.dataset.log}` : ""}` : "";
   source = new EventSource(`/dashboard/live${query}`);
   source.addEventListener("open", () => state(true));
-  source.addEventListener("error", () => state(false));
+  source.addEventListener("error", () => {
+    state(false);
+    // It does not try again by itself: signed out meanwhile, or too many are open.
+    if (source?.readyState === EventSource.CLOSED) signedOut();
+  });
   source.addEventListener("happened", (event) => {
     const what = JSON.parse(event.data);
     for (const part of parts) {
@@ -29,6 +33,11 @@ function open() {
     }
     document.dispatchEvent(new CustomEvent("happened", { detail: what }));
   });
+}
+
+async function signedOut() {
+  const answer = await fetch(location.href, { headers: { accept: "text/html", "x-live": "1" } });
+  if (answer.redirected) location.reload();
 }
 
 function close() {
