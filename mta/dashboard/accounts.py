@@ -139,7 +139,7 @@ class AccountPages:
         except ValueError as error:
             raise Trouble(400, "This address is misspelt", str(error), "Begin at the menu.") from None
         records, more = await self._run(self._read, places, kinds)
-        rows = [_row(record.event) for record in records]
+        rows = [_row(record.event) for record in records if _counts(record.event)]
         values = {
             "rows": rows,
             "view": query.view,
@@ -170,7 +170,7 @@ class AccountPages:
             {
                 "account": name,
                 "lines": lines,
-                "rows": [_row(event) for event in events if event.kind in VIEWS[""]][:20],
+                "rows": [_row(event) for event in events if event.kind in VIEWS[""] and _counts(event)][:20],
                 "suspended": suspended.get(name),
                 "sessions": sessions,
                 "role": person_of(name, self._settings()).named,
@@ -264,13 +264,18 @@ class AccountPages:
         return Redirect(f"{PLACE}/bans", f"{', '.join(done)} may connect again.")
 
 
+def _counts(event: Event) -> bool:
+    """Whether it says more than the sign-in beside it."""
+    return getattr(event, "action", "") != "begun"
+
+
 def _row(event: Event) -> dict[str, Any]:
     """A sign-in as a row."""
     good = event.kind == "authenticated"
     return {
         "at": event.at,
         "account": getattr(event, "account", ""),
-        "good": good or getattr(event, "action", "") == "begun",
+        "good": good,
         "what": "signed in" if good else getattr(event, "action", "failed") or "failed",
         "how": getattr(event, "mechanism", "") or "dashboard",
         "client": getattr(event, "client", ""),
