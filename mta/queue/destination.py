@@ -15,7 +15,7 @@ from mta.model.outcome import Delivered, Outcome, Postponed, RemoteReply
 from mta.queue.budget import Budget
 from mta.queue.lanes import Lanes
 from mta.queue.meter import Rates
-from mta.queue.pace import Pace
+from mta.queue.pace import BEGINNING, Pace
 from mta.queue.window import Job, Window
 
 #: Seconds within which a fast destination empties its line.
@@ -23,6 +23,8 @@ PATIENCE = 10.0
 #: Deliveries over which their pace is a mean, beside that of the last few: those that end in one turn of the
 #: reactor come in a burst behind a pause, which must not make a fast destination look slow.
 _MANY = 50
+#: From how many on there is such a mean: a whole round of those with which a destination begins.
+_ROUND = BEGINNING
 #: Seconds by which a message is put off because of its destination's pace, at the most.
 HORIZON = 1800.0
 #: Failures to connect after which a destination is taken to be down.
@@ -328,11 +330,13 @@ class Destination:
 
     def ended(self, now: float) -> None:
         """A delivery has ended, however."""
+        together = self.running
         self.running -= 1
         if self.queue:
             sample = now - self._progress
             known = self._interval
-            self._interval = sample if known < 0.0 else known + (sample - known) * 0.1
+            # The first has taken as long as those that go beside it, so that these follow at once.
+            self._interval = sample / max(1, together) if known < 0.0 else known + (sample - known) * 0.1
             self._count += 1
             if self._count >= 2 * _MANY:
                 self._count, self._before, self._since = _MANY, self._since, now
@@ -348,10 +352,13 @@ class Destination:
         """Whether what waits is gone within ``PATIENCE``, as far as can be known."""
         if self.running and now - self._progress > PATIENCE:
             return False
-        interval = self._interval
-        if self._count >= _MANY:
-            interval = min(interval, (now - self._before) / self._count)
-        return 0.0 <= interval * len(self.queue) <= PATIENCE
+        return 0.0 <= self._pace_at(now) * len(self.queue) <= PATIENCE
+
+    def _pace_at(self, now: float) -> float:
+        """Seconds from one delivery's end to the next one's; below 0 if nothing is known of them."""
+        if self._count >= _ROUND:
+            return min(self._interval, (now - self._before) / self._count)
+        return self._interval
 
     def has_share(self, window: Window, octets: int, now: float) -> bool:
         """Whether one more job may come into the window."""
@@ -365,13 +372,14 @@ class Destination:
 
     def slot(self, now: float, random: Callable[[], float]) -> float:
         """When a message that finds no room may have its turn."""
-        step = max(self._interval, 0.01)
+        step = max(self._pace_at(now), 0.01)
         if self.running:
             step = max(step, (now - self._progress) / self._full)
         # Of whose pace nothing is known yet, it will be known soon.
         known = self._interval >= 0.0 or (self.running and now - self._progress > 1.0)
         # Twice as fast as it is: some may be put off once more, but it never waits for them.
-        self._horizon = max(self._horizon, now + (PATIENCE / 2 if known else 1.0)) + step / 2
+        first = min(PATIENCE, step * len(self.queue)) / 2 if known else 1.0
+        self._horizon = max(self._horizon, now + first) + step / 2
         if self._horizon > now + HORIZON:
             self._horizon = now + HORIZON
             return now + HORIZON * (0.5 + 0.5 * random())

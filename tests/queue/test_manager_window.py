@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -250,6 +251,49 @@ class FairnessTests(SynchronousTestCase):
         bench.manager.start()
         bench.run(5)
         self.assertEqual({}, bench.spool.messages)
+
+
+class FirstBatchTests(SynchronousTestCase):
+    """Very many for one mailbox at once, of whose pace nothing is known yet."""
+
+    def went(self, pauses: Sequence[float], arrive: int, together: int = 100) -> tuple[float, int]:
+        """How long all of them take, and how often one is put off.
+
+        :param pauses: seconds of the rounds, the last of all others; a round's end together, as commits do.
+        :param arrive: how many come in a hundredth of a second.
+        :param together: how many make a round.
+        """
+        bench = Bench(window_messages=2000)
+        bench.relay = Scripted(None, concurrency=together)
+        bench.manager.replace(bench.settings, {"relay": bench.relay})
+        bench.manager.start()
+        begun = bench.clock.seconds()
+        left, rounds, since = 999, 0, begun
+        while (left or bench.spool.messages) and bench.clock.seconds() < begun + 600:
+            for _ in range(min(left, arrive)):
+                bench.send("u@far.test")
+            left -= min(left, arrive)
+            bench.clock.advance(0.01)
+            now = bench.clock.seconds()
+            if now - since >= pauses[min(rounds, len(pauses) - 1)]:
+                rounds, since = rounds + 1, now
+                for _ in range(len(bench.relay.waiting)):
+                    bench.relay.end()
+        return bench.clock.seconds() - begun, len(bench.spool.of(DeferredTo))
+
+    def test_nobody_is_put_off(self) -> None:
+        """All would be gone within seconds, however the first rounds went."""
+        for pauses in ([0.1], [0.3], [0.1, 1.0, 0.1], [0.05, 0.05, 2.0, 0.05]):
+            for arrive in (40, 10, 4):
+                took, put_off = self.went(pauses, arrive)
+                self.assertEqual(0, put_off, (pauses, arrive))
+                self.assertLess(took, 4.5, (pauses, arrive))
+
+    def test_a_slow_beginning(self) -> None:
+        """Who is put off while it looks slow waits for no longer than it turns out to be."""
+        took, put_off = self.went([2.0, 0.05], 4)
+        self.assertLess(put_off, 50)
+        self.assertLess(took, 10.0)
 
 
 class RaceTests(SynchronousTestCase):
