@@ -224,7 +224,7 @@ def audience(database: OpenedLate, run_in_thread: Callable[..., Awaitable[Any]])
     return Audience(database, looking, lambda: database.used)
 
 
-class _Beside:
+class Beside:
     """Looks at a database that nobody changes meanwhile."""
 
     def __init__(self, database: IDatabase) -> None:
@@ -244,6 +244,6 @@ def direct(state: Path, more: Sequence[Tables] = ()) -> tuple[Audience, Callable
     path = state / DATABASE
     if not path.exists():
         nothing = OpenedLate(path, TABLES, None)
-        return Audience(nothing, _Beside(nothing), lambda: False), lambda: None
+        return Audience(nothing, Beside(nothing), lambda: False), lambda: None
     opened = Direct(path, (*TABLES, *more))
-    return Audience(opened, _Beside(opened)), opened.close
+    return Audience(opened, Beside(opened)), opened.close

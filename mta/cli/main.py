@@ -404,12 +404,15 @@ def _import_key(path: Path) -> Any:
 
 
 async def _forget(state: Path, tenant: str) -> None:
-    """Forget the contacts of a tenant that is gone, without a server."""
+    """Forget contacts, sequences and campaigns of a tenant that is gone, without a server."""
     from mta.audience.audience import direct
+    from mta.campaign import campaigns
+    from mta.campaign.schema import TABLES as CAMPAIGNS
     from mta.sequence.stores import TABLES, Sequences
 
-    audience, close = direct(state, TABLES)
+    audience, close = direct(state, (*TABLES, CAMPAIGNS))
     Sequences(audience)
+    audience.emptying.append(campaigns.empty)
     try:
         await audience.forget(tenant)
     finally:

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 
+from mta.audience.audience import DATABASE, Audience, Beside
+from mta.audience.audience import TABLES as AUDIENCE
+from mta.audience.contact import Contact
+from mta.audience.contacts import Contacts
+from mta.campaign.campaigns import Campaigns
+from mta.campaign.schema import TABLES as CAMPAIGNS
 from mta.cli.control import user
+from mta.registry.database import Direct, finished
+from mta.sequence.definition import Definition
+from mta.sequence.stores import TABLES as SEQUENCES
+from mta.sequence.stores import Sequences
+from tests.campaign.base import DEFINITION as CAMPAIGN
+from tests.campaign.base import NOW
 from tests.cli.test_setting_up import SettingUpCase
 
 
@@ -44,6 +57,39 @@ class TenantCommandTests(SettingUpCase):
         told = self.mta("trace", "shop", *self.options).out
         for what in ("tenant add", "domain add", "key create", "key rotate", "key revoke", "tenant set"):
             self.assertIn(f"{what} by {user()}", told)
+
+    def test_removed_with_all_it_has(self) -> None:
+        """Nothing of contacts, sequences and campaigns is left for whoever gets its name later."""
+        (self.place / "var").mkdir()
+        for tenant in ("shop", "other"):
+            self.mta("tenant", "add", tenant, *self.options)
+        path = self.place / "var" / DATABASE
+        database = Direct(path, (*AUDIENCE, *SEQUENCES, CAMPAIGNS))
+        definition = {"title": "x", "steps": [{"id": "later", "do": "wait", "for": "9d"}]}
+        for tenant in ("shop", "other"):
+            finished(Contacts(database).put(tenant, Contact("ann@example.org"), NOW))
+            finished(Campaigns(database).add(tenant, "spring", CAMPAIGN, NOW, "ann"))
+            sequences = Sequences(Audience(database, Beside(database)))
+            what = Definition.model_validate(definition)
+            finished(sequences.put(tenant, "welcome", what, NOW, who="ann"))
+            finished(sequences.enrol(tenant, "welcome", ["ann@example.org"], {}, NOW, "ann"))
+        database.close()
+        self.mta("tenant", "remove", "shop", *self.options)
+        database = Direct(path, (*AUDIENCE, *SEQUENCES, CAMPAIGNS))
+        self.addCleanup(database.close)
+
+        def tenants(base: sqlite3.Connection) -> dict[str, set[str]]:
+            found = {}
+            for (table,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                columns = {column[1] for column in base.execute(f"PRAGMA table_info({table})")}
+                if "tenant" in columns:
+                    rows = base.execute(f"SELECT tenant FROM {table}")
+                    found[table] = {tenant for (tenant,) in rows if tenant}
+            return found
+
+        left = {name: found for name, found in finished(database.read(tenants)).items() if found}
+        self.assertEqual({"other"}, set().union(*left.values()), left)
+        self.assertLessEqual({"contacts", "campaigns", "sequences", "enrolments"}, set(left))
 
     def test_refused(self) -> None:
         (self.place / "var").mkdir()
