@@ -20,7 +20,11 @@ function open() {
   const log = document.querySelector("[data-log]");
   const query = log ? `?lines=1${log.dataset.log ? `&${log.dataset.log}` : ""}` : "";
   source = new EventSource(`/dashboard/live${query}`);
-  source.addEventListener("open", () => state(true));
+  source.addEventListener("open", () => {
+    state(true);
+    // What has happened since the page was made, or while there was no connection.
+    for (const part of parts) renew(part);
+  });
   source.addEventListener("error", () => {
     state(false);
     // It does not try again by itself: signed out meanwhile, or too many are open.
