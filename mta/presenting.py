@@ -34,6 +34,7 @@ from mta.model.event import Event
 from mta.parts import Parts
 from mta.presenting_application import application_pages
 from mta.presenting_audience import audience_pages
+from mta.presenting_automation import automation_pages
 from mta.protection import Protection
 
 
@@ -111,6 +112,7 @@ class Presenting:
             ).pages(),
             *application_pages(api, environment, shard, note),
             *audience_pages(api, note),
+            *automation_pages(api, environment),
         ]
         self.application = DashboardApplication(
             pages,

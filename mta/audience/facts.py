@@ -183,6 +183,18 @@ def after(base: sqlite3.Connection, number: int, limit: int = 1000) -> list[Fact
     return [_fact(row) for row in base.execute(query, (number, limit))]
 
 
+def newest(base: sqlite3.Connection, tenant: str, kind: str, limit: int, looked: int) -> list[Fact]:
+    """The newest facts of one kind, of all contacts of a tenant.
+
+    :param looked: rows of all tenants that are looked at for it.
+    """
+    query = (
+        f"SELECT {_COLUMNS} FROM facts WHERE id > ? AND tenant = ? AND kind = ?"  # noqa: S608
+        " ORDER BY id DESC LIMIT ?"
+    )
+    return [_fact(row) for row in base.execute(query, (last(base) - looked, tenant, kind, limit))]
+
+
 def last(base: sqlite3.Connection) -> int:
     """The number of the newest fact; 0: there is none."""
     row = base.execute("SELECT seq FROM sqlite_sequence WHERE name = 'facts'").fetchone()

@@ -61,6 +61,7 @@ class Rendering:
             time=words.time,
             clock=words.clock,
             ago=words.ago,
+            at=words.at,
             duration=words.duration,
             octets=words.size,
             count=words.count,

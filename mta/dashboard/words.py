@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from mta.journal.text import duration, size
 
-__all__ = ["ago", "clock", "count", "duration", "percent", "short", "size", "time"]
+__all__ = ["ago", "at", "clock", "count", "duration", "percent", "short", "size", "time"]
 
 
 def _local(at: float) -> datetime:
@@ -77,3 +77,8 @@ def percent(part: float, whole: float) -> str:
         return "–"
     value = 100 * part / whole
     return f"{value:.0f} %" if value in (0, 100) else f"{value:.1f} %" if value >= 0.1 else "< 0.1 %"
+
+
+def at(text: str | None) -> float:
+    """A time as the API writes it, in seconds since 1970; of nothing it is 0."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0

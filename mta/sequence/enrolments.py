@@ -73,6 +73,17 @@ TABLES = Tables(
             # What is to be told to the journal.
             "CREATE TABLE sequence_told (id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL)",
         ),
+        (
+            # How many have gone which way (mta.sequence.ways).
+            """CREATE TABLE sequence_ways (
+                tenant TEXT NOT NULL,
+                sequence TEXT NOT NULL,
+                step TEXT NOT NULL,
+                way TEXT NOT NULL,
+                count INTEGER NOT NULL,
+                PRIMARY KEY (tenant, sequence, step, way)
+            ) WITHOUT ROWID""",
+        ),
     ),
 )
 _COLUMNS = (
@@ -282,13 +293,13 @@ def erase(base: sqlite3.Connection, tenant: str, contact: int) -> None:
 
 def remove(base: sqlite3.Connection, tenant: str, sequence: str) -> None:
     """Forget all runs of a sequence that is gone."""
-    for table in ("enrolments", "sequence_seen", "sequence_outbox"):
+    for table in ("enrolments", "sequence_seen", "sequence_outbox", "sequence_ways"):
         base.execute(f"DELETE FROM {table} WHERE tenant = ? AND sequence = ?", (tenant, sequence))  # noqa: S608
 
 
 def empty(base: sqlite3.Connection, tenant: str) -> None:
     """Forget all of a tenant that is gone."""
-    for table in ("enrolments", "sequence_seen", "sequence_outbox"):
+    for table in ("enrolments", "sequence_seen", "sequence_outbox", "sequence_ways"):
         base.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))  # noqa: S608
 
 

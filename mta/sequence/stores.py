@@ -11,7 +11,7 @@ from mta.audience.audience import Audience
 from mta.audience.contact import Contact
 from mta.model.event_sequence import SequenceChanged
 from mta.registry.schema import Tables
-from mta.sequence import enrolments, outbox, sequences
+from mta.sequence import enrolments, outbox, sequences, ways
 from mta.sequence.definition import Definition
 from mta.sequence.enrolment import Enrolment
 from mta.sequence.sequences import Definitions, Version
@@ -169,6 +169,10 @@ class Sequences:
     async def counts(self, tenant: str, name: str) -> tuple[dict[str, int], dict[str, int]]:
         """How many are at each step, and how many have ended how."""
         return await self._audience.look(lambda base: enrolments.counts(base, tenant, name))
+
+    async def ways(self, tenant: str, name: str) -> list[ways.Way]:
+        """How many have gone which way at each step."""
+        return await self._audience.look(lambda base: ways.of(base, tenant, name))
 
     async def people(
         self, tenant: str, name: str, after: int, limit: int, state: str

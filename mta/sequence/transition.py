@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from mta.audience import contacts
 from mta.audience.contact import Contact
 from mta.model.event import Event
-from mta.sequence import enrolments, outbox, sequences
+from mta.sequence import enrolments, outbox, sequences, ways
 from mta.sequence.definition import Definition
 from mta.sequence.engine import advance, begin, ended, moved
 from mta.sequence.enrolment import Action, Enrolment
@@ -226,6 +226,7 @@ class Transitions:
             told = replace(action, kind="skip", reason=trouble) if trouble and action.does else action
             message = messages.get(action.step, "") if action.kind == "send" and action.way == "mail" else ""
             events.append(stepped(run, told, address, now, **({"by": by} if by else {}), message=message))
+            ways.count(base, run, [told])
         tell(base, events)
 
     # --- coming in, by hand, and out ---------------------------------------------
@@ -268,7 +269,9 @@ class Transitions:
         )
         run = begin(run, definition, now)
         run = replace(run, id=enrolments.add(base, run))
-        tell(base, [stepped(run, Action("enter", run.step), contact.address, now, by=by)])
+        entered = Action("enter", run.step)
+        ways.count(base, run, [entered])
+        tell(base, [stepped(run, entered, contact.address, now, by=by)])
         return run, ""
 
     def leave(self, base: sqlite3.Connection, run: Enrolment, now: float, by: str, reason: str = "") -> None:

@@ -20,6 +20,7 @@ from mta.audience.lists import MailingList
 from mta.audience.segments import Segment
 from mta.dashboard.page import Page
 from mta.dashboard.role import Person, Right, Role
+from mta.sequence.definition import Definition
 from mta.webhook.trial import trial
 from tests.api.v1.channel import Answer, Channel
 from tests.e2e.api import ServedApi
@@ -87,7 +88,15 @@ class RoleTests(TestCase):
         await audience.lists.put("acme", MailingList("news"), 1.0)
         await audience.segments.put("acme", Segment("all", condition={"field": "name", "exists": True}), 1.0)
         await audience.imports.begin(Import("im_1", "acme", 0, "done", 1.0, 1.0, "a test"))
+        sequences = self.served.server.api.sequencing.sequences
+        definition = Definition.model_validate(
+            {"from": "a@acme.example", "steps": [{"id": "pause", "do": "wait", "for": "1d"}]}
+        )
+        await sequences.put("acme", "welcome", definition, 1.0, who="a test")
+        ((_, run, _),) = await sequences.enrol("acme", "welcome", ["ann@example.net"], {}, 1.0, "a test")
+        assert run is not None
         own = {
+            "/dashboard/sequences/at/": {"name": "welcome", "enrolment": str(run.id)},
             "/dashboard/contacts/at/": {"address": "ann%40example.net"},
             "/dashboard/contacts/lists/": {"name": "news"},
             "/dashboard/contacts/segments/": {"name": "all"},

@@ -131,6 +131,25 @@ class EntryTests(SequenceCase):
         self.assertEqual(["it is paused: holidays"], self.enrol(ANN))
 
 
+class WayTests(SequenceCase):
+    def test_counted(self) -> None:
+        """Who went which way, in the transaction in which they go; forgotten with the sequence."""
+        self.contact(ANN, attributes={"plan": "pro"})
+        self.contact(BOB)
+        condition = {"attribute": "plan", "is": "pro"}
+        step = {"id": "if", "do": "branch", "when": condition, "then": "t", "otherwise": "o"}
+        self.sequence(step, {**SEND, "id": "t", "next": "o"}, {**WAIT, "id": "o"})
+        self.enrol(ANN)
+        self.enrol(BOB)
+        self.turn()
+        found = {(one.step, one.way): one.count for one in self.done(self.sequences.ways("shop", "s"))}
+        wanted = {("if", "enter"): 2, ("if", "then"): 1, ("if", "otherwise"): 1, ("t", "sent"): 1}
+        self.assertEqual(wanted, found)
+        self.assertEqual([], self.done(self.sequences.ways("other", "s")))
+        self.done(self.sequences.remove("shop", "s", self.server.now, "ann"))
+        self.assertEqual([], self.done(self.sequences.ways("shop", "s")))
+
+
 class TurnTests(SequenceCase):
     def setUp(self) -> None:
         super().setUp()

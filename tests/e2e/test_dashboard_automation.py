@@ -1,0 +1,116 @@
+"""Sequences and campaigns, in a real browser."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from tests.e2e.dashboard import ROLES, DashboardScenario
+
+XSS = "<img src=x onerror=alert(1)>"
+WELCOME = f"""
+title = "Welcome {XSS}"
+from = "Shop <shop@example.org>"
+[[triggers]]
+event = "signed_up"
+[[exits]]
+name = "bought {XSS}"
+when = {{ event = "purchase" }}
+goal = true
+[[steps]]
+id = "welcome"
+do = "send"
+template = "hello"
+[[steps]]
+id = "plan"
+do = "branch"
+when = {{ attribute = "plan", is = "{XSS}" }}
+then = "tips"
+otherwise = "again"
+[[steps]]
+id = "again"
+do = "wait_until"
+when = {{ clicked = "welcome" }}
+timeout = "2d"
+then = "more"
+otherwise = "bye"
+[[steps]]
+id = "bye"
+do = "exit"
+reason = "{XSS}"
+[[steps]]
+id = "more"
+do = "send"
+template = "hello"
+next = "rest"
+[[steps]]
+id = "tips"
+do = "wait"
+for = "3d"
+[[steps]]
+id = "rest"
+do = "wait"
+for = "1d"
+"""
+
+
+class AutomationScenario(DashboardScenario):
+    """By the administrator, for the tenant ``default``."""
+
+    settings: ClassVar[dict[str, Any]] = {"api": {"url": "http://links.example.org"}}
+
+    def template(self, tab: Any) -> None:
+        tab.open("/dashboard/templates/new").fill(
+            name="hello", subject="Hello {{ name }}", text="Hi {{ name }}"
+        )
+        tab.press("Save").see("hello")
+
+    def test_sequence(self) -> None:
+        """Written, mended, drawn, tried, used; a person goes through it, live; paused, changed, forgotten."""
+        tab = self.signed_in(ROLES["administrator"])
+        self.template(tab)
+        tab.open("/dashboard/sequences").check("sequences-empty")
+        tab.page.get_by_role("link", name="Begin with “Win back”").click()
+        tab.see("miss-you").check("sequence-new")
+        tab.fill(name="welcome", definition=WELCOME.replace('do = "send"', 'do = "sned"', 1))
+        tab.press("Save").see("What is wrong", "did you mean 'send'?").check("sequence-wrong")
+        tab.fill(definition=WELCOME).press("Check and draw").see("It would be").check("sequence-drawn")
+        tab.press("Save").see("Version 1 is kept").check("sequence")
+        tab.open("/dashboard/sequences/at/welcome/try").fill(supposed="opens nothing")
+        tab.press("What would happen?").see("is not understood").check("sequence-try-wrong")
+        tab.fill(supposed="clicks welcome 3h").press("What would happen?").see("come in").check(
+            "sequence-try"
+        )
+        tab.open("/dashboard/sequences/events").check("events-empty")
+        tab.page.get_by_text("Tell of one by hand").click()
+        tab.fill(address="u1@example.org", event="signed_up", properties=f'{{"say": "{XSS}"}}').press("Tell")
+        tab.see("signed_up of u1@example.org is taken.").check("events")
+        tab.open("/dashboard/sequences/at/welcome").see("1 sent", "1 went", "1 is here").check(
+            "sequence-running"
+        )
+        # It renews itself.
+        other = self.signed_in(ROLES["administrator"])
+        other.open("/dashboard/contacts/new").fill(address="u2@example.org", name=XSS)
+        other.press("Add the contact").see("is added")
+        other.open("/dashboard/sequences/at/welcome/people")
+        other.page.get_by_text("Let contacts in").click()
+        other.fill(addresses="u2@example.org, nobody@example.org").press("Let them in")
+        other.see("One came in.", "there is no such contact").check("sequence-people")
+        tab.see("2 are here")
+        other.page.get_by_role("link", name="u2@example.org").click()
+        other.see("Was sent a message", "Went one way: no").check("sequence-person")
+        other.press("Take out").see("Take u2@example.org out of welcome?").confirm("Take out")
+        other.see("It is out of the sequence.", "taken out")
+        tab.open("/dashboard/sequences/at/welcome").press("Pause").see("Pause welcome?")
+        tab.page.locator("dialog [name=reason]").fill(XSS)
+        tab.confirm("Pause").see("It is paused").check("sequence-paused")
+        tab.press("Go on").see("welcome goes on.")
+        tab.open("/dashboard/sequences/at/welcome/edit").see("made of version 1").check("sequence-edit")
+        given = tab.page.locator('[name="definition"]').input_value()
+        tab.fill(definition=given.replace('"2d"', '"4d"'), note=XSS).press("Save").see("Version 2 is kept")
+        tab.open("/dashboard/sequences/at/welcome/versions").check("sequence-versions")
+        tab.press("Move them").confirm("Move them").see("Moved: 1.")
+        tab.press("Use version 1").see("goes by version 1")
+        tab.open("/dashboard/sequences").see("Welcome").check("sequences")
+        tab.open("/dashboard/sequences/at/welcome").press("Stop and forget").confirm("Stop and forget")
+        tab.see("welcome is forgotten.")
+        self.assertIn("removed", self.server.mta("trace", "welcome"))
