@@ -183,11 +183,23 @@ def _completed(settings: Settings, state: Path, embedded: bool) -> Settings:
             changes["dashboard"] = settings.dashboard.model_copy(
                 update={"administrators": [EMBEDDED_ACCOUNT]}
             )
+        if not settings.api.url and (port := _loopback_port(settings)):
+            # Links in mail lead to whoever tries it out, who reads it on this machine.
+            changes["api"] = settings.api.model_copy(update={"url": f"http://127.0.0.1:{port}"})
     else:
         changes["domains"] = {name.lower(): item for name, item in settings.domains.items()}
     if settings.workers == "auto":
         changes["workers"] = max(1, len(os.sched_getaffinity(0)))
     return settings.model_copy(update=changes)
+
+
+def _loopback_port(settings: Settings) -> str:
+    """Of the HTTP listener; ``""`` if there is none on loopback."""
+    for one in settings.listen.http:
+        found = re.fullmatch(r"tcp:(\d+):interface=127\.0\.0\.1", one)
+        if found:
+            return found[1]
+    return ""
 
 
 def _own_name() -> str:

@@ -362,10 +362,11 @@ class TemplatePages:
             "locale": form.locale,
         }
         try:
-            await self._send(visit, visit.path["name"], wanted)
+            queue_id = await self._send(visit, visit.path["name"], wanted)
         except ValueError as error:
             raise Invalid({"": str(error)}) from None
-        return Redirect(_at("template", visit.path["name"]), f"A test is on its way to {form.to}.")
+        # Whoever sends a test wants to see whether it arrives.
+        return Redirect(f"/dashboard/messages/{queue_id}", f"A test is on its way to {form.to}.")
 
     def _record(self, visit: Visit, action: str, target: str) -> None:
         self._note(Administered(at=visit.now, action=action, tenant=visit.tenant, target=target, by=visit.by))

@@ -54,6 +54,11 @@ class Visit:
         return f"{self.person.account} (dashboard)"
 
     @property
+    def sender(self) -> str:
+        """What a form offers as the address that mail comes from: their own, if the account is one."""
+        return self.person.account if "@" in self.person.account else ""
+
+    @property
     def confined(self) -> bool:
         """Whether they see nothing but what is of their tenant."""
         return bool(self.person.tenant)

@@ -25,10 +25,20 @@ class LoadingTests(SynchronousTestCase):
     def test_empty_is_embedded(self) -> None:
         loaded = parse("")
         self.assertTrue(loaded.embedded)
+        self.assertEqual("http://127.0.0.1:8025", loaded.settings.api.url)
         self.assertEqual("localhost", loaded.settings.hostname)
         self.assertEqual(["localhost"], list(loaded.settings.domains))
         self.assertEqual("file", loaded.settings.identity[0].kind)
         self.assertEqual(Path.cwd() / "var", loaded.state)
+
+    def test_embedded_links(self) -> None:
+        """They lead to the listener on loopback, or to what the operator says; nowhere if there is none."""
+        for text, url in (
+            ('[listen]\nhttp = ["tcp:9025:interface=127.0.0.1"]', "http://127.0.0.1:9025"),
+            ('[api]\nurl = "https://mail.example.org"', "https://mail.example.org"),
+            ('[listen]\nhttp = ["tcp:9025"]', ""),
+        ):
+            self.assertEqual(url, parse(text).settings.api.url, text)
 
     def test_own_domain_is_not_embedded(self) -> None:
         loaded = parse('hostname = "mx.example.org"\n[domains."Example.ORG"]\n', FILE)

@@ -289,7 +289,7 @@ class TemplatePageTests(OwnCase):
         self.keep()
         fields = {"version": "0", "sender": "a@acme.example", "to": "b@example.org", "data": "", "locale": ""}
         answer = self.tina.post(f"{self.AT}/test", **fields)
-        self.assertEqual(self.AT, answer.headers["location"])
+        self.assertEqual("/dashboard/messages/0001", answer.headers["location"])
         self.assertEqual([("acme", "hello")], [one[:2] for one in self.sent])
         self.refusal = "the domain is not yours"
         self.assertIn(b"the domain is not yours", self.tina.post(f"{self.AT}/test", **fields).content)
