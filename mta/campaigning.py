@@ -18,6 +18,8 @@ from mta.campaign.campaigns import Campaign, Campaigns
 from mta.campaign.checking import Checks
 from mta.campaign.contents import Contents
 from mta.campaign.definition import Definition
+from mta.campaign.guarding import Guarding
+from mta.campaign.held import Held
 from mta.campaign.people import People, members
 from mta.campaign.queued import Queued
 from mta.campaign.results import Results
@@ -96,6 +98,7 @@ class Campaigning:
         people = People(audience, permission)
         contents = Contents(registry.templates, renderers)
         results = Results(reached)
+        guarding = Guarding(audience.database, results.counts, note, reactor.seconds)
 
         async def freeze(campaign: Campaign) -> Sequence[str]:
             return await contents.frozen(campaign.tenant, campaign.definition)
@@ -115,7 +118,7 @@ class Campaigning:
             workers,
             audience.database,
             self._sending,
-            Queued(queue, self._find, run_in_thread),
+            Queued(queue, self._find, run_in_thread, Held(audience.database, shard)),
             Around(
                 used=lambda: audience.used,
                 members=members,
@@ -123,6 +126,7 @@ class Campaigning:
                 allow=self._allow,
                 give_back=lambda tenant, count: self._usage.add(tenant, -count),
                 trials=results.trials,
+                halts=guarding.look,
                 accepted=accepted,
                 new_id=new_id,
                 note=note,

@@ -46,6 +46,11 @@ def text(rule: Rule, action: str, hostname: str, now: float) -> str:
 
 def _remedy(rule: Rule) -> list[str]:
     match rule.settings.subject:
+        case "event" if rule.settings.event == "campaign" and rule.settings.rule == "halted":
+            return [
+                "It goes on when a person says so: look why with `mta campaign show NAME`, mend that, then"
+                " `mta campaign resume NAME`, or `mta campaign stop NAME`."
+            ]
         case "event":
             return [f"`mta log --kind {rule.settings.event}` shows them; `mta why ADDRESS` tells of one."]
         case "statistic":

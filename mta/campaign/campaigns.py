@@ -298,6 +298,6 @@ class Campaigns:
 def empty(base: sqlite3.Connection, tenant: str) -> None:
     """Forget all of a tenant that is gone, in somebody's transaction."""
     for (number,) in base.execute("SELECT id FROM campaigns WHERE tenant = ?", (tenant,)).fetchall():
-        for table in ("people", "pieces", "waves", "applied"):
+        for table in ("people", "pieces", "waves", "applied", "held", "guard"):
             base.execute(f"DELETE FROM campaign_{table} WHERE campaign = ?", (number,))  # noqa: S608
         base.execute("DELETE FROM campaigns WHERE id = ?", (number,))

@@ -100,6 +100,42 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """How many may do what nobody wants them to.
+
+    :ivar share: of those whom a message was tried with, 0 to 1; above it, it is too much.
+    :ivar least: fewer than these prove nothing.
+    """
+
+    share: float
+    least: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """When a campaign pauses by itself; without a bound that is not looked at.
+
+    :ivar bounced: of those whose message was delivered or came back.  Providers begin to doubt a sender from
+        about 5 % on.
+    :ivar complained: of those who got it.  Above 0.3 % large providers refuse what a sender sends.
+    :ivar hold: whether what is in the queue is held, too.
+    """
+
+    bounced: Bound | None = Bound(0.05, 20)
+    complained: Bound | None = Bound(0.003, 5)
+    hold: bool = True
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Guard:
+        """From JSON, as ``dataclasses.asdict`` has made it."""
+        bounds = {name: value.get(name) for name in ("bounced", "complained")}
+        return cls(
+            **{name: Bound(**one) if one else None for name, one in bounds.items()},
+            hold=value.get("hold", True),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """See the module.
 
@@ -109,6 +145,7 @@ class Definition:
     :ivar zone: of those whose time zone is not known.
     :ivar clicks: and ``opens``: whether they are counted; ``None``: as the tenant has it.
     :ivar test: ``None``: every variant goes to its share, and nothing is chosen.
+    :ivar guard: ``None``: it never pauses by itself.
     """
 
     target: Target
@@ -131,6 +168,7 @@ class Definition:
     unit: str = "hour"
     spread: float = 0.0
     test: Test | None = None
+    guard: Guard | None = Guard()
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Definition:
@@ -145,6 +183,8 @@ class Definition:
         facts["tags"] = tuple(facts.get("tags", ()))
         if facts.get("test") is not None:
             facts["test"] = Test(**facts["test"])
+        if facts.get("guard") is not None:
+            facts["guard"] = Guard.of(facts["guard"])
         return cls(**facts)
 
     @property

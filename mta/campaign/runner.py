@@ -67,6 +67,7 @@ class Around:
     :ivar allow: how many of so many a tenant may send to now; they are counted.
     :ivar give_back: some were not sent to after all.
     :ivar trials: what came of each variant, by the metric of its test.
+    :ivar halts: whether a campaign was paused just now, for many bounce or complain.
     :ivar accepted: of queue ids those that the journal knows.
     :ivar new_id: gives queue ids.
     """
@@ -79,6 +80,7 @@ class Around:
     allow: Callable[[str, int], Awaitable[int]]
     give_back: Callable[[str, int], None]
     trials: Callable[[Campaign], Awaitable[Sequence[Trial]]]
+    halts: Callable[[Campaign], Awaitable[bool]]
     accepted: Callable[[Collection[str]], Awaitable[Collection[str]]]
     new_id: Callable[[], str]
     note: Callable[[Event], None]
@@ -195,9 +197,10 @@ class Runner:
             going = [campaign_of(row) for row in rows]
             rows = base.execute(
                 f"SELECT {COLUMNS} FROM campaigns c WHERE started > 0"  # noqa: S608
-                " AND state IN ('running', 'paused', 'stopped') AND epoch > coalesce("
+                " AND (state IN ('running', 'paused', 'stopped') OR EXISTS ("
+                "SELECT 1 FROM campaign_held h WHERE h.campaign = c.id AND shard = ?)) AND epoch > coalesce("
                 "(SELECT a.epoch FROM campaign_applied a WHERE a.campaign = c.id AND shard = ?), 0)",
-                (shard,),
+                (shard, shard),
             )
             return going, [campaign_of(row) for row in rows]
 
@@ -284,8 +287,11 @@ class Runner:
         """Do what a running campaign has to do just now."""
         if not campaign.prepared and not await self._prepare(campaign):
             return
-        while not self._stopping and await self._piece(campaign):
-            pass
+        while not self._stopping:
+            if await self._around.halts(campaign):
+                return
+            if not await self._piece(campaign):
+                break
         await self._decide(campaign.id)
 
     async def _prepare(self, campaign: Campaign) -> bool:

@@ -88,5 +88,24 @@ TABLES = Tables(
                 PRIMARY KEY (campaign, shard)
             ) WITHOUT ROWID""",
         ),
+        (
+            # What a pause has held, by shard; see mta.campaign.held.
+            """CREATE TABLE campaign_held (
+                campaign INTEGER NOT NULL,
+                shard INTEGER NOT NULL,
+                message TEXT NOT NULL,
+                PRIMARY KEY (campaign, shard, message)
+            ) WITHOUT ROWID""",
+            """INSERT INTO campaign_held SELECT a.campaign, a.shard, '' FROM campaign_applied a
+                JOIN campaigns c ON c.id = a.campaign WHERE c.hold = 1""",
+            # What had come of a campaign when it was resumed after it had paused by itself.
+            """CREATE TABLE campaign_guard (
+                campaign INTEGER PRIMARY KEY,
+                halted INTEGER NOT NULL,
+                delivered INTEGER NOT NULL DEFAULT 0,
+                bounced INTEGER NOT NULL DEFAULT 0,
+                complained INTEGER NOT NULL DEFAULT 0
+            )""",
+        ),
     ),
 )

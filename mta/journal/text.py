@@ -333,6 +333,7 @@ _CAMPAIGN = {
     "unschedule": "taken back to a draft",
     "start": "started",
     "pause": "paused",
+    "halted": "it has paused by itself",
     "resume": "resumed",
     "stop": "stopped",
     "finish": "everybody had his turn",

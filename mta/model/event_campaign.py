@@ -15,6 +15,7 @@ class CampaignChanged(Event):
 
     ``action`` is ``created``, ``changed``, ``removed``, ``tested``, what was asked for (``schedule``,
     ``unschedule``, ``start``, ``pause``, ``resume``, ``stop``), ``finish``, ``decide`` or ``undecided``;
+    ``halted`` when it has paused by itself, for many bounce or complain.
     ``count`` is how many people it is about, and ``evidence`` what a decision rests on.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from mta.campaign.campaigns import Campaign, Campaigns
 from mta.campaign.definition import Definition, Target, Test, Variant
 from mta.campaign.dispatch import Piece, Somebody
+from mta.campaign.guarding import Guarding
 from mta.campaign.runner import Around, Runner
 from mta.campaign.schema import TABLES, TAKEN, WAITING
 from mta.campaign.statistics import Trial
@@ -56,6 +57,7 @@ class World:
     applied: list[tuple[str, bool, int]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     trials: Sequence[Trial] = ()
+    counts: Sequence[Mapping[str, int]] = ()
     dies: int = -1
     how: BaseException = field(default_factory=Crash)
     left: set[int] = field(default_factory=set)
@@ -129,6 +131,9 @@ class World:
         async def trials(campaign: Campaign) -> Sequence[Trial]:
             return self.trials
 
+        async def counts(campaign: Campaign) -> Sequence[Mapping[str, int]]:
+            return self.counts
+
         async def accepted(ids: Collection[str]) -> Collection[str]:
             return [one for one in ids if one in self.there]
 
@@ -147,6 +152,7 @@ class World:
                 allow,
                 give_back,
                 trials,
+                Guarding(self.database, counts, self.events.append, self.clock.seconds).look,
                 accepted,
                 lambda: self._ids[shard].next(self.clock.seconds()),
                 self.events.append,

@@ -8,7 +8,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
 from mta.journal.reader import JournalReader
-from mta.model.event import Event, Received
+from mta.model.event import Complained, Event, Received
 from mta.model.event_campaign import CampaignChanged
 from mta.model.event_engagement import Clicked
 from mta.model.event_suppression import SuppressedTo
@@ -169,6 +169,32 @@ class CampaignTests(BatchCase):
         await self.act("resume")
         await until(False)
         await self.act("stop")
+
+    async def test_pauses_by_itself(self) -> None:
+        """People complain: it pauses, says why and what to do, and goes on when a person says so."""
+        await self.begun(40)
+        guard = {"complained": {"share": 0.1, "least": 3}}
+        await self.made(throttle={"count": 100, "per": "minute"}, guard=guard)
+        await self.act("start")
+        await self.until(lambda one: one["progress"]["sent"] >= 4)
+        sent = (await self.get("/v1/campaigns/spring/recipients?state=sent"))["recipients"]
+        self.api.server.api._journal.note(
+            Complained(
+                at=reactor.seconds(),
+                message=one["message"].partition(".")[0],
+                recipient=one["email"],
+            )
+            for one in sent[:3]
+        )
+        found = await self.until(lambda one: one["state"] == "paused")
+        self.assertEqual(("its guard", True), (found["by"], found["hold"]))
+        self.assertIn("complained", found["reason"])
+        self.assertEqual({"share": 0.1, "least": 3}, found["definition"]["guard"]["complained"])
+        (event,) = [one for one in self.events(CampaignChanged) if one.action == "halted"]
+        self.assertEqual((3, found["reason"]), (event.evidence["complained"], event.reason))
+        found = await self.act("resume", reason="they were taken out")
+        sent = found["progress"]["sent"]
+        await self.until(lambda one: one["progress"]["sent"] > sent)
 
     async def test_stop_takes_back(self) -> None:
         """What is in the queue and was never attempted is taken out; the campaign is over for good."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,9 @@ from mta.api.v1.templates import Name, Source
 from mta.campaign.campaigns import checked_name
 from mta.campaign.definition import (
     MOST_VARIANTS,
+    Bound,
     Definition,
+    Guard,
     Target,
     Test,
     Variant,
@@ -110,6 +113,38 @@ class CampaignTest(Model):
     )
 
 
+class GuardBound(Model):
+    """How many are too many."""
+
+    share: float = Field(gt=0, le=1, description="above it the campaign pauses")
+    least: int = Field(1, ge=1, le=1_000_000, description="fewer than these never pause it")
+
+    def bound(self) -> Bound:
+        """As it is kept."""
+        return Bound(self.share, self.least)
+
+
+_BOUNCED, _COMPLAINED = GuardBound(share=0.05, least=20), GuardBound(share=0.003, least=5)
+
+
+class CampaignGuard(Model):
+    """When a campaign pauses by itself."""
+
+    bounced: GuardBound | None = Field(
+        _BOUNCED, description="of those whose message was delivered or came back"
+    )
+    complained: GuardBound | None = Field(_COMPLAINED, description="of those to whom it was delivered")
+    hold: bool = Field(True, description="hold what is in the queue already, too, until it is resumed")
+
+    def guard(self) -> Guard:
+        """As it is kept."""
+        return Guard(
+            self.bounced.bound() if self.bounced is not None else None,
+            self.complained.bound() if self.complained is not None else None,
+            self.hold,
+        )
+
+
 class Throttle(Model):
     """How fast it goes, at the most."""
 
@@ -147,6 +182,10 @@ class CampaignSettings(Model):
     throttle: Throttle | None = None
     spread: int = Field(0, ge=0, le=30 * 86400, description="seconds over which it is spread evenly")
     test: CampaignTest | None = None
+    guard: CampaignGuard | None = Field(
+        CampaignGuard(bounced=_BOUNCED, complained=_COMPLAINED, hold=True),
+        description="when it pauses by itself; null: it never does",
+    )
 
     @field_validator("headers")
     @classmethod
@@ -220,6 +259,7 @@ class CampaignSettings(Model):
             unit=throttle.per if throttle is not None else "hour",
             spread=float(self.spread),
             test=Test(**self.test.model_dump()) if self.test is not None else None,
+            guard=self.guard.guard() if self.guard is not None else None,
         )
 
 
@@ -256,6 +296,7 @@ def told(definition: Definition) -> dict[str, Any]:
         "throttle": {"count": definition.throttle, "per": definition.unit} if definition.throttle else None,
         "spread": int(definition.spread),
         "test": None,
+        "guard": asdict(definition.guard) if definition.guard is not None else None,
     }
     if definition.send_at:
         value["send_at"] = moment(definition.send_at)
