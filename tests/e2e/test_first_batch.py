@@ -50,7 +50,9 @@ class FirstBatchScenario(Scenario):
             text=True,
             timeout=240,
         )
-        self.assertEqual("", done.stderr, done.stdout)
+        # The shell may tell of the job that the guide ends, or have no time left to.
+        said = re.sub(r"(?m)^\[\d+\]. +Terminated .*\n", "", done.stderr)
+        self.assertEqual("", said, done.stdout)
         return done.stdout
 
     def test_whole_guide(self) -> None:

@@ -166,20 +166,23 @@ class LedgerTests(TestCase):
     async def test_too_slow(self) -> None:
         """Whoever locks the database keeps nobody waiting for long, and nothing is done later."""
         ledger = self.ledger(timeout=0.1)
-        await ledger.ask(count)
+
+        async def asked() -> int:
+            # A machine that is busy may take longer by itself.
+            while True:
+                try:
+                    return await ledger.ask(count)
+                except TemporarilyUnavailable:
+                    continue
+
+        self.assertEqual(1, await asked())
         connection = sqlite3.connect(self.path, isolation_level=None)
         self.addCleanup(connection.close)
         connection.execute("BEGIN IMMEDIATE")
         with self.assertRaises(TemporarilyUnavailable):
             await ledger.ask(count)
         connection.execute("ROLLBACK")
-        while True:
-            try:
-                found = await ledger.ask(count)
-            except TemporarilyUnavailable:
-                continue
-            break
-        self.assertEqual(2, found)
+        self.assertEqual(2, await asked())
 
     async def test_too_many(self) -> None:
         ledger = self.ledger(waiting=2)
