@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from klein import Klein
 from pydantic import ValidationError
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
@@ -134,6 +134,9 @@ class DashboardApplication:
             answer = await self._handled(visit)
         except Trouble as trouble:
             answer = _shown(trouble)
+        except CancelledError:
+            # The visitor has gone on to another page.
+            return None
         except TemporarilyUnavailable as trouble:
             self._log.warn("Dashboard {id} was put off: {why}", id=visit.id, why=str(trouble))
             why = str(trouble) if visit.may(Right.LOOK) else ""

@@ -189,8 +189,6 @@ class SignInPages:
         self._tell(visit, "ended", visit.person.account, session=visit.session, by=visit.by)
         add = visit.request.responseHeaders.addRawHeader
         add(b"set-cookie", guard.cookie("session", "", visit.secure))
-        # What the browser has kept of our pages goes with it.
-        visit.request.setHeader("clear-site-data", '"cache", "storage"')
         return Redirect("/dashboard/sign-in")
 
     # --- sessions ----------------------------------------------------------------

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from pydantic import Field
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.dashboard.page import (
@@ -24,6 +27,7 @@ from mta.dashboard.visit import Visit
 from mta.interfaces import Denied, TemporarilyUnavailable
 from mta.model.event import Authenticated, AuthenticationFailed
 from mta.model.event_dashboard import DashboardSession
+from tests.api.v1.channel import Channel
 from tests.dashboard.desk import PEOPLE, SETTINGS, Desk
 
 PLACE = "/dashboard/thing"
@@ -83,6 +87,9 @@ class Things:
                 raise missing("There is no such thing")
             case "unavailable":
                 raise TemporarilyUnavailable("/srv/state/x is full")
+            case "slow":
+                await Deferred()
+                raise AssertionError("it was not cancelled")
             case "download":
                 return Download(b"a,b\n", "text/csv", 'ä"b\r\n.csv')
             case _:
@@ -246,6 +253,15 @@ class TroubleTests(Base):
         self.assertEqual(1, len(self.flushLoggedErrors(RuntimeError)))
         self.assertEqual(404, vera.get("/dashboard/nowhere").status)
 
+    def test_gone(self) -> None:
+        """Who has left before the answer is no failure of ours."""
+        vera = self.desk.visitor("viewer")
+        channel = Channel(self.desk.site)
+        cookie = {"cookie": f"mta-session={vera.cookies['mta-session']}"}
+        channel.send("GET", f"{PLACE}/trouble/slow", headers=cookie)
+        channel.protocol.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual([], self.flushLoggedErrors())
+
     def test_download(self) -> None:
         """A name cannot break out of its header field."""
         answer = self.desk.visitor("viewer").get(f"{PLACE}/trouble/download")
@@ -378,6 +394,4 @@ class SessionTests(Base):
         self.assertEqual(("ended", "anna@example.org (dashboard)"), (ended.action, ended.by))
 
     def _all(self) -> Any:
-        from twisted.internet.defer import Deferred
-
         return Deferred.fromCoroutine(self.desk.sessions.all())

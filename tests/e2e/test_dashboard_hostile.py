@@ -47,11 +47,13 @@ class HostileScenario(DashboardScenario):
 
     def prepare(self) -> None:
         """Say it all, in every field that a stranger can write."""
-        for number, payload in enumerate(PAYLOADS):
+        codes = (b"451 4.7.1 ", b"550 5.1.1 ")
+        self.remote.at["RCPT"] = [
+            codes[number % 2] + payload.translate(_CLEAN).encode("ascii", "replace")
+            for number, payload in enumerate(PAYLOADS)
+        ]
+        for payload in PAYLOADS:
             text = payload.translate(_CLEAN)
-            reply = text.encode("ascii", "replace")
-            code = b"550 5.1.1 " if number % 2 else b"451 4.7.1 "
-            self.remote.at["RCPT"] = code + reply
             with smtplib.SMTP(
                 "127.0.0.1", self.server.ports["mx"], local_hostname="client.example"
             ) as session:

@@ -10,7 +10,10 @@ export function follow(root) {
   for (const part of root.querySelectorAll("[data-live]")) {
     parts.push({ id: part.id, kinds: part.dataset.live.split(" "), every: 1000 * (part.dataset.every || 2), due: false, at: 0 });
   }
-  for (const list of root.querySelectorAll("[data-log]")) lines(list);
+  for (const list of root.querySelectorAll("[data-log]")) {
+    lines(list);
+    parts.push({ id: list.id, kinds: [], every: 0, due: false, at: 0 });
+  }
   if (parts.length || root.querySelector("[data-log]")) open();
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
 }
@@ -80,6 +83,7 @@ function renew(part) {
         [...old.querySelectorAll("details")].forEach((one, at) => (one.open = opened[at] ?? one.open));
         ask(old);
         document.dispatchEvent(new CustomEvent("renewed", { detail: old }));
+        announce(old);
       }
     } catch {
       // The next event tries again.
@@ -87,6 +91,16 @@ function renew(part) {
       part.due = false;
     }
   }, wait);
+}
+
+// Who does not see a part change is told of it, but not with every event.
+let announced = Date.now();
+
+function announce(part) {
+  const place = document.getElementById("announced");
+  if (!place || !part.ariaLabel || Date.now() - announced < 30000) return;
+  announced = Date.now();
+  place.textContent = `${part.ariaLabel}: updated`;
 }
 
 function lines(list) {
