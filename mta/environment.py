@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.threads import deferToThreadPool
@@ -90,6 +90,8 @@ class Environment:
         )
         published = Published(DaneRecords(self.resolver), self.sts, settings.relay.port)
         self.demands = TlsDemands(settings.tls_policy, settings.relay.tls, published, reactor)
+        #: Told of folders of Maildirs, by their paths, into which something came.
+        self.delivered: Callable[[Iterable[bytes]], None] = lambda folders: None
         self.context = PluginContext(
             reactor=reactor,
             state=str(loaded.state),
@@ -104,6 +106,7 @@ class Environment:
             classify=lambda reply, next_hop: self.classifier.classify(reply, next_hop),
             tls_demands=self.demands,
             ledger=ledger,
+            delivered=lambda folders: self.delivered(folders),
         )
 
     def use(self, settings: Settings) -> None:
@@ -119,7 +122,7 @@ class Environment:
 def endpoints(loaded: Loaded) -> list[tuple[str, str]]:
     """(role, endpoint) of each network listener."""
     listen = loaded.settings.listen
-    return [(role, item) for role in (*ROLES, "http") for item in getattr(listen, role)]
+    return [(role, item) for role in (*ROLES, "pop3", "pop3s", "http") for item in getattr(listen, role)]
 
 
 def server_certificate(loaded: Loaded, now: float, before: ServerContext | None = None) -> ServerContext:

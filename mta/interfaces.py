@@ -96,6 +96,7 @@ class PluginContext:
     :ivar classify: ``(RemoteReply, next_hop) -> Classification``: what another server's reply means.
     :ivar tls_demands: knows which TLS is demanded of a next hop (:class:`ITlsDemands`).
     :ivar ledger: what all workers remember together; ``None`` without a server.
+    :ivar delivered: told of the folders of Maildirs, by their paths, into which something came.
     :ivar name: under which name the configuration has the plugin.
     """
 
@@ -112,6 +113,7 @@ class PluginContext:
     classify: Callable[[RemoteReply, str], Classification] = classify
     tls_demands: Any = None
     ledger: Ledger | None = None
+    delivered: Callable[[Iterable[bytes]], None] = lambda folders: None
     name: str = ""
 
 

@@ -79,6 +79,7 @@ class Parts:
     :ivar departures: which way mail leaves by whose it is.
     :ivar maps: what ``[[rewrite]]``, ``[[route]]`` and their kin say.
     :ivar signer: signs what our people send, and what we write ourselves.
+    :ivar domains: our domains, and who has a mailbox in them.
     :ivar transports: by name.
     :ivar sinks: of ``[[sink]]``.
     """
@@ -91,6 +92,7 @@ class Parts:
     pipeline: Pipeline
     return_path: Callable[[str, str, str, str], Answer[str | None]] | None
     router: Routers
+    domains: DomainRouter
     departures: Departures
     maps: Maps
     signer: Signer
@@ -264,6 +266,7 @@ def assemble(
         ),
         return_path=paths.return_path if feedback.verp or feedback.srs else None,
         router=router,
+        domains=domains,
         departures=Departures(maps.senders.map),
         maps=maps,
         signer=_signer(loaded, signing_keys, context, may_send_as, there),

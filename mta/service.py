@@ -31,6 +31,7 @@ from mta.config.problem import ConfigurationError, Problem
 from mta.doorway import Doorway
 from mta.environment import ROLES, Environment, endpoints, report_poster, server_certificate
 from mta.examination import problems_of, rehearse_with
+from mta.fetching import Fetching
 from mta.first_run import announcement, command, first_account, welcome
 from mta.identity.passwd import add_user
 from mta.identity.secret import load_secret
@@ -333,6 +334,9 @@ class Server:
         connections = Connections(settings.limits, protection.bans.refusal)
         self.factories = {role: self._factory(role, connections) for role in (*ROLES, "local")}
         self._connections = connections
+        self.fetching = Fetching(
+            reactor, loaded, environment, lambda: self.parts, self._tls, connections, self._session_id
+        )
         self._poster = report_poster(loaded, environment)
         self.reporters = (
             reporters(
@@ -381,7 +385,7 @@ class Server:
             queue=self.manager,
             reader=QueueReader(directory),
             journal=JournalReader([directory / "queue.db"]),
-            reload=self._reload,
+            reload=lambda: self.service.reload(),
             status=self.status,
             test=self.rehearse,
             run_in_thread=environment.run_in_thread,
@@ -401,12 +405,13 @@ class Server:
             manager=self.manager,
             listeners=self._listeners(inherit),
             sockets=sockets,
-            sessions=[*self.factories.values(), self.api],
+            sessions=[*self.factories.values(), *self.fetching.factories.values(), self.api],
             plugins=lambda: [
                 *self.parts.plugins,
                 environment.sts,
                 self.api,
                 self._certificates,
+                self.fetching,
                 *self.reporters.values(),
                 *filter(None, (self._alerts,)),
             ],
@@ -445,20 +450,17 @@ class Server:
         listeners = []
         for role, description in endpoints(self._loaded):
             descriptor = adopted.get((role, description))
-            factory: Any
+            factory: Any = self.factories.get(role)
             if role == "http":
                 factory = self.doorway.site
             elif role == "submissions":
-                factory = TLSMemoryBIOFactory(self._tls, False, self.factories[role])
-            else:
-                factory = self.factories[role]
+                factory = TLSMemoryBIOFactory(self._tls, False, factory)
+            elif factory is None:
+                factory = self.fetching.listening(role)
             listeners.append((Listener(self._reactor, role, description, descriptor), factory))
         return listeners
 
     # --- reload --------------------------------------------------------------
-
-    async def _reload(self) -> dict[str, Any]:
-        return await self.service.reload()
 
     def _may_send_as(self, account: str, address: str) -> Any:
         return self.api.may_send_as(account, address)
@@ -526,6 +528,7 @@ class Server:
         self._connections.limits = new.limits
         self.api.use(new)
         self.doorway.use(new)
+        self.fetching.use(loaded)
         self.reception.suppressing = self.api.suppressing(new)
         for role, factory in self.factories.items():
             factory.replace(
@@ -545,7 +548,8 @@ class Server:
 
     def status(self) -> dict[str, Any]:
         """Numbers about this worker, JSON values."""
-        sessions = {role: len(factory.sessions) for role, factory in self.factories.items()}
+        factories: Any = {**self.factories, **self.fetching.factories}
+        sessions = {role: len(factory.sessions) for role, factory in factories.items()}
         return {
             "pid": os.getpid(),
             "sessions": sessions,

@@ -35,6 +35,8 @@ from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.engagement_settings import Engagement as Engagement
 from mta.config.junk_settings import Junk as Junk
+from mta.config.mailbox_settings import MailboxTable as MailboxTable
+from mta.config.mailbox_settings import Pop3 as Pop3
 from mta.config.report_settings import DailyReports as DailyReports
 from mta.config.report_settings import DmarcReports as DmarcReports
 from mta.config.report_settings import TlsReports as TlsReports
@@ -86,6 +88,7 @@ class Listen(Table):
     submission: list[str] = ["tcp:2587:interface=127.0.0.1"]
     submissions: list[str] = ["tcp:2465:interface=127.0.0.1"]
     lmtp: list[str] = []
+    pop3: list[str] = []
     pop3s: list[str] = []
     imaps: list[str] = []
     http: list[str] = ["tcp:8025:interface=127.0.0.1"]
@@ -382,6 +385,8 @@ class Settings(Table):
     audience: AudienceTable = AudienceTable()  # type: ignore[call-arg]
     webhook: WebhookTable = WebhookTable()  # type: ignore[call-arg]
     junk: Junk = Junk()
+    mailbox: MailboxTable = MailboxTable()  # type: ignore[call-arg]
+    pop3: Pop3 = Pop3()  # type: ignore[call-arg]
     domains: dict[str, Domain] = {}
     rewrite: list[Rewrite] = []
     route: list[RouteRule] = []

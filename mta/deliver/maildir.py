@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -27,7 +27,7 @@ from mta.config.settings import Mode, Table
 from mta.deliver.disk import Disk
 from mta.deliver.maildir_store import Job, MaildirStore, trouble
 from mta.interfaces import Delivery, IKind, IService, ITransport, PluginContext
-from mta.model.outcome import Outcome
+from mta.model.outcome import Delivered, Outcome
 
 #: What a thread takes at once: files, and octets (a larger message comes alone).
 BATCH_FILES = 64
@@ -73,11 +73,19 @@ class MaildirTransport:
     :param reactor: gives time, timers and ``callFromThread``.
     :param store: writes.
     :param threads: how many batches may be written at once.
+    :param delivered: told of the folders, by their paths, into which something came.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, store: MaildirStore, threads: int = 4) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        store: MaildirStore,
+        threads: int = 4,
+        delivered: Callable[[Iterable[bytes]], None] = lambda folders: None,
+    ) -> None:
+        self._delivered = delivered
         self._reactor = reactor
         self._store = store
         self._threads = threads
@@ -206,6 +214,9 @@ class MaildirTransport:
     # --- in the reactor ------------------------------------------------------
 
     def _finished(self, batch: list[_Waiting]) -> None:
+        self._delivered(
+            {job.path for waiting in batch for job in waiting.jobs if isinstance(job.outcome, Delivered)}
+        )
         for waiting in batch:
             waiting.done.callback([job.outcome for job in waiting.jobs if job.outcome is not None])
 
@@ -245,7 +256,7 @@ class MaildirKind:
             detail_folder=bool(settings.detail_folder),
             create_folder=settings.detail_folder == "create",
         )
-        return MaildirTransport(context.reactor, store, settings.threads)
+        return MaildirTransport(context.reactor, store, settings.threads, context.delivered)
 
 
 MAILDIR = MaildirKind()

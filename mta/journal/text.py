@@ -33,6 +33,7 @@ from mta.model.event_campaign import CampaignChanged
 from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
+from mta.model.event_mailbox import MailboxSession
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_sequence import SequenceChanged, SequenceStepped
@@ -195,6 +196,18 @@ def _dashboard_session(event: DashboardSession) -> str:
     )
     said = f"{event.account} {words}" if event.action != "ended" else f"{words}: {event.account}"
     return f"{said}{': ' + event.reason if event.reason else ''} {extra}".rstrip()
+
+
+def _mailbox_session(event: MailboxSession) -> str:
+    by = "POP3 over TLS" if event.role == "pop3s" else event.role.upper()
+    extra = " ".join(_pairs(client=event.client, tls=event.tls))
+    if event.action != "ended":
+        words = "did not get the mailbox" if event.action == "refused" else "cannot use the mailbox"
+        return f"{event.account} {words} by {by}: {event.reason} {extra}".rstrip()
+    did = f"{event.fetched} of {event.messages} messages fetched ({event.octets} octets)"
+    return (
+        f"{event.account} left the mailbox ({event.reason}): {did}, {event.removed} removed {extra}".rstrip()
+    )
 
 
 def _way(event: DeliveredTo | DeferredTo | FailedTo) -> str:
@@ -536,6 +549,7 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     Authenticated: _authenticated,
     AuthenticationFailed: _authentication_failed,
     DashboardSession: _dashboard_session,
+    MailboxSession: _mailbox_session,
     Bounced: _bounced,
     Complained: _complained,
     Confirmed: _confirmed,

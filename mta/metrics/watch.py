@@ -33,7 +33,7 @@ COMMITS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
 #: Seconds of an answer.
 ANSWERS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 _MECHANISMS = frozenset(
-    {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "EXTERNAL", "key"}
+    {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "EXTERNAL", "PASS", "key"}
 )
 
 

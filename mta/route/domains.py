@@ -122,6 +122,7 @@ class DomainRouter:
         self._aliases = aliases or Aliases()
         self._kept: dict[str, tuple[float, tuple[Route, ...]]] = {}
         self._weight = 0
+        self._directory = directory
         self._outbound: IRouter = outbound or OutboundRouter()
         self._relays = relays
         self._rewrites = rewrites or Rewrites(Layers())
@@ -187,6 +188,25 @@ class DomainRouter:
         if routes is not None:
             self._keep(address, now, routes)
         return routes
+
+    async def mailbox(self, account: str) -> Route | None:
+        """The way into the Maildir of somebody who logs in, whatever aliases say of the address.
+
+        :return: ``None`` if the account has none here.
+        :raise TemporarilyUnavailable: if the directory cannot tell.
+        """
+        try:
+            address = parse_address(account)
+        except (AddressError, UnicodeError):
+            return None
+        if not address.domain:
+            address = Address(address.local, self._home.name)
+        local = await settle(self._domain(address.domain))
+        found = await settle(self._directory.look_up(address))
+        if local is None or not isinstance(found, Mailbox):
+            return None
+        route = local.deliver(found, address, "")
+        return route if route.transport == "maildir" else None
 
     async def reload(self) -> None:
         """Read the aliases anew.

@@ -155,7 +155,7 @@ class LoadingTests(SynchronousTestCase):
         (problem,) = self.problems('[[transport]]\nkind = "pipe"\n\n[[transport]]\nkind = "pipe"\n')
         self.assertEqual((4, "transport"), (problem.line, problem.key))
 
-    def test_mailboxes_not_yet(self) -> None:
+    def test_imap_not_yet(self) -> None:
         (problem,) = self.problems('[listen]\nimaps = ["tcp:993"]\n')
         self.assertEqual("listen.imaps", problem.key)
 

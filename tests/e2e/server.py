@@ -129,11 +129,11 @@ class Server:
     def _greets(self, role: str) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.ports[role]), 5) as clear:
-                secure = _TRUSTING.wrap_socket(clear) if role == "submissions" else None
+                secure = _TRUSTING.wrap_socket(clear) if role in ("submissions", "pop3s") else None
                 with secure or clear as connection:
                     greeting = connection.recv(512)
                     connection.sendall(b"QUIT\r\n")
-                    return greeting.startswith(b"220")
+                    return greeting.startswith((b"220", b"+OK"))
         except OSError:
             return False
 

@@ -1,0 +1,90 @@
+"""Joins what people fetch their mail with: mailboxes, POP3, and who wakes whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from mta.config.loading import Loaded
+from mta.environment import Environment
+from mta.mailbox.mailroom import DIRECTORY, Mailroom
+from mta.mailbox.pop3_factory import Pop3Factory
+from mta.mailbox.pop3_terms import Terms
+from mta.model.event import Event
+from mta.parts import Parts
+from mta.smtp.connections import Connections
+
+#: Roles of listeners that people fetch mail from.
+ROLES = ("pop3", "pop3s")
+
+
+class Fetching:
+    """What one worker has of it.
+
+    :param parts: gives the parts in use.
+    :param tls: our certificate.
+    :ivar factories: by role.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        loaded: Loaded,
+        environment: Environment,
+        parts: Callable[[], Parts],
+        tls: Any,
+        connections: Connections,
+        session_id: Callable[[], str],
+    ) -> None:
+        settings = loaded.settings.mailbox
+        self._parts = parts
+        self._tls = tls
+        self.room = Mailroom(reactor, loaded.state / DIRECTORY, settings.threads, settings.poll)
+        # Whoever waits for mail is woken by the delivery itself.
+        environment.delivered = self.room.delivered
+        self.factories = {
+            role: Pop3Factory(
+                reactor, self._terms(role, loaded), self.room, connections, session_id, _noter(environment)
+            )
+            for role in ROLES
+        }
+
+    def _terms(self, role: str, loaded: Loaded) -> Terms:
+        settings = loaded.settings
+        return Terms(
+            role=role,
+            hostname=settings.hostname,
+            settings=settings.pop3,
+            limits=settings.limits,
+            authenticator=self._parts().authenticator,
+            tls=self._tls,
+            maildir=self._maildir,
+        )
+
+    async def _maildir(self, account: str) -> str | None:
+        route = await self._parts().domains.mailbox(account)
+        return None if route is None else route.next_hop
+
+    def listening(self, role: str) -> Any:
+        """What answers on the listeners of a role."""
+        factory = self.factories[role]
+        return TLSMemoryBIOFactory(self._tls, False, factory) if role.endswith("s") else factory
+
+    def use(self, loaded: Loaded) -> None:
+        """Go by other settings and parts from now on."""
+        for role, factory in self.factories.items():
+            factory.replace(self._terms(role, loaded))
+
+    async def start(self) -> None:
+        """Nothing is opened before somebody logs in."""
+
+    async def stop(self) -> None:
+        """Close what is open; after the last session."""
+        await self.room.stop()
+
+
+def _noter(environment: Environment) -> Callable[[Event], None]:
+    """Puts an event into the journal, which is open by the time there are any."""
+    return lambda event: environment.journal.note((event,))

@@ -1,0 +1,223 @@
+"""Opens accounts for sessions, does their work in threads, and wakes them when something comes.
+
+An account is open once in a worker, for all of its sessions, and stays so for a while after the last.
+Its work is done one piece after the other: a file system that hangs takes one thread for an account.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from mta.interfaces import TemporarilyUnavailable
+from mta.mailbox.folder import Gone
+from mta.mailbox.index import Index
+from mta.mailbox.lock import InUse, Lock
+from mta.mailbox.schema import Damaged, connect, is_damage, set_aside
+from mta.mailbox.watching import Watcher
+
+T = TypeVar("T")
+#: Seconds for which an account without sessions stays open.
+LINGER = 60.0
+#: Of the directory in the state directory that holds the indexes.
+DIRECTORY = "mailboxes"
+
+
+class Mailroom:
+    """See the module.
+
+    :param reactor: timers, ``callFromThread``, descriptors.
+    :param directory: of the indexes.
+    :param threads: how many pieces of work are done at once, at the most.
+    :param poll: seconds between looks at folders that the kernel does not tell about.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, directory: Path, threads: int = 4, poll: float = 5.0) -> None:
+        self.reactor = reactor
+        self.directory = directory
+        self.pool = ThreadPool(0, threads, "mailbox")
+        self.watcher = Watcher(reactor, self.in_thread, poll)
+        self._accounts: dict[bytes, Account] = {}
+        self._started = False
+
+    def start(self) -> None:
+        """Start the threads; :meth:`open` does so too."""
+        if not self._started:
+            self._started = True
+            self.pool.start()
+
+    async def stop(self) -> None:
+        """Close everything; after the last session."""
+        self.watcher.stop()
+        for account in list(self._accounts.values()):
+            await account.shut()
+        self._accounts.clear()
+        if self._started:
+            self._started = False
+            self.pool.stop()
+
+    def in_thread(self, work: Callable[..., T], *arguments: Any) -> Deferred[T]:
+        """Have something done in a thread."""
+        self.start()
+        return deferToThreadPool(self.reactor, self.pool, work, *arguments)
+
+    async def open(self, maildir: str) -> Account:
+        """The account of a Maildir, for a session that will ``close()`` it.
+
+        :raise TemporarilyUnavailable: if its index cannot be opened.
+        """
+        path = os.fsencode(maildir.rstrip("/"))
+        account = self._accounts.get(path)
+        if account is None:
+            account = self._accounts[path] = Account(self, path)
+        account.enter()
+        try:
+            await account.run(lambda index: None)
+        except BaseException:
+            account.close()
+            raise
+        return account
+
+    def drop(self, account: Account) -> None:
+        """An account is closed."""
+        if self._accounts.get(account.maildir) is account:
+            del self._accounts[account.maildir]
+
+    def delivered(self, folders: Iterable[bytes]) -> None:
+        """Something came into folders, by their paths: wake who watches them."""
+        if self._accounts:
+            self.watcher.wake(folders)
+
+    def file_of(self, maildir: bytes, end: str) -> Path:
+        """A file about a Maildir in our directory."""
+        name = hashlib.sha256(maildir).hexdigest()[:32]
+        return self.directory / name[:2] / f"{name}{end}"
+
+
+class Account:
+    """An open account; see :class:`Mailroom`.
+
+    :ivar maildir: its path.
+    """
+
+    log = Logger()
+
+    def __init__(self, room: Mailroom, maildir: bytes) -> None:
+        self._room = room
+        self.maildir = maildir
+        self._index: Index | None = None
+        self._turn = DeferredLock()
+        self._sessions = 0
+        self._closing: Any = None
+
+    async def run(self, work: Callable[[Index], T]) -> T:
+        """Have something done with the index, in a thread, when it is our turn.
+
+        :raise Gone: if the folder or the message is not there.
+        :raise TemporarilyUnavailable: if disk or index cannot be used.
+        """
+        return await self._turn.run(self._room.in_thread, self._do, work)
+
+    def in_thread(self, work: Callable[..., T], *arguments: Any) -> Deferred[T]:
+        """Have something done in a thread that needs no index."""
+        return self._room.in_thread(work, *arguments)
+
+    def lock(self) -> Lock:
+        """The lock of POP3; in a thread.
+
+        :raise InUse: if another session has it.
+        """
+        return Lock(self._room.file_of(self.maildir, ".lock"))
+
+    def watch(self, directory: bytes, told: Callable[[], None]) -> Callable[[], None]:
+        """Have ``told`` called whenever a folder may have changed; call the answer to end it."""
+        path = self.maildir + b"/" + directory if directory else self.maildir
+        return self._room.watcher.watch(path, told)
+
+    # --- life ------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """One more session."""
+        self._sessions += 1
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+
+    def close(self) -> None:
+        """One session less."""
+        self._sessions -= 1
+        if not self._sessions and self._closing is None:
+            self._closing = self._room.reactor.callLater(LINGER, self._linger_over)
+
+    def _linger_over(self) -> None:
+        self._closing = None
+        if not self._sessions:
+            self._room.drop(self)
+            Deferred.fromCoroutine(self.shut()).addErrback(
+                lambda failure: self.log.failure("An index was not closed", failure)
+            )
+
+    async def shut(self) -> None:
+        """Close the index."""
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+        index, self._index = self._index, None
+        if index is not None:
+            await self._turn.run(self._room.in_thread, index.close)
+
+    # --- in a thread -----------------------------------------------------------
+
+    def _do(self, work: Callable[[Index], T]) -> T:
+        try:
+            try:
+                return work(self._opened())
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                self._abandon(str(error))
+                return work(self._opened())
+        except (Gone, InUse, TemporarilyUnavailable):
+            raise
+        except sqlite3.Error as error:
+            raise TemporarilyUnavailable(f"the index of {self._named()} cannot be used: {error}") from error
+        except OSError as error:
+            problem = error.strerror or type(error).__name__
+            raise TemporarilyUnavailable(f"{self._named()} cannot be used: {problem}") from error
+
+    def _opened(self) -> Index:
+        if self._index is None:
+            path = self._room.file_of(self.maildir, ".db")
+            try:
+                connection = connect(path, self.maildir)
+            except Damaged as error:
+                self._abandon(str(error))
+                connection = connect(path, self.maildir)
+            self._index = Index(connection, self.maildir)
+        return self._index
+
+    def _abandon(self, why: str) -> None:
+        """An index that cannot be used is put aside, and made anew from the files."""
+        self.log.error(
+            "The index of {maildir} is made anew, the old one is put aside: {why}",
+            maildir=self._named(),
+            why=why,
+        )
+        index, self._index = self._index, None
+        if index is not None:
+            index.close()
+        set_aside(self._room.file_of(self.maildir, ".db"))
+
+    def _named(self) -> str:
+        return os.fsdecode(self.maildir)

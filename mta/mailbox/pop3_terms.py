@@ -1,0 +1,60 @@
+"""What the POP3 sessions of one listener have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from mta.config.settings import Limits, Pop3
+from mta.mailbox.mailroom import Mailroom
+from mta.model.event import Event
+from mta.smtp.connections import Connections
+
+if TYPE_CHECKING:
+    from mta.mailbox.pop3_protocol import Pop3Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Of new sessions; those under way keep theirs.
+
+    :ivar role: ``pop3`` or ``pop3s``.
+    :ivar authenticator: runs SASL; ``None``: nobody can log in.
+    :ivar tls: context factory for STLS; ``None``: none.
+    :ivar maildir: the Maildir of an account; ``None`` if it has none here.  Raises
+        ``TemporarilyUnavailable`` if nobody can tell.
+    """
+
+    role: str
+    hostname: str
+    settings: Pop3
+    limits: Limits
+    authenticator: Any
+    tls: Any
+    maildir: Callable[[str], Awaitable[str | None]]
+
+
+@dataclass(slots=True)
+class Premises:
+    """What the protocols of one listener share.
+
+    :ivar note: puts events into the journal.
+    :ivar sessions: protocols that are connected.
+    :ivar draining: whether the server is about to stop.
+    :ivar empty: called when the last session has gone, if somebody waits for that.
+    :ivar turned_away: when an event last told of a client without room, and how many there were since.
+    """
+
+    reactor: Any
+    terms: Terms
+    room: Mailroom
+    connections: Connections
+    session_id: Callable[[], str]
+    note: Callable[[Event], None]
+    sessions: set[Pop3Protocol] = field(default_factory=set)
+    draining: bool = False
+    empty: Deferred[None] | None = None
+    turned_away: tuple[float, int] = (0.0, 0)

@@ -1,0 +1,38 @@
+"""What people do with their mailboxes.  See :mod:`mta.model.event`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mta.model.event import Event, lower_words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxSession(Event):
+    """A session that had a mailbox open has ended (``action`` is ``ended``), its log-in was right but it
+    did not get the mailbox (``refused``), or something of ours did not work (``trouble``).
+
+    ``reason`` is why; of an end ``quit``, ``lost``, ``timeout``, ``errors``, ``stopped`` or ``trouble``.
+    ``role`` is the listener's.  ``messages`` is how many there were, ``fetched`` and ``removed`` what
+    became of them, ``octets`` what was sent of them.
+    """
+
+    kind: ClassVar[str] = "mailbox-session"
+    indexed: ClassVar[bool] = True
+
+    action: str
+    account: str = ""
+    role: str = ""
+    client: str = ""
+    tls: str = ""
+    reason: str = ""
+    messages: int = 0
+    fetched: int = 0
+    removed: int = 0
+    octets: int = 0
+    seconds: float = 0.0
+
+    def keys(self) -> tuple[str, ...]:
+        """Account, client and session."""
+        return lower_words(self.account, self.client, self.session)
