@@ -285,7 +285,13 @@ class SendingApi:
             note=note,
             run_in_thread=environment.run_in_thread,
         )
-        foreign = Sender(self.messages, self.registry.templates, self.renderers, self._idempotency)
+        foreign = Sender(
+            self.messages,
+            self.registry.templates,
+            self.renderers,
+            self._idempotency,
+            base=lambda: self._settings.api.url,
+        )
         self.following = Following(reactor, loaded, environment, shard, reception, reception.spool)
         self.counting = Counting(reactor, loaded, environment, shard)
         self.measuring = Measuring(

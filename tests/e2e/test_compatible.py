@@ -214,6 +214,26 @@ class SendGridTests(CompatibleCase):
         event = await self.received(answer.headers["x-message-id"])
         self.assertEqual((["order"], {"order": "17"}), (event.tagged, event.metadata))
 
+    async def test_one_click(self) -> None:
+        """The group is the list that is left, where there is an address for links."""
+        await self.begun(api={"url": "https://mail.example.org"})
+        body = {**SENDGRID, "asm": {"group_id": 17}}
+        body["content"] = [{"type": "text/plain", "value": "Leave: <%asm_group_unsubscribe_raw_url%>"}]
+        answer = await self.sendgrid(body)
+        self.assertEqual((202, None), (answer.status, answer.headers.get("mta-ignored")), answer)
+        (message,) = await self.arrived("ann@example.org")
+        link = message["List-Unsubscribe"].strip("<>")
+        self.assertTrue(link.startswith("https://mail.example.org/u/"), link)
+        self.assertEqual(f"Leave: {link}", message.get_content().strip())
+        path = link.removeprefix("https://mail.example.org")
+        done = await self.api.ask(
+            "POST", path, b"List-Unsubscribe=One-Click", media="application/x-www-form-urlencoded"
+        )
+        self.assertEqual(200, done.status, done)
+        key = await self.api.key("default")
+        listed = await self.api.ask("GET", "/v1/suppressions/ann@example.org", key=key)
+        self.assertEqual(["group-17"], [one["list"] for one in listed.json["suppressions"]])
+
     async def test_personalizations(self) -> None:
         """Each is a message; they are found by one id."""
         await self.begun()

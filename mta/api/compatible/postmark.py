@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
+from mta.api.compatible import leaving
 from mta.api.compatible.people import WrongAddress, people
 from mta.api.problem import ApiProblem
 from mta.api.v1.message_models import MessageTaken, SendMessage
@@ -192,10 +193,13 @@ _CODES = {
 }
 
 
-def translated(message: PostmarkMessage, content: Rendered | None = None) -> SendMessage:
+def translated(
+    message: PostmarkMessage, content: Rendered | None = None, linked: bool = False
+) -> SendMessage:
     """The message that is sent.
 
     :param content: what a template has become.
+    :param linked: whether links can lead recipients here.
     :raise PostmarkError: if it cannot be sent.
     """
     senders = _people(message.From, "From")
@@ -227,7 +231,16 @@ def translated(message: PostmarkMessage, content: Rendered | None = None) -> Sen
             headers[header.Name] = header.Value
     asked["headers"] = headers
     asked["attachments"] = [_attachment(one) for one in message.Attachments or []]
-    if not (asked["to"] or asked["cc"] or asked["bcc"]):
+    count = len(asked["to"]) + len(asked["cc"]) + len(asked["bcc"])
+    if linked and count == 1 and leaving.asks(leaving.POSTMARK, asked["text"], asked["html"]):
+        # A stream is what Postmark's recipients leave.
+        asked["unsubscribe"] = asked["campaign"]
+        for name in ("text", "html"):
+            asked[name] = leaving.placed(leaving.POSTMARK, asked[name], html=name == "html")
+        asked["headers"] = {
+            name: value for name, value in headers.items() if name.lower() not in leaving.FIELDS
+        }
+    if not count:
         raise PostmarkError(300, "Zero recipients specified.")
     if asked["text"] is None and asked["html"] is None:
         raise PostmarkError(300, "Provide either email TextBody or HtmlBody or both.")

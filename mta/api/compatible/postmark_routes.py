@@ -123,7 +123,7 @@ class PostmarkRoutes:
 
     async def _one(self, call: Call, message: PostmarkMessage, content: Rendered | None) -> Response:
         try:
-            ours = translated(message, content)
+            ours = translated(message, content, self._sender.has_links(call))
             try:
                 taken = await self._sender.send(call, ours)
             except Refusal as problem:
@@ -152,6 +152,7 @@ class PostmarkRoutes:
         messages: Sequence[PostmarkMessage],
         contents: Sequence[Rendered | PostmarkError] | None,
     ) -> Response:
+        linked = self._sender.has_links(call)
         answers: list[PostmarkAnswer | None] = [None] * len(messages)
         ours: list[SendMessage] = []
         places: list[int] = []
@@ -160,7 +161,7 @@ class PostmarkRoutes:
             try:
                 if isinstance(content, PostmarkError):
                     raise content
-                ours.append(translated(message, content))
+                ours.append(translated(message, content, linked))
                 places.append(place)
             except PostmarkError as error:
                 answers[place] = error.answer_among(message, call.now)

@@ -15,12 +15,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mta.api.compatible import leaving
 from mta.api.problem import ApiProblem
 from mta.api.v1.message_models import SendMessage
 from mta.api.v1.refusal import Refusal, field_refusal, invalid
 from mta.model.options import Options
 from mta.template.bundle import Rendered
 
+_SUBSCRIPTION = "subscription_tracking"
 #: Personalizations of one request, as at SendGrid.
 MOST = 1000
 
@@ -91,7 +93,7 @@ class SendGridMail(_Asked):
     custom_args: dict[str, str | int | float | bool | None] = Field({}, description="become metadata")
     send_at: int | None = Field(None, description="in seconds since 1970")
     batch_id: str | None = None
-    asm: dict[str, Any] | None = Field(None, description="is passed over")
+    asm: dict[str, Any] | None = Field(None, description="the group becomes the list that may be left")
     ip_pool_name: str | None = None
     mail_settings: dict[str, Any] | None = Field(None, description="sandbox_mode: a dry run")
     tracking_settings: dict[str, Any] | None = None
@@ -119,25 +121,27 @@ class Asked:
     ignored: Sequence[str]
 
 
-def asked(mail: SendGridMail) -> Asked:
+def asked(mail: SendGridMail, linked: bool = False) -> Asked:
     """What a request asks for.
 
+    :param linked: whether links can lead recipients here.
     :raise Refusal: if it contradicts itself.
     """
     template = (mail.template_id or "").strip().lower()
     if not template and not mail.content:
         raise field_refusal("/content", "give content, or a template_id")
-    return Asked(template, list(_ignored(mail)))
+    return Asked(template, list(_ignored(mail, linked)))
 
 
 def translated(
-    mail: SendGridMail, place: int, content: Rendered | None = None, batch: str = ""
+    mail: SendGridMail, place: int, content: Rendered | None = None, batch: str = "", linked: bool = False
 ) -> SendMessage:
     """The message of one personalization.
 
     :param place: which one.
     :param content: what the template has become for it.
     :param batch: by which its messages are found together.
+    :param linked: whether links can lead recipients here.
     :raise Refusal: if it cannot be sent; pointers are into SendGrid's request.
     """
     one = mail.personalizations[place]
@@ -147,6 +151,10 @@ def translated(
     replies = mail.reply_to_list or ([mail.reply_to] if mail.reply_to is not None else [])
     headers = {name.lower(): (name, value) for name, value in [*mail.headers.items(), *one.headers.items()]}
     args = {**mail.custom_args, **one.custom_args}
+    unsubscribe = _left(mail) if linked and _is_alone(one) else None
+    if unsubscribe is not None:
+        text, html = _linked(mail, text, html=False), _linked(mail, html, html=True)
+        headers = {name: field for name, field in headers.items() if name not in leaving.FIELDS}
     values: dict[str, Any] = {
         "from": _person(one.sender or mail.sender),
         "to": [_person(person) for person in one.to],
@@ -161,6 +169,7 @@ def translated(
         "tags": mail.categories,
         "metadata": {name: _text(value) for name, value in args.items()},
         "track": _track(mail.tracking_settings or {}),
+        "unsubscribe": unsubscribe,
         "dry_run": _enabled(mail.mail_settings, "sandbox_mode"),
         # SendGrid tells of bounces by webhooks, and not by mail.
         "notify": [],
@@ -337,16 +346,54 @@ def _track(settings: Mapping[str, Any]) -> dict[str, bool]:
     return found
 
 
-def _ignored(mail: SendGridMail) -> Any:
+def _subscription(mail: SendGridMail) -> Mapping[str, Any] | None:
+    """The settings by which each message gets a link, if they are enabled."""
+    found = (mail.tracking_settings or {}).get(_SUBSCRIPTION)
+    return found if isinstance(found, Mapping) and found.get("enable") is True else None
+
+
+def _left(mail: SendGridMail) -> str | None:
+    """The list that may be left; ``None``: the request asks for no link."""
     if mail.asm:
-        yield "asm (there are no unsubscribe groups; set List-Unsubscribe in headers)"
+        group = mail.asm.get("group_id")
+        # A number, which a client may have written as a text; anything else names no group.
+        return f"group-{group}" if re.fullmatch(r"[0-9]{1,20}", str(group)) else ""
+    return "" if _subscription(mail) is not None else None
+
+
+def _is_alone(one: Personalization) -> bool:
+    """Whether a message has one recipient: others would leave in their place."""
+    return len(one.to) + len(one.cc) + len(one.bcc) == 1
+
+
+def _linked(mail: SendGridMail, text: str | None, *, html: bool) -> str | None:
+    text = leaving.placed(leaving.SENDGRID, text, html=html)
+    settings = _subscription(mail)
+    # As at SendGrid, a group takes the place of what is added to every message.
+    return text if mail.asm or settings is None else leaving.tracked(settings, text, html=html)
+
+
+def _ignored(mail: SendGridMail, linked: bool) -> Any:
+    alone = all(map(_is_alone, mail.personalizations))
+    why = (
+        "only a message to one recipient has a link" if linked else "links need api.url; set List-Unsubscribe"
+    )
+    if mail.asm and not (linked and alone):
+        yield f"asm ({why})"
+    if _subscription(mail) is not None and not mail.asm and not (linked and alone):
+        yield f"tracking_settings.{_SUBSCRIPTION} ({why})"
+    if _left(mail) is not None and linked:
+        all_headers = [mail.headers, *(one.headers for one in mail.personalizations)]
+        named = {name.lower() for headers in all_headers for name in headers}
+        if named & leaving.FIELDS:
+            yield "headers.List-Unsubscribe (that of the link stands there, where there is one)"
     if mail.batch_id:
         yield "batch_id (cancel a message by its id)"
     if mail.ip_pool_name:
         yield "ip_pool_name (the operator decides where mail leaves from)"
     for group, known in (
         ("mail_settings", ("sandbox_mode",)),
-        ("tracking_settings", ("open_tracking", "click_tracking")),
+        ("tracking_settings", ("open_tracking", "click_tracking", _SUBSCRIPTION)),
     ):
         settings = getattr(mail, group)
         for name in sorted(settings or {}):

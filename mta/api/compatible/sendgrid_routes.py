@@ -51,13 +51,14 @@ class SendGridRoutes:
     async def send(self, call: Call) -> Response:
         """All messages of a request."""
         mail: SendGridMail = call.body
-        what = asked(mail)
+        linked = self._sender.has_links(call)
+        what = asked(mail, linked)
         count = len(mail.personalizations)
         contents: list[Rendered | None] = [None] * count
         if what.template:
             contents = await self._filled(call, mail, what.template)
         batch = self._batch(call) if count > 1 else ""
-        messages = [translated(mail, place, contents[place], batch) for place in range(count)]
+        messages = [translated(mail, place, contents[place], batch, linked) for place in range(count)]
         try:
             taken = await self._sender.send_all(call, messages)
         except Part as part:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from twisted.internet.defer import Deferred, gatherResults
 
 from mta.api.problem import ApiProblem
+from mta.api.v1.engagement import engagement_of
 from mta.api.v1.idempotent import key_of
 from mta.api.v1.message_models import MessageTaken, SendMessage
 from mta.api.v1.messages import Messages
@@ -51,15 +52,26 @@ class Sender:
     :param templates: has templates.
     :param renderers: fill them.
     :param idempotency: remembers what was done of a request that was broken off.
+    :param base: the address under which recipients reach us; ``""``: it is not set.
     """
 
     def __init__(
-        self, messages: Messages, templates: Templates, renderers: Renderers, idempotency: Idempotency
+        self,
+        messages: Messages,
+        templates: Templates,
+        renderers: Renderers,
+        idempotency: Idempotency,
+        base: Callable[[], str] = lambda: "",
     ) -> None:
         self._messages = messages
         self._templates = templates
         self._renderers = renderers
         self._idempotency = idempotency
+        self._base = base
+
+    def has_links(self, call: Call) -> bool:
+        """Whether links can lead recipients here."""
+        return bool(engagement_of(call.tenant).url or self._base())
 
     async def fill(self, call: Call, fillings: Sequence[Filling]) -> list[Filled]:
         """Subject, text and HTML of each; or why there are none."""

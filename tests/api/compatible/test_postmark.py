@@ -70,6 +70,24 @@ class TranslationTests(SynchronousTestCase):
                 found = found.model_dump()
             self.assertEqual(expected, found, said)
 
+    def test_unsubscribe(self) -> None:
+        """A placeholder asks for the link; without an address, or for several, it stays as it is."""
+        body = '<p>{{{ pm:unsubscribe }}} <a href="{{{ pm:unsubscribe_url }}}">x</a></p>'
+        asked = message(
+            HtmlBody=body,
+            MessageStream="news",
+            Headers=[{"Name": "List-Unsubscribe", "Value": "<x:y>"}, {"Name": "X-A", "Value": "1"}],
+        )
+        found = translated(asked, linked=True)
+        self.assertEqual(("news", {"X-A": "1"}), (found.unsubscribe, found.headers))
+        self.assertEqual(
+            '<p><a href="%unsubscribe_url%">Unsubscribe</a> <a href="%unsubscribe_url%">x</a></p>', found.html
+        )
+        self.assertEqual("", translated(message(TextBody="%unsubscribe_url%"), linked=True).unsubscribe)
+        self.assertIsNone(translated(message(), linked=True).unsubscribe)
+        for other in (translated(asked), translated(message(HtmlBody=body, Cc="c@x.example"), linked=True)):
+            self.assertEqual((None, body), (other.unsubscribe, other.html))
+
     def test_first_author(self) -> None:
         sent = translated(message(From="a@example.org, b@example.org"))
         self.assertEqual("a@example.org", sent.sender.email)

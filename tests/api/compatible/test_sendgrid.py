@@ -121,6 +121,48 @@ class TranslationTests(SynchronousTestCase):
             sorted(one.partition(" (")[0] for one in found),
         )
 
+    def test_unsubscribe(self) -> None:
+        """Which list may be left, where links can lead here; else nothing is changed, and that is told."""
+        enabled = {"subscription_tracking": {"enable": True, "substitution_tag": "-x-"}}
+        table: list[tuple[dict[str, Any], str | None]] = [
+            ({"asm": {"group_id": 17}}, "group-17"),
+            ({"asm": {"group_id": "17"}}, "group-17"),
+            ({"asm": {"group_id": {"x": 1}}}, ""),
+            ({"asm": {"group_id": 17}, "tracking_settings": enabled}, "group-17"),
+            ({"tracking_settings": enabled}, ""),
+            ({"tracking_settings": {"subscription_tracking": {"enable": False}}}, None),
+            ({}, None),
+        ]
+        for more, expected in table:
+            one = mail(**more)
+            self.assertEqual(expected, translated(one, 0, linked=True).unsubscribe)
+            self.assertIsNone(translated(one, 0).unsubscribe)
+            self.assertEqual([], list(asked(one, True).ignored))
+            self.assertEqual(expected is not None, bool(asked(one).ignored), more)
+        both = mail({"cc": [{"email": "c@example.net"}]}, asm={"group_id": 17})
+        self.assertIsNone(translated(both, 0, linked=True).unsubscribe)
+        self.assertIn("one recipient", asked(both, True).ignored[0])
+
+    def test_unsubscribe_in_bodies(self) -> None:
+        content = [
+            {"type": "text/plain", "value": "-x-"},
+            {"type": "text/html", "value": '<a href="<%asm_group_unsubscribe_raw_url%>">-x-</a>'},
+        ]
+        found = translated(
+            mail(content=content, asm={"group_id": 1}, headers={"List-Unsubscribe": "<x:y>", "X-A": "1"}),
+            0,
+            linked=True,
+        )
+        self.assertEqual(("-x-", '<a href="%unsubscribe_url%">-x-</a>'), (found.text, found.html))
+        self.assertEqual({"X-A": "1"}, dict(found.headers))
+        tag = {"subscription_tracking": {"enable": True, "substitution_tag": "-x-"}}
+        self.assertEqual(
+            "%unsubscribe_url%",
+            translated(mail(content=content[:1], tracking_settings=tag), 0, linked=True).text,
+        )
+        own = mail(asm={"group_id": 1}, headers={"List-Unsubscribe": "<x:y>"})
+        self.assertIn("headers.List-Unsubscribe", asked(own, True).ignored[0])
+
     def test_wrong(self) -> None:
         """Where it is wrong, as SendGrid's client is told."""
         table: list[tuple[dict[str, Any], dict[str, Any], str]] = [
