@@ -241,6 +241,8 @@ class SendingApi:
             reactor,
             loaded.state,
             shard=shard,
+            secret=secret,
+            idempotency=self._idempotency,
             audience=self.automating.audience,
             permission=self.automating.permission,
             registry=self.registry,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mta.api.v1.allowance import Allowance
+from mta.api.v1.domains import why_not
 from mta.api.v1.engagement import engagement_of
 from mta.api.v1.enrolments import EnrolmentRoutes
 from mta.api.v1.happenings import EventRoutes
+from mta.api.v1.notifications import NotificationRoutes
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Route
 from mta.api.v1.sequences import SequenceRoutes
@@ -23,7 +26,8 @@ from mta.config.settings import Settings
 from mta.interfaces import TemporarilyUnavailable, settle
 from mta.journal.history import History
 from mta.model.event import Event
-from mta.registry.endpoints import Endpoint, NoEndpoint
+from mta.registry.endpoints import Endpoint, NoEndpoint, Secret
+from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry
 from mta.sequence.lease import LOCK, Lease
 from mta.sequence.posting import Posts
@@ -48,9 +52,11 @@ class Sequencing:
     :param reactor: the reactor.
     :param state: the state directory.
     :param shard: which worker this is.
+    :param secret: of the server; all its workers have the same.
     :param audience: has the database.
     :param permission: knows who may be sent something.
     :param registry: all nouns.
+    :param idempotency: keeps what was answered.
     :param acceptance: takes messages.
     :param renderers: processes that render.
     :param allowance: what tenants may send.
@@ -71,9 +77,11 @@ class Sequencing:
         state: Path,
         *,
         shard: int,
+        secret: bytes,
         audience: Audience,
         permission: Permission,
         registry: Registry,
+        idempotency: Idempotency,
         acceptance: Acceptance,
         renderers: Pool,
         allowance: Allowance,
@@ -88,6 +96,7 @@ class Sequencing:
         version: str,
     ) -> None:
         self._registry = registry
+        self._secret = secret
         self._permission = permission
         self._acceptance = acceptance
         self._renderers = renderers
@@ -115,6 +124,16 @@ class Sequencing:
             *SequenceRoutes(self.sequences, audience, wake).routes(),
             *EnrolmentRoutes(self.sequences, wake).routes(),
             *EventRoutes(audience, wake).routes(),
+            *NotificationRoutes(
+                audience,
+                idempotency,
+                barred=self.barred,
+                template=self.bundle,
+                may_send=self._may_send,
+                new_id=new_id,
+                secret=self.secret_of,
+                wake=wake,
+            ).routes(),
         ]
 
     def routes(self) -> list[Route]:
@@ -187,6 +206,17 @@ class Sequencing:
         base = engagement.url or self._settings().api.url
         return Terms("", bool(engagement.clicks), bool(engagement.opens), base)
 
+    async def _may_send(self, tenant: str, domain: str) -> str:
+        """Why a tenant may not send from a domain; ``""``: it may."""
+        domains = self._registry.domains
+        if domains.belongs(await settle(domains.known()), tenant, domain):
+            return ""
+        return await why_not(self._registry, tenant, domain, list(self._settings().sending_domains.require))
+
+    def secret_of(self, tenant: str) -> bytes:
+        """What signs posts of a tenant that go to no endpoint; made of the server's, and kept nowhere."""
+        return hmac.digest(self._secret, b"notifications of\n" + tenant.encode(), "sha256")
+
     async def bundle(self, tenant: str, template: str) -> Bundle:
         """The live version of a template.
 
@@ -218,7 +248,7 @@ class Sequencing:
 
         :raise LookupError: if there is no such endpoint, or it is switched off.
         """
-        where = Endpoint("", tenant, url)
+        where = Endpoint("", tenant, url, secrets=(Secret(self.secret_of(tenant)),))
         if endpoint:
             try:
                 where = await self._registry.endpoints.get(tenant, endpoint)

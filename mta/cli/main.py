@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "api": ("api", "ask the sending API anything, as the operator"),
     "template": ("template", "list, push and preview the templates of the sending API"),
     "sequence": ("sequence", "look at sequences of messages, who is where in them and why, and try them out"),
+    "notify": ("notify", "tell contacts something, each by the channel that they have chosen"),
     "suppression": ("suppression", "look at the addresses that get nothing more, and change the list"),
     "contact": ("contact", "look at contacts, change, import, export and forget them"),
     "list": ("list", "look at lists and who is on them, and change both"),

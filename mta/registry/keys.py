@@ -30,6 +30,7 @@ SCOPES: dict[str, str] = {
     "sequences": "look at sequences, change them, and let contacts in, move and take them out",
     "sequences:read": "look at sequences and who is in them",
     "events": "tell what people did",
+    "notifications": "tell contacts something by the channel that each has chosen",
     "domains": "look at domains, add them and have them verified",
     "templates": "look at templates and change them",
     "webhooks": "look at webhooks, change them, and have events delivered again",

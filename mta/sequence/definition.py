@@ -154,7 +154,7 @@ class Webhook(_Step):
 
     do: Literal["webhook"]
     endpoint: str = Field("", max_length=100, description="id of one of the tenant's webhooks: it signs")
-    url: str = Field("", max_length=2000, description="in place of an endpoint; not signed")
+    url: str = Field("", max_length=2000, description="in place of an endpoint; signed as notifications are")
     data: dict[str, Any] = Field({}, description="goes with it")
 
 

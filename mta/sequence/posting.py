@@ -23,6 +23,7 @@ from mta.registry.templates import NoTemplate
 from mta.sequence import enrolments, outbox
 from mta.sequence.definition import Definition, Notify, Webhook
 from mta.sequence.enrolment import Action, Enrolment
+from mta.sequence.notification import PREFIX
 from mta.sequence.outbox import Promise
 from mta.sequence.sequences import Definitions, NoSequence
 from mta.sequence.telling import stepped, tell
@@ -147,12 +148,14 @@ class Posts:
     ) -> tuple[int, str]:
         place = definition.place(promise.step)
         step = definition.steps[place] if place is not None else None
-        facts = {
+        facts: dict[str, Any] = {
             "sequence": promise.sequence,
             "version": promise.version,
             "step": promise.step,
             "enrolment": promise.enrolment,
         }
+        if promise.sequence.startswith(PREFIX):
+            facts = {"notification": promise.sequence.removeprefix(PREFIX)}
         if isinstance(step, Webhook):
             about = {**facts, "contact": contact.data, "event": dict(run.properties), "data": step.data}
             body = _body("sequence.webhook", promise.made, about)

@@ -130,6 +130,13 @@ async def a_campaign(api: ServedApi, key: str) -> dict[str, str]:
 
 
 #: By the beginning of a path with braces: makes what they name; answers with their values.
+async def a_notification(api: ServedApi, key: str) -> dict[str, str]:
+    await a_template(api, key)
+    made = await a_contact(api, key)
+    body = {"to": made["address"], "template": "greeting", "from": f"me@{MARK}.example"}
+    return {"id": (await api.ask("POST", "/v1/notifications", body, key=key)).json["id"]}
+
+
 THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/batches/{id}": a_batch,
     "/v1/keys/{id}": a_key,
@@ -148,6 +155,7 @@ THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/imports/{id}": an_import,
     "/v1/sequences/{name}": a_sequence,
     "/v1/campaigns/{name}": a_campaign,
+    "/v1/notifications/{id}": a_notification,
 }
 #: Bodies that are valid for routes without an example.
 BODIES: dict[str, object] = {

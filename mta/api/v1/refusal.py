@@ -95,6 +95,12 @@ KINDS: dict[str, Kind] = {
         "the body has more octets than the server takes",
         "send less: fewer recipients or smaller attachments at once",
     ),
+    "uri-too-long": Kind(
+        414,
+        "The path and query are too long",
+        "the first line of the request is longer than the server takes",
+        "put less into the query",
+    ),
     "media-type": Kind(
         415,
         "This media type is not understood here",
@@ -112,6 +118,12 @@ KINDS: dict[str, Kind] = {
         "This Idempotency-Key was used for another request",
         "two different requests have the same Idempotency-Key",
         "give every request a key of its own, and the same only when it is sent again unchanged",
+    ),
+    "header-too-large": Kind(
+        431,
+        "A header field is too large",
+        "a field of the request's header is longer than the server takes",
+        "send shorter header fields",
     ),
     "refused": Kind(
         422,

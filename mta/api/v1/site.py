@@ -11,10 +11,12 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from mta.api.v1.refusal import Refusal
+from mta.api.v1.refusal import KINDS, Refusal
 
 #: Octets of a request's header section.
 HEADER = 64 * 1024
+#: Seconds for which the rest of a request is read that is refused before it has ended.
+_DRAIN = 2.0
 
 
 class BoundedRequest(Request):
@@ -92,6 +94,22 @@ class BoundedRequest(Request):
         self.channel.loseConnection()
 
 
+def _too_long(channel: Any, line: bytes) -> None:
+    """Answer a line of a header that is too long, where Twisted would only close the connection."""
+    # Before a request line nothing is known of a request.
+    first = not channel.requests
+    kind, status = ("uri-too-long", 414) if first else ("header-too-large", 431)
+    document = Refusal(kind, f"at most {HEADER} octets").encode()
+    reason = KINDS[kind].title.encode()
+    channel.transport.write(
+        b"HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (status, reason, len(document), document)
+    )
+    # What still comes is read, and is nothing: who is cut off while writing does not see the answer.
+    channel.dataReceived = lambda data: None
+    channel.callLater(_DRAIN, channel.loseConnection)
+
+
 @implementer(IResource)
 class Late:
     """A resource that is made for the first request.
@@ -144,6 +162,8 @@ class ApiSite(Site):
         protocol = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
         channel = getattr(protocol, "_channel", protocol)
         channel.MAX_LENGTH = channel.totalHeadersSize = HEADER
+        if hasattr(channel, "lineLengthExceeded"):
+            channel.lineLengthExceeded = lambda line: _too_long(channel, line)
         return protocol
 
     def log(self, request: Any) -> None:
