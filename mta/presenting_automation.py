@@ -11,6 +11,8 @@ from mta.api.problem import ApiProblem
 from mta.api.v1.route import Response, Route
 from mta.application import SendingApi
 from mta.dashboard.asked import Refused
+from mta.dashboard.campaign_form import CampaignFormPages
+from mta.dashboard.campaigns import CampaignPages
 from mta.dashboard.page import Page, missing
 from mta.dashboard.sequence_people import SequencePeoplePages
 from mta.dashboard.sequences import SequencePages
@@ -86,4 +88,6 @@ def automation_pages(api: SendingApi, environment: Environment) -> list[Page]:
     return [
         *SequencePages(ask, sequences, audience).pages(),
         *SequencePeoplePages(ask, sequences, audience, environment.journal.find).pages(),
+        *CampaignPages(ask).pages(),
+        *CampaignFormPages(ask, audience, api.registry.templates).pages(),
     ]

@@ -95,7 +95,14 @@ class RoleTests(TestCase):
         await sequences.put("acme", "welcome", definition, 1.0, who="a test")
         ((_, run, _),) = await sequences.enrol("acme", "welcome", ["ann@example.net"], {}, 1.0, "a test")
         assert run is not None
+        campaign = {
+            "name": "spring",
+            "audience": {"lists": ["news"]},
+            "from": "a@acme.example",
+            "variants": [{"name": "A", "template": "hello"}],
+        }
         own = {
+            "/dashboard/campaigns/at/": {"name": "spring"},
             "/dashboard/sequences/at/": {"name": "welcome", "enrolment": str(run.id)},
             "/dashboard/contacts/at/": {"address": "ann%40example.net"},
             "/dashboard/contacts/lists/": {"name": "news"},
@@ -106,6 +113,8 @@ class RoleTests(TestCase):
             "/dashboard/templates/": template,
         }
         text = await self.served.key("acme")
+        drafted = await self.served.ask("POST", "/v1/campaigns", campaign, key=text)
+        self.assertEqual(201, drafted.status, drafted)
         body = {"from": "a@acme.example", "to": ["x@remote.example"], "subject": "Hello", "text": "."}
         sent = await self.served.ask("POST", "/v1/messages", body, key=text)
         self.assertEqual(202, sent.status, sent)
