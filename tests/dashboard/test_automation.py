@@ -7,10 +7,13 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.api.v1.campaign_models import CampaignSettings, told
+from mta.dashboard.asked import Refused
 from mta.dashboard.campaign_form import Fields, body, filled
+from mta.dashboard.campaigns import ONE, CampaignPages
 from mta.dashboard.intervals import Interval, draw_intervals
 from mta.dashboard.page import Invalid
 from mta.dashboard.sequences import problems, supposed, written
+from tests.dashboard.desk import Desk
 
 GIVEN: dict[str, Any] = {
     "lists": ["news"],
@@ -57,6 +60,109 @@ class CampaignFormTests(SynchronousTestCase):
             self.assertEqual([name], list(caught.exception.errors))
         with self.assertRaises(Invalid):
             body(Fields(), {})
+
+
+class Api:
+    """Answers as the API does.
+
+    :ivar asked: method, path and body of what was asked.
+    :ivar refuses: why it does nothing; ``""``: it does.
+    """
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.answers = answers
+        self.asked: list[Any] = []
+        self.refuses = ""
+
+    async def __call__(
+        self,
+        visit: Any,
+        method: str,
+        path: str,
+        names: Any = None,
+        *,
+        query: Any = None,
+        body: Any = None,
+    ) -> dict[str, Any]:
+        self.asked.append((method, path, body))
+        if self.refuses and method == "POST" and not path.endswith("check"):
+            raise Refused(self.refuses)
+        found: dict[str, Any] = self.answers.get(path, {})
+        return found
+
+
+CAMPAIGN: dict[str, Any] = {
+    "name": "spring",
+    "title": XSS,
+    "state": "running",
+    "reason": XSS,
+    "begins": None,
+    "started": "2027-01-01T00:00:00Z",
+    "ended": None,
+    "by": XSS,
+    "chosen": None,
+    "decision": XSS,
+    "definition": told(CampaignSettings.model_validate(body(Fields.model_validate(GIVEN), {})).definition()),
+    "progress": {
+        "total": 10,
+        "sent": 4,
+        "waiting": 5,
+        "suppressed": 1,
+        "left": 0,
+        "refused": 0,
+        "seconds_left": 60,
+        "waits": XSS,
+    },
+}
+BOUNCED: dict[str, Any] = {
+    "next": None,
+    "messages": [
+        {
+            "id": "0123456789abc",
+            "recipients": [
+                {
+                    "address": f"{XSS}@example.net",
+                    "reply": {"code": 550, "enhanced": "5.1.1", "text": XSS, "host": "mx"},
+                    "bounce_class": "bad-address",
+                    "at": "2027-01-01T00:00:00Z",
+                }
+            ],
+        }
+    ],
+}
+
+
+class CampaignPageTests(SynchronousTestCase):
+    """See :mod:`mta.dashboard.campaigns`."""
+
+    def setUp(self) -> None:
+        self.api = Api({ONE: CAMPAIGN, "/v1/messages": BOUNCED})
+        self.tina = Desk(CampaignPages(self.api).pages()).visitor("tenant")
+
+    def page(self, path: str) -> str:
+        answer = self.tina.get(f"/dashboard/campaigns/at/spring{path}")
+        self.assertEqual(200, answer.status, answer.content)
+        text = answer.content.decode()
+        self.assertNotIn(XSS, text)
+        return text
+
+    def test_hostile(self) -> None:
+        """What others wrote is shown as it stands, and nothing else."""
+        self.assertIn("4 of 10 sent; about 60", self.page(""))
+        text = self.page("/people?state=bounced")
+        self.assertIn("550 5.1.1", text)
+        self.assertIn("/dashboard/messages/0123456789abc", text)
+
+    def test_asks_first(self) -> None:
+        """Nothing is stopped before it was confirmed; a refusal is told."""
+        asked = self.tina.post("/dashboard/campaigns/stop", name="spring")
+        self.assertIn(b"Stop spring for good?", asked.content)
+        self.assertNotIn("POST", [one[0] for one in self.api.asked])
+        self.tina.post("/dashboard/campaigns/stop", name="spring", reason="enough", confirmed="yes")
+        self.assertIn(("POST", f"{ONE}/stop", {"reason": "enough"}), self.api.asked)
+        self.api.refuses = "it is done"
+        answer = self.tina.post("/dashboard/campaigns/pause", name="spring", confirmed="yes")
+        self.assertIn(b"It is done.", self.tina.follow(answer).content)
 
 
 class SequenceFormTests(SynchronousTestCase):

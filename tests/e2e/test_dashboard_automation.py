@@ -146,6 +146,8 @@ class AutomationScenario(DashboardScenario):
         tab.see("spring is paused.").check("campaign-paused")
         tab.press("Go on").see("spring goes on.").check("campaign-running")
         tab.page.locator("#progress .badge", has_text="done").wait_for()
+        # What can be done goes with it.
+        tab.page.get_by_role("button", name="Stop for good").wait_for(state="detached")
         tab.check("campaign-done")
         tab.open("/dashboard/campaigns/at/spring/result").see("Too few have had", "not clear yet")
         tab.check("campaign-result")
