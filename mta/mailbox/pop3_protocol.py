@@ -105,6 +105,7 @@ class Pop3Protocol(POP3):
         if hasattr(self.transport, "setTcpNoDelay"):
             # The end of an answer must not wait until its start is acknowledged.
             self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
         refusal = premises.connections.enter(self.client.address, terms.hostname)
         if refusal is not None:
             self._turn_away(refusal, secure)
@@ -113,7 +114,6 @@ class Pop3Protocol(POP3):
         if premises.draining:
             self._say_last(error("the server is about to stop", "SYS/TEMP"))
             return
-        self.transport.registerProducer(self, True)
         if not secure:
             self._greet()
 

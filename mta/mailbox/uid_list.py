@@ -33,7 +33,7 @@ _LARGEST = 64 << 20
 _HIGHEST = 0xF0000000
 
 _HEADER = re.compile(rb"mta-uids 1 (\d{1,10}) (\d{1,10})\Z")
-_LINE = re.compile(rb"(\d{1,10}) (.+)\Z", re.DOTALL)
+_LINE = re.compile(rb"(\d{1,10}) (.*)\Z", re.DOTALL)
 _DOVECOT_HEADER = re.compile(rb"3 (?:[A-Z]\S* )*?V(\d{1,10}) N(\d{1,10})(?: |\Z)")
 _DOVECOT_LINE = re.compile(rb"(\d{1,10}) (?:[^:]* )?:(.+)\Z", re.DOTALL)
 

@@ -6,10 +6,20 @@
 
 from __future__ import annotations
 
-from tests.fuzz.targets import dkim, dmarc, dmarc_report, message, milter, smtp, spf, tls_report
+from tests.fuzz.targets import (
+    dkim,
+    dmarc,
+    dmarc_report,
+    mailbox,
+    message,
+    milter,
+    smtp,
+    spf,
+    tls_report,
+)
 
 TARGETS = {
     target.name: target
-    for module in (smtp, message, spf, dkim, dmarc, milter, dmarc_report, tls_report)
+    for module in (smtp, message, spf, dkim, dmarc, milter, dmarc_report, tls_report, mailbox)
     for target in module.TARGETS
 }
