@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mta.alert.rule import Rule
-from mta.journal.text import evidence_lines, iso_time
+from mta.journal.text import evidence_lines, iso_time, printable
 
 _HEADS = {
     "raised": "ALERT",
@@ -19,7 +19,7 @@ _HEADS = {
 
 def subject(rule: Rule, action: str, hostname: str) -> str:
     """The subject of a mail: what begins it can be sorted by."""
-    return f"[{_HEADS[action]}] {rule.settings.name}: {rule.found} ({hostname})"
+    return printable(f"[{_HEADS[action]}] {rule.settings.name}: {rule.found} ({hostname})")
 
 
 def text(rule: Rule, action: str, hostname: str, now: float) -> str:
@@ -39,7 +39,8 @@ def text(rule: Rule, action: str, hostname: str, now: float) -> str:
         f"  server:    {hostname}",
         f"  time:      {iso_time(now)}",
     ]
-    lines += [f"  {line}" for line in evidence_lines(rule.evidence)]
+    # Strangers wrote some of it.
+    lines += [f"  {printable(line)}" for line in evidence_lines(rule.evidence)]
     lines += ["", *_remedy(rule), ""]
     return "\n".join(lines)
 

@@ -242,6 +242,9 @@ def _export(arguments: argparse.Namespace, context: Context) -> int:
 
     query = {"format": arguments.format, "list": arguments.list, "segment": arguments.segment}
     for octets in stream_api(context.state, arguments.tenant, with_query("/v1/contacts/export", query)):
-        sys.stdout.buffer.write(octets)
+        if context.out.stream.isatty():
+            context.out.content(octets.decode("utf-8", "replace"))
+        else:
+            sys.stdout.buffer.write(octets)
     sys.stdout.buffer.flush()
     return os.EX_OK

@@ -153,7 +153,7 @@ def _content(arguments: argparse.Namespace, context: Context, tenant: Tenant) ->
     if context.out.as_json:
         context.out.json({"content": text})
     else:
-        context.out.line(text.replace("\r\n", "\n").rstrip("\n"))
+        context.out.content(text.replace("\r\n", "\n").rstrip("\n") + "\n")
 
 
 def _counts(arguments: argparse.Namespace, context: Context, tenant: Tenant) -> None:

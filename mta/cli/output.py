@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from mta.journal.text import printable
 
 #: What JSON leaves as it is though a terminal obeys it (C1) or shows something else (bidi).
-_OBEYED = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class Output:
@@ -27,8 +27,16 @@ class Output:
         self.as_json = as_json
 
     def line(self, text: str = "") -> None:
-        """One line, or several, as they are."""
+        """One line, or several; a stranger may have written some of it."""
+        print(_shown(text), file=self.stream)
+
+    def drawn(self, text: str) -> None:
+        """Lines as they are, with the colours that we have given them."""
         print(text, file=self.stream)
+
+    def content(self, text: str) -> None:
+        """What somebody asked to have: as it is in a file, harmless on a terminal."""
+        self.stream.write(_shown(text) if self.stream.isatty() else text)
 
     def json(self, value: Any) -> None:
         """One JSON value, readable."""
@@ -80,4 +88,4 @@ class Output:
 
 def _shown(text: str) -> str:
     """One line, or several, without what a terminal obeys: a server may have said some of it."""
-    return "\n".join(map(printable, text.split("\n")))
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))

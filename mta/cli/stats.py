@@ -200,7 +200,7 @@ def _draw(arguments: argparse.Namespace, context: Context, points: Sequence[Poin
     labels = [text[:10] if step == "day" else text[5:16] for text in at]
     values = {name: [_drawable(one.tally, name) for one in points] for name in names}
     title = ", ".join(names) + f" by {step}"
-    context.out.line(lines(labels, values, title, _size(context), _has_colours(context)))
+    context.out.drawn(lines(labels, values, title, _size(context), _has_colours(context)))
 
 
 # --- by something ----------------------------------------------------------------
@@ -240,9 +240,9 @@ def _draw_values(arguments: argparse.Namespace, context: Context, rows: Sequence
 
     for name in _wanted(arguments.plot, ("delivered",)):
         values = [_drawable(row.tally, name) for row in rows]
-        names = [_name(row)[:30] for row in rows]
+        names = [printable(_name(row))[:30] for row in rows]
         title = f"{name} by {arguments.by}"
-        context.out.line(bars(names, values, title, _size(context), _has_colours(context)))
+        context.out.drawn(bars(names, values, title, _size(context), _has_colours(context)))
 
 
 def _campaign(arguments: argparse.Namespace, context: Context, asked: _Asked) -> None:
@@ -278,7 +278,7 @@ def _print(
     rows: list[dict[str, Any]], first: Sequence[str], arguments: argparse.Namespace, context: Context
 ) -> None:
     if arguments.csv:
-        context.out.stream.write(written.written(rows, "csv", first))
+        context.out.content(written.written(rows, "csv", first))
     else:
         context.out.json(rows)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -157,7 +156,7 @@ def _export(arguments: argparse.Namespace, context: Context) -> int:
     while True:
         asked = {"tenant": arguments.tenant, "reason": arguments.reason, "format": arguments.format}
         answer = administer(context, "suppression-export", {**asked, "after": after})
-        sys.stdout.write(answer["text"])
+        context.out.content(answer["text"])
         after = answer["next"]
         if after is None:
             return os.EX_OK

@@ -123,5 +123,5 @@ def _preview(arguments: argparse.Namespace, context: Context) -> int:
     if answer["missing"]:
         context.out.warn(f"not in the data: {', '.join(answer['missing'])}")
     context.out.line("")
-    context.out.line((answer["html"] if arguments.html else answer["text"]).rstrip("\n"))
+    context.out.content((answer["html"] if arguments.html else answer["text"]).rstrip("\n") + "\n")
     return os.EX_OK

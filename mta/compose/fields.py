@@ -50,7 +50,7 @@ class Mailbox:
         """
         if not self.name:
             return self.address
-        name = self.name
+        name = _in_line(self.name)
         if _ATOMS.match(name):
             shown = name
         elif name.isascii() or utf8:
@@ -78,11 +78,20 @@ def checked_field(name: str, value: str) -> None:
 
 
 def _stays_in_line(text: str) -> bool:
-    return not any((c < " " and c != "\t") or c in "\x7f\u2028\u2029\x85" for c in text)
+    return not any(map(_ends_line, text))
+
+
+def _ends_line(letter: str) -> bool:
+    return (letter < " " and letter != "\t") or letter in "\x7f\u2028\u2029\x85"
+
+
+def _in_line(text: str) -> str:
+    return text if _stays_in_line(text) else "".join(" " if _ends_line(c) else c for c in text)
 
 
 def text_field(name: str, value: str, utf8: bool = False) -> str:
-    """A field whose value is text for people."""
+    """A field whose value is text for people; what would end it becomes a space."""
+    value = _in_line(value)
     if value.isascii() and max(map(len, value.split()), default=0) <= 900:
         return _folded(name, value.split(" ")) if len(value) + len(name) > _WIDTH else f"{name}: {value}\r\n"
     if utf8 and len(value.encode()) < 900:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from twisted.internet.defer import Deferred
 
 from mta.dashboard.role import Right
@@ -15,13 +15,28 @@ if TYPE_CHECKING:
     from mta.dashboard.visit import Visit
 
 
-class Query(BaseModel):
+#: Below it a whole number fits into a database.
+_TOO_GREAT = 1 << 63
+
+
+class _Given(BaseModel):
+    """What a visitor gives; a number that no database takes is a mistake of theirs, not trouble of ours."""
+
+    @field_validator("*")
+    @classmethod
+    def _fits(cls, value: Any) -> Any:
+        if isinstance(value, int) and not -_TOO_GREAT <= value < _TOO_GREAT:
+            raise ValueError("this number is too great")
+        return value
+
+
+class Query(_Given):
     """What may stand behind the question mark; what else does is passed over."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Form(BaseModel):
+class Form(_Given):
     """What a form sends; a field that it does not have is a mistake of the page."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)

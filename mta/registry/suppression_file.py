@@ -59,6 +59,10 @@ class Problem(ValueError):
     """A line cannot be used."""
 
 
+#: What a spreadsheet takes for a formula (CWE-1236).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def read(
     text: str, now: float, reason: str = "manual"
 ) -> tuple[list[Suppression], list[tuple[int, str]], int]:
@@ -116,7 +120,7 @@ def _table(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 continue
             # Without a heading it is a list of addresses, with a reason perhaps.
             heading = ["address", "reason"]
-        yield reader.line_num, dict(zip(heading, row, strict=False))
+        yield reader.line_num, dict(zip(heading, map(_read, row), strict=False))
 
 
 def _named(row: dict[str, Any]) -> dict[str, Any]:
@@ -203,5 +207,16 @@ def written(entries: Iterable[Suppression], form: str) -> str:
     writer = csv.writer(out, lineterminator="\r\n")
     for row in rows:
         cells = [row[name] for name in _COLUMNS[:-1]]
-        writer.writerow([*cells, json.dumps(row["evidence"]) if row["evidence"] else ""])
+        evidence = json.dumps(row["evidence"]) if row["evidence"] else ""
+        writer.writerow([_harmless(str(cell)) for cell in (*cells, evidence)])
     return out.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    """A cell that no spreadsheet computes: an address may begin like a formula."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _read(cell: str) -> str:
+    """A cell as it was before :func:`_harmless`."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell

@@ -40,8 +40,8 @@ OF_NOBODY = frozenset({"/dashboard/held/{id}"})
 LEFT_OUT = {"/dashboard/sign-out", "/dashboard/live"}
 
 
-class RoleTests(TestCase):
-    """See the module."""
+class Walk(TestCase):
+    """A server with somebody of each role, and something of each kind that the tenant ``acme`` owns."""
 
     timeout = 300
 
@@ -162,6 +162,10 @@ class RoleTests(TestCase):
             for name, value in given.items():
                 path = path.replace("{" + name + "}", value)
         return path
+
+
+class RoleTests(Walk):
+    """See the module."""
 
     def test_look(self) -> Deferred[None]:
         """Each page opens for those who may, and for nobody else; nobody finds a page that fails."""
