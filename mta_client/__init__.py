@@ -11,6 +11,8 @@ answers and knows no network; :mod:`~mta_client.sync` and :mod:`~mta_client.asyn
 
 from mta_client.asynchronous import AsyncClient
 from mta_client.batches import Batch, BatchError, BatchResult, Recipient
+from mta_client.campaigns import Campaign, NewCampaign, Numbers, Report, Series, Variant
+from mta_client.contacts import Contact, Fact, Happened, Happening, Import, Joined, MailingList, Segment
 from mta_client.errors import (
     ApiError,
     Conflict,
@@ -26,6 +28,7 @@ from mta_client.errors import (
 )
 from mta_client.events import Event
 from mta_client.messages import Attachment, Message, Sent, SentTo
+from mta_client.sequences import Checked, Enrolled, Enrolment, Flow, Kept
 from mta_client.suppressions import Suppression
 from mta_client.sync import Client
 from mta_client.templates import Preview, Template, TemplateVersion
@@ -37,24 +40,43 @@ __all__ = [
     "Batch",
     "BatchError",
     "BatchResult",
+    "Campaign",
+    "Checked",
     "Client",
     "Conflict",
+    "Contact",
+    "Enrolled",
+    "Enrolment",
     "Event",
+    "Fact",
+    "Flow",
     "Forbidden",
+    "Happened",
+    "Happening",
+    "Import",
     "Invalid",
+    "Joined",
+    "Kept",
+    "MailingList",
     "Message",
     "MtaError",
+    "NewCampaign",
     "NoAnswer",
     "NotFound",
+    "Numbers",
     "Preview",
     "Recipient",
     "Refused",
+    "Report",
+    "Segment",
     "Sent",
     "SentTo",
+    "Series",
     "Suppression",
     "Template",
     "TemplateVersion",
     "TooMany",
     "Unauthorized",
     "Unavailable",
+    "Variant",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from mta_client import calls
+from mta_client.asynchronous_parts import Campaigns, Contacts, Lists, Segments, Sequences, Statistics
 from mta_client.batches import Batch, BatchResult
 from mta_client.calls import Call, Page
 from mta_client.errors import NoAnswer, TooMany, Unavailable, error_of
@@ -28,6 +29,8 @@ class AsyncClient:
     What goes wrong on the way, and 429 and 5xx, is tried again, after the time that the server asks
     for.  Sending is safe to try again: each call has an ``Idempotency-Key``.
 
+    :ivar contacts: asks for them; ``lists``, ``segments``, ``sequences``, ``campaigns`` and ``statistics``
+        likewise.
     :param url: of the server, such as ``https://mail.example.org``.
     :param key: ``mk_...``.
     :param timeout: seconds for an answer.
@@ -49,6 +52,12 @@ class AsyncClient:
             base_url=url, headers=headers_of(key), timeout=timeout, transport=transport
         )
         self._sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self.contacts = Contacts(self)
+        self.lists = Lists(self)
+        self.segments = Segments(self)
+        self.sequences = Sequences(self)
+        self.campaigns = Campaigns(self)
+        self.statistics = Statistics(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,23 +75,23 @@ class AsyncClient:
 
     async def send(self, message: Message, *, idempotency_key: str | None = None) -> Sent:
         """Send a message; it is on the server's disk when this comes back."""
-        return await self._call(calls.send(message, idempotency_key))
+        return await self.ask(calls.send(message, idempotency_key))
 
     async def send_batch(self, batch: Batch, *, idempotency_key: str | None = None) -> BatchResult:
         """Send to many; recipients that are wrong are told in ``errors``."""
-        return await self._call(calls.send_batch(batch, idempotency_key))
+        return await self.ask(calls.send_batch(batch, idempotency_key))
 
     async def batch(self, identifier: str) -> BatchResult:
         """How a batch was accepted."""
-        return await self._call(calls.batch(identifier))
+        return await self.ask(calls.batch(identifier))
 
     async def message(self, identifier: str) -> Mapping[str, Any]:
         """How a message and its recipients stand."""
-        return await self._call(calls.message(identifier))
+        return await self.ask(calls.message(identifier))
 
     async def cancel(self, identifier: str, reason: str = "") -> None:
         """Take a message back, as far as it was not delivered."""
-        await self._call(calls.cancel(identifier, reason))
+        await self.ask(calls.cancel(identifier, reason))
 
     # --- following ---------------------------------------------------------------------
 
@@ -132,43 +141,44 @@ class AsyncClient:
 
     def suppressions(self, *, reason: str = "", address: str = "") -> AsyncIterator[Suppression]:
         """The whole list, part by part."""
-        return self._all(lambda cursor: calls.suppressions(reason, address, cursor))
+        return self.pages(lambda cursor: calls.suppressions(reason, address, cursor))
 
     async def suppression(self, address: str) -> Sequence[Suppression]:
         """Why an address gets nothing; empty: it gets what is sent to it."""
-        return await self._call(calls.suppression(address))
+        return await self.ask(calls.suppression(address))
 
     async def suppress(
         self, addresses: Sequence[str], *, reason: str = "manual", list: str = "", note: str = ""
     ) -> int:
         """Send nothing more to addresses; how many are new on the list."""
-        return await self._call(calls.suppress(addresses, reason, list, note))
+        return await self.ask(calls.suppress(addresses, reason, list, note))
 
     async def unsuppress(self, address: str, *, reason: str = "") -> None:
         """Take an address off the list, for one reason or all."""
-        await self._call(calls.unsuppress(address, reason))
+        await self.ask(calls.unsuppress(address, reason))
 
     # --- templates -----------------------------------------------------------------------
 
     def templates(self) -> AsyncIterator[Template]:
         """All of them."""
-        return self._all(calls.templates)
+        return self.pages(calls.templates)
 
     async def put_template(self, name: str, version: TemplateVersion) -> int:
         """Keep a version of a template; its number."""
-        return await self._call(calls.put_template(name, version))
+        return await self.ask(calls.put_template(name, version))
 
     async def delete_template(self, name: str) -> None:
         """Forget a template with all its versions."""
-        await self._call(calls.delete_template(name))
+        await self.ask(calls.delete_template(name))
 
     async def preview(self, name: str, data: Mapping[str, Any] | None = None, *, locale: str = "") -> Preview:
         """What a template becomes; without data, with made-up ones."""
-        return await self._call(calls.preview(name, data, locale))
+        return await self.ask(calls.preview(name, data, locale))
 
     # --- the network ---------------------------------------------------------------------
 
-    async def _call(self, call: Call[T]) -> T:
+    async def ask(self, call: Call[T]) -> T:
+        """What a request answers; tried again where that is safe."""
         for tried in range(self._retries + 1):
             try:
                 return await self._once(call)
@@ -183,17 +193,16 @@ class AsyncClient:
 
     async def _once(self, call: Call[T]) -> T:
         try:
-            answer = await self._http.request(
-                call.method, call.path, json=call.body, params=call.query, headers=call.headers
-            )
+            answer = await self._http.request(call.method, call.path, **call.request())
         except httpx.TransportError as error:
             raise NoAnswer(f"{call.method} {call.path}: {error or type(error).__name__}") from error
         return call.answer(answer.status_code, answer.content, answer.headers)
 
-    async def _all(self, part: Callable[[str | None], Call[Page[T]]]) -> AsyncIterator[T]:
+    async def pages(self, part: Callable[[str | None], Call[Page[T]]]) -> AsyncIterator[T]:
+        """A whole list, part by part."""
         cursor = None
         while True:
-            page = await self._call(part(cursor))
+            page = await self.ask(part(cursor))
             for item in page.items:
                 yield item
             cursor = page.next

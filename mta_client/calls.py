@@ -6,7 +6,7 @@ import json
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -27,6 +27,8 @@ class Call(Generic[T]):
 
     :ivar read: from the answer's JSON to what is given back.
     :ivar body: JSON values; ``None``: there is none.
+    :ivar content: a file in place of ``body``, of the type ``media``.
+    :ivar raw: whether the answer is a file, and ``read`` gets its octets.
     :ivar safe: whether it may be sent again when nobody knows what was done.
     """
 
@@ -37,6 +39,16 @@ class Call(Generic[T]):
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     safe: bool = True
+    content: bytes | None = None
+    media: str = ""
+    raw: bool = False
+
+    def request(self) -> dict[str, Any]:
+        """What httpx is asked with, besides method and path."""
+        if self.content is None:
+            return {"json": self.body, "params": self.query, "headers": self.headers}
+        headers = {**self.headers, "Content-Type": self.media}
+        return {"content": self.content, "params": self.query, "headers": headers}
 
     def answer(self, status: int, content: bytes, headers: Mapping[str, str]) -> T:
         """What is given back.
@@ -45,6 +57,8 @@ class Call(Generic[T]):
         """
         if not 200 <= status < 300:
             raise error_of(status, content, headers)
+        if self.raw:
+            return self.read(content)
         return self.read(json.loads(content) if content else None)
 
 
@@ -86,24 +100,24 @@ def send_batch(batch: Batch, key: str | None = None) -> Call[BatchResult]:
 
 def batch(identifier: str) -> Call[BatchResult]:
     """How a batch is."""
-    return Call("GET", f"/v1/batches/{_part(identifier)}", batch_of)
+    return Call("GET", f"/v1/batches/{part(identifier)}", batch_of)
 
 
 def message(identifier: str) -> Call[Mapping[str, Any]]:
     """How a message and its recipients stand."""
-    return Call("GET", f"/v1/messages/{_part(identifier)}", dict)
+    return Call("GET", f"/v1/messages/{part(identifier)}", dict)
 
 
 def cancel(identifier: str, reason: str = "") -> Call[None]:
     """Take a message back."""
-    path = f"/v1/messages/{_part(identifier)}/cancel"
-    return Call("POST", path, _nothing, without_empty({"reason": reason}), safe=False)
+    path = f"/v1/messages/{part(identifier)}/cancel"
+    return Call("POST", path, nothing, without_empty({"reason": reason}), safe=False)
 
 
 def suppressions(reason: str, address: str, cursor: str | None) -> Call[Page[Suppression]]:
     """A part of the suppression list."""
     query = without_empty({"reason": reason, "address": address, "cursor": cursor})
-    return Call("GET", "/v1/suppressions", _page("suppressions", suppression_of), query=query)
+    return Call("GET", "/v1/suppressions", page_of("suppressions", suppression_of), query=query)
 
 
 def suppression(address: str) -> Call[Sequence[Suppression]]:
@@ -112,7 +126,7 @@ def suppression(address: str) -> Call[Sequence[Suppression]]:
     def read(value: Any) -> Sequence[Suppression]:
         return [suppression_of(one) for one in value["suppressions"]]
 
-    return Call("GET", f"/v1/suppressions/{_part(address)}", read)
+    return Call("GET", f"/v1/suppressions/{part(address)}", read)
 
 
 def suppress(addresses: Sequence[str], reason: str, list: str, note: str) -> Call[int]:
@@ -124,30 +138,30 @@ def suppress(addresses: Sequence[str], reason: str, list: str, note: str) -> Cal
 def unsuppress(address: str, reason: str) -> Call[None]:
     """Take an address off the list."""
     query = without_empty({"reason": reason})
-    return Call("DELETE", f"/v1/suppressions/{_part(address)}", _nothing, query=query)
+    return Call("DELETE", f"/v1/suppressions/{part(address)}", nothing, query=query)
 
 
 def templates(cursor: str | None) -> Call[Page[Template]]:
     """A part of the list of templates."""
     query = without_empty({"cursor": cursor})
-    return Call("GET", "/v1/templates", _page("templates", template_of), query=query)
+    return Call("GET", "/v1/templates", page_of("templates", template_of), query=query)
 
 
 def put_template(name: str, version: TemplateVersion) -> Call[int]:
     """Keep a version; its number."""
-    path = f"/v1/templates/{_part(name)}"
+    path = f"/v1/templates/{part(name)}"
     return Call("PUT", path, lambda value: int(value["version"]), version.encode(), safe=False)
 
 
 def delete_template(name: str) -> Call[None]:
     """Forget a template."""
-    return Call("DELETE", f"/v1/templates/{_part(name)}", _nothing)
+    return Call("DELETE", f"/v1/templates/{part(name)}", nothing)
 
 
 def preview(name: str, data: Mapping[str, Any] | None, locale: str) -> Call[Preview]:
     """What a template becomes."""
     body = {**without_empty({"locale": locale}), **({} if data is None else {"data": dict(data)})}
-    return Call("POST", f"/v1/templates/{_part(name)}/preview", preview_of, body)
+    return Call("POST", f"/v1/templates/{part(name)}/preview", preview_of, body)
 
 
 def follow(
@@ -161,14 +175,21 @@ def follow(
     return without_empty(found)
 
 
-def _page(name: str, read: Callable[[Any], T]) -> Callable[[Any], Page[T]]:
+def read_as(kind: type[T]) -> Callable[[Any], T]:
+    """Reads a dataclass; members of the answer that it does not have are passed over."""
+    names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
+    return lambda value: kind(**{name: value[name] for name in names if name in value})
+
+
+def page_of(name: str, read: Callable[[Any], T]) -> Callable[[Any], Page[T]]:
+    """Reads a part of a list."""
     return lambda value: Page([read(one) for one in value[name]], value.get("next"))
 
 
-def _part(text: str) -> str:
+def part(text: str) -> str:
     """A part of a path."""
     return quote(text, safe="")
 
 
-def _nothing(value: Any) -> None:
-    return None
+def nothing(value: Any) -> None:
+    """Reads an answer that has nothing in it."""

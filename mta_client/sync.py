@@ -15,6 +15,7 @@ from mta_client.calls import Call, Page
 from mta_client.errors import NoAnswer, TooMany, Unavailable, error_of
 from mta_client.events import Event, EventReader
 from mta_client.messages import Message, Sent
+from mta_client.parts import Campaigns, Contacts, Lists, Segments, Sequences, Statistics
 from mta_client.suppressions import Suppression
 from mta_client.templates import Preview, Template, TemplateVersion
 
@@ -29,6 +30,8 @@ class Client:
     What goes wrong on the way, and 429 and 5xx, is tried again, after the time that the server asks
     for.  Sending is safe to try again: each call has an ``Idempotency-Key``.
 
+    :ivar contacts: asks for them; ``lists``, ``segments``, ``sequences``, ``campaigns`` and ``statistics``
+        likewise.
     :param url: of the server, such as ``https://mail.example.org``.
     :param key: ``mk_...``.
     :param timeout: seconds for an answer.
@@ -48,6 +51,12 @@ class Client:
         self._retries = retries
         self._http = httpx.Client(base_url=url, headers=headers_of(key), timeout=timeout, transport=transport)
         self._sleep: Callable[[float], object] = time.sleep
+        self.contacts = Contacts(self)
+        self.lists = Lists(self)
+        self.segments = Segments(self)
+        self.sequences = Sequences(self)
+        self.campaigns = Campaigns(self)
+        self.statistics = Statistics(self)
 
     def __enter__(self) -> Self:
         return self
@@ -65,23 +74,23 @@ class Client:
 
     def send(self, message: Message, *, idempotency_key: str | None = None) -> Sent:
         """Send a message; it is on the server's disk when this comes back."""
-        return self._call(calls.send(message, idempotency_key))
+        return self.ask(calls.send(message, idempotency_key))
 
     def send_batch(self, batch: Batch, *, idempotency_key: str | None = None) -> BatchResult:
         """Send to many; recipients that are wrong are told in ``errors``."""
-        return self._call(calls.send_batch(batch, idempotency_key))
+        return self.ask(calls.send_batch(batch, idempotency_key))
 
     def batch(self, identifier: str) -> BatchResult:
         """How a batch was accepted."""
-        return self._call(calls.batch(identifier))
+        return self.ask(calls.batch(identifier))
 
     def message(self, identifier: str) -> Mapping[str, Any]:
         """How a message and its recipients stand."""
-        return self._call(calls.message(identifier))
+        return self.ask(calls.message(identifier))
 
     def cancel(self, identifier: str, reason: str = "") -> None:
         """Take a message back, as far as it was not delivered."""
-        self._call(calls.cancel(identifier, reason))
+        self.ask(calls.cancel(identifier, reason))
 
     # --- following ---------------------------------------------------------------------
 
@@ -130,43 +139,44 @@ class Client:
 
     def suppressions(self, *, reason: str = "", address: str = "") -> Iterator[Suppression]:
         """The whole list, part by part."""
-        return self._all(lambda cursor: calls.suppressions(reason, address, cursor))
+        return self.pages(lambda cursor: calls.suppressions(reason, address, cursor))
 
     def suppression(self, address: str) -> Sequence[Suppression]:
         """Why an address gets nothing; empty: it gets what is sent to it."""
-        return self._call(calls.suppression(address))
+        return self.ask(calls.suppression(address))
 
     def suppress(
         self, addresses: Sequence[str], *, reason: str = "manual", list: str = "", note: str = ""
     ) -> int:
         """Send nothing more to addresses; how many are new on the list."""
-        return self._call(calls.suppress(addresses, reason, list, note))
+        return self.ask(calls.suppress(addresses, reason, list, note))
 
     def unsuppress(self, address: str, *, reason: str = "") -> None:
         """Take an address off the list, for one reason or all."""
-        self._call(calls.unsuppress(address, reason))
+        self.ask(calls.unsuppress(address, reason))
 
     # --- templates -----------------------------------------------------------------------
 
     def templates(self) -> Iterator[Template]:
         """All of them."""
-        return self._all(calls.templates)
+        return self.pages(calls.templates)
 
     def put_template(self, name: str, version: TemplateVersion) -> int:
         """Keep a version of a template; its number."""
-        return self._call(calls.put_template(name, version))
+        return self.ask(calls.put_template(name, version))
 
     def delete_template(self, name: str) -> None:
         """Forget a template with all its versions."""
-        self._call(calls.delete_template(name))
+        self.ask(calls.delete_template(name))
 
     def preview(self, name: str, data: Mapping[str, Any] | None = None, *, locale: str = "") -> Preview:
         """What a template becomes; without data, with made-up ones."""
-        return self._call(calls.preview(name, data, locale))
+        return self.ask(calls.preview(name, data, locale))
 
     # --- the network ---------------------------------------------------------------------
 
-    def _call(self, call: Call[T]) -> T:
+    def ask(self, call: Call[T]) -> T:
+        """What a request answers; tried again where that is safe."""
         for tried in range(self._retries + 1):
             try:
                 return self._once(call)
@@ -181,17 +191,16 @@ class Client:
 
     def _once(self, call: Call[T]) -> T:
         try:
-            answer = self._http.request(
-                call.method, call.path, json=call.body, params=call.query, headers=call.headers
-            )
+            answer = self._http.request(call.method, call.path, **call.request())
         except httpx.TransportError as error:
             raise NoAnswer(f"{call.method} {call.path}: {error or type(error).__name__}") from error
         return call.answer(answer.status_code, answer.content, answer.headers)
 
-    def _all(self, part: Callable[[str | None], Call[Page[T]]]) -> Iterator[T]:
+    def pages(self, part: Callable[[str | None], Call[Page[T]]]) -> Iterator[T]:
+        """A whole list, part by part."""
         cursor = None
         while True:
-            page = self._call(part(cursor))
+            page = self.ask(part(cursor))
             yield from page.items
             cursor = page.next
             if cursor is None:

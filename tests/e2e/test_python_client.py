@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet import reactor
@@ -13,14 +14,20 @@ from mta_client import (
     Attachment,
     Batch,
     Client,
+    Conflict,
+    Contact,
     Forbidden,
+    Happening,
     Invalid,
+    MailingList,
     Message,
+    NewCampaign,
     NotFound,
     Recipient,
     Refused,
     TemplateVersion,
     Unauthorized,
+    Variant,
 )
 from tests.e2e.test_sending_api import SendingCase
 
@@ -28,9 +35,9 @@ MESSAGE = Message(sender="shop@example.org", to=["Ann <ann@example.org>"], subje
 
 
 class PythonClientTests(SendingCase):
-    async def begun(self) -> tuple[str, str]:
+    async def begun(self, **settings: Any) -> tuple[str, str]:
         """URL and key of a server that listens."""
-        api = await self.served()
+        api = await self.served(**settings)
         port = reactor.listenTCP(0, api.server.api.site, interface="127.0.0.1")  # type: ignore[attr-defined]
         self.addCleanup(port.stopListening)
         return f"http://127.0.0.1:{port.getHost().port}", await api.key("default")
@@ -84,6 +91,86 @@ class PythonClientTests(SendingCase):
                 client.cancel("0000000000000")
         with Client(url, "mk_wrong_key") as client, self.assertRaises(Unauthorized):
             client.send(MESSAGE)
+
+    async def test_audience(self) -> None:
+        """Contacts, lists, segments, sequences, campaigns and numbers, sync; and some of it async."""
+        url, key = await self.begun(api={"url": "https://mail.example.org"})
+        await deferToThread(self.use_audience, url, key)
+        found = await deferToThread(asyncio.run, self.look(url, key))
+        self.assertEqual((["ann@example.org"], "stopped", 1), found)
+
+    def use_audience(self, url: str, key: str) -> None:
+        """As an application would."""
+        with Client(url, key) as client:
+            client.lists.put(MailingList(name="news", title="News"))
+            ann = Contact(address="ann@example.org", attributes={"plan": "pro"}, lists=["news"])
+            self.assertEqual(["subscribed"], [one["state"] for one in client.contacts.put(ann).lists])
+            changed = client.contacts.change("ann@example.org", name="Ann", attributes={"plan": None})
+            self.assertEqual(("Ann", {}), (changed.name, changed.attributes))
+            self.assertEqual(
+                "subscribed", client.lists.join("news", Contact(address="ben@example.org")).state
+            )
+            self.assertEqual(2, client.lists.get("news").subscribed)
+            client.lists.take_off("news", "ben@example.org")
+            self.assertEqual(
+                ["ann@example.org"], [one.address for one in client.lists.members("news", state="subscribed")]
+            )
+            bought = Happening(id="o1", name="bought", address="ann@example.org", properties={"amount": 2})
+            told = [client.contacts.tell([bought]) for _ in range(2)]
+            self.assertEqual([(1, 0), (0, 1)], [(one.taken, one.known) for one in told])
+            self.assertIn("bought", [one.name for one in client.contacts.activity("ann@example.org")])
+            self.assertTrue(client.contacts.history("ann@example.org"))
+
+            condition = {"field": "name", "is": "Ann"}
+            client.segments.put("anns", condition, title="All Anns")
+            self.assertEqual(1, client.segments.count(condition))
+            self.assertEqual(["ann@example.org"], [one.address for one in client.segments.members("anns")])
+            self.assertIn(b"ann@example.org", client.contacts.export(segment="anns"))
+            tried = client.contacts.bring(b"email\ncy@example.org\n", dry_run="true")
+            self.assertEqual("dry", tried.state)
+
+            steps = [{"id": "later", "do": "wait", "for": "9d"}]
+            definition = {"title": "Welcome", "steps": steps}
+            self.assertTrue(client.sequences.check(definition).valid)
+            self.assertEqual(
+                [True, False], [client.sequences.put("welcome", definition).new for _ in range(2)]
+            )
+            self.assertEqual(1, client.sequences.enrol("welcome", ["ann@example.org"]).enrolled)
+            (run,) = client.sequences.enrolments("welcome")
+            client.sequences.take_out("welcome", run.id, "enough")
+            self.assertEqual("paused", client.sequences.pause("welcome", "holidays").state)
+            self.assertEqual("runs", client.sequences.resume("welcome").state)
+
+            draft = NewCampaign(
+                name="spring",
+                sender="shop@example.org",
+                lists=["news"],
+                variants=[Variant(subject="Spring", text="Hello")],
+            )
+            self.assertEqual("draft", client.campaigns.create(draft).state)
+            with self.assertRaises(Conflict):
+                client.campaigns.create(draft)
+            self.assertEqual("Sale", client.campaigns.change(replace(draft, title="Sale")).title)
+            self.assertEqual(1, client.campaigns.check("spring").size)
+            client.campaigns.schedule("spring", "2099-01-01T00:00:00Z")
+            self.assertEqual("stopped", client.campaigns.stop("spring").state)
+            self.assertEqual([], list(client.campaigns.recipients("spring", state="sent")))
+            self.assertTrue(client.campaigns.result("spring")["variants"])
+
+            numbers = client.statistics.series(step="hour")
+            self.assertTrue(numbers.points)
+            self.assertIsInstance(list(client.statistics.breakdown("domain")), list)
+            with self.assertRaises(NotFound):  # It was stopped before it sent anything.
+                client.statistics.campaign("spring")
+            client.contacts.erase("ben@example.org")
+            client.segments.remove("anns")
+
+    async def look(self, url: str, key: str) -> tuple[list[str], str, int]:
+        """The same server."""
+        async with AsyncClient(url, key) as client:
+            people = [one.address async for one in client.contacts.all()]
+            flow = await client.sequences.get("welcome")
+            return people, (await client.campaigns.get("spring")).state, flow.live
 
     async def test_followed(self) -> None:
         """From the sending to the delivery, and again from where it was left."""
