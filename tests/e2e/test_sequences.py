@@ -121,6 +121,15 @@ class SequenceCase(Scenario):
             found.setdefault(int(path.parts[-3][1:]), []).append(subject.split()[1])
         return {number: sorted(subjects, reverse=True) for number, subjects in found.items()}
 
+    def hook(self) -> Receiver:
+        """The webhook of a person."""
+        found = self.part(Receiver())
+        # Connections of a server that is killed are reset.
+        found._server.handle_error = lambda request, address: None  # type: ignore[method-assign]
+        found.secret = self.asked("GET", "/v1/notifications/secret")["secret"]
+        self.assertEqual(found.secret, self.server.mta("notify", "--secret").strip())
+        return found
+
     def received(self) -> int:
         """Messages of which the journals say that they were accepted."""
         count = 0
@@ -142,7 +151,8 @@ class SequenceTests(SequenceCase):
             body = {"address": f"u{number}@example.org", "name": f"U{number}", "attributes": {"plan": plan}}
             self.asked("POST", "/v1/contacts", body)
         # The fourth wants to be told by a webhook of its own.
-        url = f"http://127.0.0.1:{self.receiver.port}/"
+        hook = self.hook()
+        url = f"http://127.0.0.1:{hook.port}/"
         self.asked("PATCH", "/v1/contacts/u3@example.org", {"channel": "webhook", "webhook": url})
         self.assertEqual({"taken": 4, "known": 0, "problems": []}, self.events("signed_up", range(4)))
         self.assertEqual({"taken": 0, "known": 4, "problems": []}, self.events("signed_up", range(4)))
@@ -171,8 +181,9 @@ class SequenceTests(SequenceCase):
             ),
             "they did not leave as they should",
         )
-        # The post of the notification is not signed: it goes to a person.
-        wait_for(lambda: self.receiver.forged, "no notification was posted")
+        # The post to a person is signed with the tenant's secret.
+        wait_for(lambda: hook.taken, "no notification was posted")
+        self.assertEqual(([], []), (hook.forged, self.receiver.forged))
         self.assertEqual(
             {0: ["welcome", "vip"], 1: ["welcome"], 2: ["welcome"], 3: ["welcome"]}, self.arrived()
         )
@@ -209,6 +220,43 @@ class SequenceTests(SequenceCase):
             "not all ended",
         )
         self.assertEqual(2 * COUNT, self.received())
+
+    def test_notifications_killed_in_the_midst(self) -> None:
+        """Of what was promised everybody gets it once, by mail or by a signed post."""
+        hook = self.hook()
+        for number in range(COUNT):
+            body: dict[str, Any] = {"address": f"u{number}@example.org", "name": f"U{number}"}
+            if number < 3:
+                body |= {"channel": "webhook", "webhook": f"http://127.0.0.1:{hook.port}/"}
+            self.asked("POST", "/v1/contacts", body)
+        people = [f"u{number}@example.org" for number in range(COUNT)]
+        body = {"to": people, "template": "welcome", "from": "shop@example.org"}
+        made = self.asked("POST", "/v1/notifications", body)
+        self.assertEqual(COUNT, made["accepted"])
+        for wanted in (0, 20, 60):
+            wait_for(lambda wanted=wanted: self.received() >= wanted, "no message was accepted", 60)
+            self.server.kill()
+            self.server.start()
+        wait_for(lambda: len(self.arrived()) >= COUNT - 3, "not all arrived", 60)
+        wait_for(lambda: len({identity for identity, _ in hook.taken}) == 3, "not all were posted", 60)
+        self.assertEqual({("welcome",): COUNT - 3}, Counter(map(tuple, self.arrived().values())))
+        self.assertEqual(COUNT - 3, self.received())
+        self.assertEqual([], hook.forged)
+        wait_for(
+            lambda: (
+                not any(
+                    one["waits"] for one in self.asked("GET", f"/v1/notifications/{made['id']}")["recipients"]
+                )
+            ),
+            "some wait still",
+        )
+        printed = self.server.mta(
+            "notify", "vip", "u0@example.org", "u9@example.org", "--from", "shop@example.org", "--dry-run"
+        )
+        self.assertIn("u0@example.org", printed)
+        self.assertIn("webhook", printed)
+        trace = self.server.mta("trace", "u9@example.org")
+        self.assertIn(f"notification/{made['id']}", trace)
 
 
 class WorkersTests(SequenceCase):
