@@ -86,7 +86,7 @@ def automation_pages(api: SendingApi, environment: Environment) -> list[Page]:
     ask = Asking(routes, api.registry)
     sequences, audience = api.sequencing.sequences, api.automating.audience
     return [
-        *SequencePages(ask, sequences, audience).pages(),
+        *SequencePages(ask, sequences, audience, api.registry.templates).pages(),
         *SequencePeoplePages(ask, sequences, audience, environment.journal.find).pages(),
         *CampaignPages(ask).pages(),
         *CampaignFormPages(ask, audience, api.registry.templates).pages(),

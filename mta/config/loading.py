@@ -19,6 +19,8 @@ from mta.config.validation import validate
 DEFAULT_FILES = ("mta.toml", "/etc/mta/mta.toml")
 #: The one domain of an embedded server.
 EMBEDDED_DOMAIN = "localhost"
+#: Seconds for which it keeps the content of what it sent.
+_EMBEDDED_BODIES = 7 * 86400.0
 #: The one account there.
 EMBEDDED_ACCOUNT = f"user@{EMBEDDED_DOMAIN}"
 _NAME = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\Z")
@@ -182,6 +184,9 @@ def _completed(settings: Settings, state: Path, embedded: bool) -> Settings:
             changes["dashboard"] = settings.dashboard.model_copy(
                 update={"administrators": [EMBEDDED_ACCOUNT]}
             )
+        if "bodies" not in settings.tracking.model_fields_set:
+            # So that who tries it out can send again what did not arrive.
+            changes["tracking"] = settings.tracking.model_copy(update={"bodies": _EMBEDDED_BODIES})
         if not settings.api.url and (port := _loopback_port(settings)):
             # Links in mail lead to whoever tries it out, who reads it on this machine.
             changes["api"] = settings.api.model_copy(update={"url": f"http://127.0.0.1:{port}"})

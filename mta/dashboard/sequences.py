@@ -18,8 +18,9 @@ from mta.dashboard.asked import Ask, Refused, place_of
 from mta.dashboard.page import Answered, Confirmation, Form, Html, Invalid, Page, Query, Redirect, missing
 from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
+from mta.registry.templates import NoTemplate, Templates
 from mta.sequence.chart import chart
-from mta.sequence.definition import Definition
+from mta.sequence.definition import Definition, Notify, Send
 from mta.sequence.drawing import condition_words, trigger_words
 from mta.sequence.person import check_foreign
 from mta.sequence.reading import checked, read
@@ -143,10 +144,12 @@ class SequencePages:
     :param ask: asks the API.
     :param sequences: keeps them.
     :param audience: knows contacts and what they did.
+    :param templates: has what is sent.
     """
 
-    def __init__(self, ask: Ask, sequences: Sequences, audience: Audience) -> None:
+    def __init__(self, ask: Ask, sequences: Sequences, audience: Audience, templates: Templates) -> None:
         self._ask = ask
+        self._templates = templates
         self._sequences = sequences
         self._audience = audience
 
@@ -207,6 +210,7 @@ class SequencePages:
         definition = version.definition()
         here = {one.id for one in definition.steps}
         values = {
+            "absent": await self._absent(visit.tenant, definition),
             "kept": kept,
             "version": version,
             "steps": steps,
@@ -217,6 +221,16 @@ class SequencePages:
             **drawn(definition),
         }
         return Html("sequence.html", values)
+
+    async def _absent(self, tenant: str, definition: Definition) -> list[str]:
+        """Names of templates that it sends, and that are not there."""
+        absent = []
+        for name in sorted({one.template for one in definition.steps if isinstance(one, Send | Notify)}):
+            try:
+                await self._templates.get(tenant, "template", name)
+            except NoTemplate:
+                absent.append(name)
+        return absent
 
     async def versions(self, visit: Visit) -> Answered:
         """Its versions."""

@@ -31,6 +31,12 @@ class LoadingTests(SynchronousTestCase):
         self.assertEqual("file", loaded.settings.identity[0].kind)
         self.assertEqual(Path.cwd() / "var", loaded.state)
 
+    def test_embedded_content(self) -> None:
+        """What was sent can be sent again, unless the file says otherwise."""
+        self.assertEqual(7 * 86400, parse("").settings.tracking.bodies)
+        self.assertEqual(0, parse("[tracking]\nbodies = 0").settings.tracking.bodies)
+        self.assertEqual(0, parse('[domains."example.org"]', FILE).settings.tracking.bodies)
+
     def test_embedded_links(self) -> None:
         """They lead to the listener on loopback, or to what the operator says; nowhere if there is none."""
         for text, url in (

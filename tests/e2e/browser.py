@@ -6,8 +6,10 @@ It is Debian's, driven by Playwright.  Whatever a page writes to the console as 
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +24,32 @@ NARROWEST = 360
 _PATIENCE = 20_000
 
 
+@cache
+def _driver() -> Any:
+    """What drives Chromium: one for all of them, because a thread cannot have two."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise SkipTest("playwright is not installed; `make set-up` installs it") from None
+    driver = sync_playwright().start()
+    atexit.register(driver.stop)
+    return driver
+
+
 class Browser:
     """One Chromium; ``stop()`` ends it.
 
+    :param path: a program that is started in its place, and becomes it.
     :raise SkipTest: if it, or what drives it, is not installed.
     """
 
-    def __init__(self) -> None:
-        path = program("chromium")
-        try:
-            from playwright.sync_api import sync_playwright
-        except ImportError:
-            raise SkipTest("playwright is not installed; `make set-up` installs it") from None
-        self._driver = sync_playwright().start()
+    def __init__(self, path: str = "") -> None:
+        chromium = program("chromium")
         # Chromium's own sandbox refuses root.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        try:
-            self._chromium = self._driver.chromium.launch(
-                executable_path=path, args=[*arguments, "--disable-dev-shm-usage"]
-            )
-        except BaseException:
-            self._driver.stop()
-            raise
+        self._chromium = _driver().chromium.launch(
+            executable_path=path or chromium, args=[*arguments, "--disable-dev-shm-usage"]
+        )
         self._tabs: list[Tab] = []
 
     def tab(self, base: str, *, script: bool = True, dark: bool = False, size: tuple[int, int] = WIDE) -> Tab:
@@ -68,7 +74,6 @@ class Browser:
     def stop(self) -> None:
         """End it."""
         self._chromium.close()
-        self._driver.stop()
 
 
 class Tab:

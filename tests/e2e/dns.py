@@ -20,13 +20,14 @@ class Dns:
 
     :param records: (name, type) to values, such as
         ``("remote.test", "MX"): ["10 mx.remote.test."]``; other names do not exist.
+    :param port: where it listens; 0 for any free port.
     :ivar secure: domains whose answers, and those below, bear the AD bit for whoever asks for it.
     :ivar trouble: for a domain and all below it: ``SERVFAIL``, ``REFUSED``, or ``silent``.
     :ivar ttl: seconds for which answers may be believed.
     :ivar asked: the questions, as ``name TYPE``.
     """
 
-    def __init__(self, records: dict[tuple[str, str], list[str]] | None = None) -> None:
+    def __init__(self, records: dict[tuple[str, str], list[str]] | None = None, port: int = 0) -> None:
         self.records = dict(records or {})
         self.secure: set[str] = set()
         self.trouble: dict[str, str] = {}
@@ -56,7 +57,7 @@ class Dns:
             allow_reuse_address = True
             daemon_threads = True
 
-        self._udp = Udp(("127.0.0.1", free_port()), Datagram)
+        self._udp = Udp(("127.0.0.1", port or free_port()), Datagram)
         self.port: int = self._udp.server_address[1]
         self._tcp = Tcp(("127.0.0.1", self.port), Stream)
         for listener in (self._udp, self._tcp):
