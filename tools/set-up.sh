@@ -105,7 +105,7 @@ share() {
 
 # Other services' own client programs, which need versions of their own: an environment beside ours.
 clients() {
-    [ ! -x .venv/clients/bin/python ] || return 0
+    [ ! -x .venv/clients/bin/getmail ] || return 0
     draft=$(mktemp -d .venv/clients.XXXXXX)
     trap 'rm -rf "$draft"' EXIT
     # An environment cannot be moved; what it has to have is looked for elsewhere first.
