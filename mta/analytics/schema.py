@@ -76,7 +76,8 @@ def open_numbers(path: Path) -> sqlite3.Connection:
         # What a crash of the machine takes, places included, is read out of the journal once more.
         base.execute("PRAGMA synchronous = NORMAL")
         base.execute("PRAGMA temp_store = MEMORY")
-        base.execute("PRAGMA cache_size = -4096")
+        # It stays with the process, also when the database is closed.
+        base.execute("PRAGMA cache_size = -1024")
         base.execute("PRAGMA journal_size_limit = 16777216")
         (version,) = base.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
