@@ -124,6 +124,7 @@ class CampaignFormPages:
         if known and not visit.form.values:
             # What a draft says is what is filled in at first.
             visit.form.values.update(filled(known["definition"]))
+        _offer(visit, step)
         lists = await self._audience.lists.all_of(visit.tenant)
         segments = await self._audience.segments.page(visit.tenant, "", 500)
         templates = await self._templates.page(visit.tenant, "template", "", 500)
@@ -184,6 +185,17 @@ class CampaignFormPages:
             words = "It has variants that this form cannot show, and would lose."
             raise Trouble(409, "This draft was made by a program", words, f"Change it there; see {place}.")
         return known
+
+
+def _offer(visit: Visit, step: int) -> None:
+    """Fill in what a step begins with: a form that was sent already has no other defaults."""
+    values = visit.form.values
+    if not values:
+        return
+    for name in _OF_STEP[step] - values.keys():
+        first = visit.sender if name == "sender" else Fields.model_fields[name].default
+        if isinstance(first, str) and first:
+            values[name] = [first]
 
 
 #: What is asked in which step.

@@ -106,6 +106,7 @@ class NewUserScenario(Scenario):
         self.sequence()
         self.bounced()
         self.deferred()
+        self.campaign()
         self.day_later()
         self.assertEqual([], tab.problems)
 
@@ -187,6 +188,24 @@ class NewUserScenario(Scenario):
         tab.press("Try now").see("1 message is due at once.", "Delivered to full@example.net")
         self.remote.wait(2)
 
+    def campaign(self) -> None:
+        """Two subjects to everybody on the list, while somebody looks on."""
+        tab = self.tab
+        tab.page.locator("nav").get_by_role("link", name="Campaigns", exact=True).first.click()
+        self.link("A new campaign").fill(name="spring", title="Spring")
+        tab.page.get_by_role("group", name="Lists", exact=True).get_by_label("news").check()
+        # Whose address it comes from is filled in.
+        tab.press("Next").fill(
+            template_A="welcome", template_B="welcome", subject_B="{{ name }}, it is spring"
+        )
+        tab.press("Next").press("Keep the draft")
+        tab.see("It may begin", "It is for 990 people now").check("tour-campaign-draft")
+        tab.press("Start now").confirm("Start").see("running")
+        # Nobody loads the page again.
+        tab.page.locator("#progress").get_by_text("990 of 990 sent").wait_for(timeout=60_000)
+        tab.check("tour-campaign")
+        self.remote.wait(4)
+
     def day_later(self) -> None:
         """The second letter, and what came of all."""
         tab = self.tab.open("/dashboard/sequences/at/letters")
@@ -199,4 +218,10 @@ class NewUserScenario(Scenario):
         tab.page.wait_for_url("**/sequences/at/letters")
         tab.page.locator("#flow .figure", has_text="Went through").get_by_text("4").wait_for()
         tab.check("tour-next-day")
+        tab.page.locator("nav").get_by_role("link", name="Campaigns", exact=True).first.click()
+        self.link("Spring")
+        self.link("Result").see("that is not clear").check("tour-result")
+        # Of each variant everybody got it.
+        delivered = [int(one) for one in re.findall(r"(\d+)\s+100\.0 %", tab.text)]
+        self.assertEqual((2, 990), (len(delivered), sum(delivered)), tab.text)
         self.assertEqual(2, sum(b"A day later" in mail.content for mail in self.remote.mails))
