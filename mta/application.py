@@ -146,7 +146,7 @@ class SendingApi:
             lambda: list(self._settings.sending_domains.require),
             note,
         )
-        guard = Guard(
+        self.guard = Guard(
             reactor,
             environment.resolver,
             lambda: self._settings.webhook.allow,
@@ -158,7 +158,7 @@ class SendingApi:
             loaded.state / "spool" / str(shard),
             shard,
             settings.webhook,
-            guard=guard,
+            guard=self.guard,
             journal=environment.journal,
             note=lambda events: environment.journal.note(events),
             run_in_thread=environment.run_in_thread,
@@ -172,7 +172,7 @@ class SendingApi:
             wake=self.webhooks.wake,
             note=note,
             run_in_thread=environment.run_in_thread,
-            refuses=guard.refuses,
+            refuses=self.guard.refuses,
         )
         self.administration = Administration(
             self.registry, reactor.seconds, note, lambda tenant: self.automating.audience.forget(tenant)
@@ -250,7 +250,7 @@ class SendingApi:
             renderers=self.renderers,
             allowance=self._allowance,
             journal=environment.journal,
-            guard=guard,
+            guard=self.guard,
             settings=lambda: self._settings,
             new_id=reception.spool.new_id,
             session_id=session_id,

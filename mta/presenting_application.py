@@ -60,6 +60,7 @@ def application_pages(
             api.archive,
             shard,
             wake=api.webhooks.wake,
+            refuses=api.guard.refuses,
             note=note,
             run_in_thread=run,
         ).pages(),

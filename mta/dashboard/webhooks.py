@@ -92,6 +92,7 @@ class WebhookPages:
     :param archive: what is and was to be posted.
     :param shard: of this worker.
     :param wake: is told of an endpoint for which there is something new.
+    :param refuses: why nothing may be posted to a URL, as far as it tells itself; ``""``: something may.
     :param note: puts an event into the journal.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
     """
@@ -103,6 +104,7 @@ class WebhookPages:
         shard: int,
         *,
         wake: Callable[[Endpoint], Awaitable[None]],
+        refuses: Callable[[str], str],
         note: Callable[[Event], None],
         run_in_thread: Callable[..., Any],
     ) -> None:
@@ -110,6 +112,7 @@ class WebhookPages:
         self._archive = archive
         self._shard = shard
         self._wake = wake
+        self._refuses = refuses
         self._note = note
         self._run = run_in_thread
 
@@ -195,7 +198,7 @@ class WebhookPages:
 
     async def create(self, visit: Visit) -> Answered:
         """Make one, and show its secret."""
-        form: Fields = visit.form.value
+        form = self._fields(visit)
         try:
             made = await self._endpoints.create(
                 visit.tenant,
@@ -213,7 +216,7 @@ class WebhookPages:
 
     async def change(self, visit: Visit) -> Answered:
         """Change one."""
-        form: Fields = visit.form.value
+        form = self._fields(visit)
         own = await self._own(visit, visit.path["id"])
         changed = await self._endpoints.change(
             visit.tenant,
@@ -312,6 +315,12 @@ class WebhookPages:
         await self._endpoints.remove(visit.tenant, own.id)
         self._record(visit, "webhook remove", own)
         return Redirect(PLACE, f"{own.url} is removed.")
+
+    def _fields(self, visit: Visit) -> Fields:
+        form: Fields = visit.form.value
+        if why := self._refuses(form.url):
+            raise Invalid({"url": f"{why[:1].upper()}{why[1:]}."})
+        return form
 
     # --- in common ---------------------------------------------------------------------
 

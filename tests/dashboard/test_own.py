@@ -56,6 +56,7 @@ class OwnCase(SynchronousTestCase):
                     self.archive,
                     0,
                     wake=self.wake,
+                    refuses=lambda url: "it leads inside" if "127.0.0.1" in url else "",
                     note=events.append,
                     run_in_thread=self.run_here,
                 ).pages(),
@@ -212,6 +213,8 @@ class WebhookPageTests(OwnCase):
             self.assertNotIn(XSS, text)
         wrong = self.tina.post(f"{at}/edit", url="ftp://x", events=["*"])
         self.assertIn(b"https://", wrong.content)
+        inside = self.tina.post(f"{at}/edit", url="https://127.0.0.1/", events=["*"])
+        self.assertIn(b'id="field-url-wrong">It leads inside.', inside.content)
         self.tina.post(f"{at}/edit", url="https://b.example.org/", events=["*"], format="sendgrid")
         changed = finished(self.endpoints.get("acme", one.id))
         self.assertEqual(("https://b.example.org/", "sendgrid"), (changed.url, changed.format))

@@ -156,3 +156,30 @@ class AutomationScenario(DashboardScenario):
         tab.check("campaign-bounced")
         tab.open("/dashboard/campaigns").see("Spring").check("campaigns")
         self.assertIn("start", self.server.mta("trace", "spring"))
+
+    def test_campaign_later(self) -> None:
+        """One that begins later: scheduled, made a draft again, scheduled, stopped."""
+        tab = self.signed_in(ROLES["administrator"])
+        self.template(tab)
+        tab.open("/dashboard/contacts/lists/new").fill(name="news", opt_in="single")
+        tab.press("Make the list").see("is made.")
+        tab.open("/dashboard/contacts/new").fill(address="ben@example.org").press("Add the contact")
+        tab.see("is added").fill(list="news").press("Put on it").see("is on news.")
+        tab.open("/dashboard/campaigns/new").fill(name="later").press("Next")
+        tab.page.locator('[name="lists"]').check()
+        tab.press("Next").fill(sender="shop@example.org", template_A="hello").press("Next")
+        tab.fill(send_at="2099-01-01T09:00").press("Keep the draft").see("The draft is kept.")
+
+        def state(name: str) -> None:
+            tab.page.locator("#progress .badge", has_text=name).wait_for()
+
+        tab.press("Schedule").confirm("Schedule")
+        state("scheduled")
+        tab.press("Make a draft again")
+        state("draft")
+        tab.press("Schedule").confirm("Schedule")
+        state("scheduled")
+        tab.check("campaign-scheduled")
+        tab.press("Stop for good").confirm("Stop")
+        state("stopped")
+        self.assertEqual([], tab.problems)

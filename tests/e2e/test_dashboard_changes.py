@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from tests.e2e.browser import Tab
 from tests.e2e.dashboard import ROLES, DashboardScenario
 
 
 class ChangeScenario(DashboardScenario):
     """By the administrator, for the tenant ``default``."""
+
+    settings: ClassVar[dict[str, Any]] = {"api": {"url": "http://links.example.org"}}
 
     def follow(self, tab: Tab, name: str) -> Tab:
         """Follow a link, by what it says."""
@@ -48,7 +52,7 @@ class ChangeScenario(DashboardScenario):
         self.assertEqual([], tab.problems)
 
     def test_webhook(self) -> None:
-        """Switched off and on, its secret replaced."""
+        """Switched off and on, its secret replaced, its address changed; a test delivered again."""
         tab = self.signed_in(ROLES["administrator"])
         tab.open("/dashboard/webhooks/new").fill(url="https://hooks.example.net/").press("Add the endpoint")
         self.follow(tab.see("it is shown only once"), "I have copied it")
@@ -57,4 +61,27 @@ class ChangeScenario(DashboardScenario):
         tab.press("Switch on")
         tab.page.get_by_role("button", name="Switch off").wait_for()
         tab.press("Replace the secret").confirm("Replace").see("it is shown only once")
+        self.follow(tab, "I have copied it")
+        self.follow(tab, "Change").fill(url="https://127.0.0.1:9/").press("Save")
+        tab.see("Something is not right yet").fill(url="https://hooks.invalid/").press("Save").see("Changed.")
+        place = tab.page.url
+        tab.press("Send a test").see("A test is on its way")
+        tab.open(place).press("Deliver all that failed again").see("Nothing has failed.")
+        self.assertEqual([], tab.problems)
+
+    def test_forgotten(self) -> None:
+        """Who has not confirmed is asked only so often; who is forgotten for good is not added again."""
+        tab = self.signed_in(ROLES["administrator"])
+        tab.open("/dashboard/contacts/lists/new")
+        tab.fill(name="news", opt_in="double", sender="shop@example.org").press("Make the list")
+        tab.see("is made.").open("/dashboard/contacts/new").fill(address="ben@example.org")
+        tab.press("Add the contact").see("is added").fill(list="news").press("Put on it")
+        tab.see("ben@example.org is asked to confirm it")
+        self.server.wait_mail("ben@example.org")
+        tab.open("/dashboard/contacts/lists/at/news?state=pending").press("Ask ben@example.org again")
+        tab.see("There were enough mails for now")
+        tab.open("/dashboard/contacts/at/ben%40example.org").press("Forget for good")
+        tab.see("A hash is kept").confirm("Forget")
+        tab.see("The contact is forgotten.").open("/dashboard/contacts/new")
+        tab.fill(address="ben@example.org").press("Add the contact").see("Something is not right yet")
         self.assertEqual([], tab.problems)
