@@ -140,7 +140,7 @@ class SendingApi:
         self._reload_others: Callable[[], Any] = partial(
             environment.run_in_thread, _reload_others, loaded.state / "run", shard
         )
-        domains = DomainRoutes(
+        self.domains = DomainRoutes(
             self.registry,
             self._domains,
             lambda: list(self._settings.sending_domains.require),
@@ -308,7 +308,7 @@ class SendingApi:
             *self.batching.routes(),
             *KeyRoutes(self.registry.keys, note).routes(),
             *self.templates.routes(),
-            *domains.routes(),
+            *self.domains.routes(),
             *webhooks.routes(),
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
             *PostmarkRoutes(foreign).routes(),

@@ -35,6 +35,7 @@ from mta.parts import Parts
 from mta.presenting_application import application_pages
 from mta.presenting_audience import audience_pages
 from mta.presenting_automation import automation_pages
+from mta.presenting_domains import domain_pages
 from mta.protection import Protection
 
 
@@ -113,6 +114,7 @@ class Presenting:
             *application_pages(api, environment, shard, note),
             *audience_pages(api, note),
             *automation_pages(api, environment),
+            *domain_pages(reactor, loaded, settings, api, environment),
         ]
         self.application = DashboardApplication(
             pages,

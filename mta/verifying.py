@@ -104,7 +104,8 @@ class DomainWatch:
         found = await self._registry.verifications.add(tenant, domain, self._reactor.seconds(), tracking)
         await self._run(self._make_keys, tenant, domain)
         if not found.records or tracking:
-            found = replace(found, records=tuple(await self._wanted(found)))
+            records = [*await self._wanted(found), *await self._suggestions(domain)]
+            found = replace(found, records=tuple(records))
             await self._registry.verifications.keep(found)
         return found
 
@@ -269,6 +270,14 @@ class DomainWatch:
             value = "" if state == "good" else await self._suggested(purpose)
             found.append(Record(purpose, name, "TXT", value, state, finding["what"]))
         return found
+
+    async def _suggestions(self, domain: str) -> list[Record]:
+        """SPF and DMARC before the DNS was asked, so that all is published at once.
+
+        A name that is not there is remembered as such by the DNS: who asks too early waits for longer.
+        """
+        names = {"spf": domain, "dmarc": f"_dmarc.{domain}"}
+        return [Record(one, name, "TXT", await self._suggested(one)) for one, name in names.items()]
 
     async def _suggested(self, purpose: str) -> str:
         if purpose == "dmarc":

@@ -135,7 +135,8 @@ class VerifyingTests(VerifyingCase):
     def test_from_a_claim_to_signed_mail(self) -> None:
         claim = self.claim()
         self.assertEqual(
-            ["ownership", "dkim", "dkim", "return_path"], [record.purpose for record in claim.records]
+            ["ownership", "dkim", "dkim", "return_path", "spf", "dmarc"],
+            [record.purpose for record in claim.records],
         )
         self.assertFalse(self.is_given())
         self.assertIn("is not verified yet", self.why())

@@ -108,6 +108,7 @@ class Walk(TestCase):
             "/dashboard/contacts/lists/": {"name": "news"},
             "/dashboard/contacts/segments/": {"name": "all"},
             "/dashboard/contacts/imports/": {"id": "im_1"},
+            "/dashboard/domains/at/": {"name": "acme.example"},
             "/dashboard/keys/": {"id": key.id},
             "/dashboard/webhooks/": hook,
             "/dashboard/templates/": template,

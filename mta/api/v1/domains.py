@@ -218,7 +218,8 @@ class DomainRoutes:
         except NoClaim:
             if not given:
                 raise Refusal("not-found", "the tenant has no such domain") from None
-            return Verification(tenant, name, ""), given
+            created = {one.name: one.created for one in await self._registry.domains.of(tenant)}
+            return Verification(tenant, name, "", created=created.get(name, 0.0)), given
 
     def _shown(self, one: Verification, given: bool) -> DomainShown:
         required = self._required()

@@ -1,0 +1,60 @@
+"""Pages for domains, in a real browser: added, proved by a DNS of our own, removed; and the server's own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from tests.e2e.dashboard import ROLES, DashboardScenario
+from tests.e2e.dns import Dns
+
+
+class DomainScenario(DashboardScenario):
+    """A DNS that a test fills."""
+
+    settings: ClassVar[dict[str, Any]] = {}
+
+    def setUp(self) -> None:
+        self.names = Dns()
+        self.names.ttl = 0
+        type(self).settings = {"dns": {"servers": [self.names.address], "timeout": 2}}
+        super().setUp()
+        self.part(self.names)
+
+    def prepare(self) -> None:
+        """A tenant."""
+        self.server.mta("tenant", "add", "acme")
+
+    def test_domain(self) -> None:
+        """From a claim to mail that may be sent, and to no more."""
+        tab = self.signed_in(ROLES["tenant"])
+        tab.open("/dashboard/domains").check("domains-empty")
+        tab.open("/dashboard/domains/new").fill(domain="shop").press("Add the domain")
+        tab.see("is no domain with a dot").check("domain-wrong")
+        tab.fill(domain="shop.example").press("Add the domain")
+        tab.see("shop.example is added").check("domain-new")
+        texts = tab.page.locator("pre").all_inner_texts()
+        self.names.records["_mta.shop.example", "TXT"] = ['"something else"']
+        tab.press("Verify now").see("required records are not there yet").see("another record is there")
+        tab.check("domain-missing")
+        for name, value in zip(texts[::2], texts[1::2], strict=True):
+            self.names.records[name, "TXT"] = [
+                " ".join(f'"{value[at : at + 200]}"' for at in range(0, len(value), 200))
+            ]
+        tab.open("/dashboard/domains").see("Ownership: wrong").check("domains-wrong")
+        # What was looked at a moment ago is as good as new, and a name that is not there is remembered.
+        tab.page.wait_for_timeout(5100)
+        tab.press("Verify shop.example now").see("Looked at.").check("domain")
+        tab.open("/dashboard/domains").check("domains")
+        tab.page.get_by_role("link", name="shop.example").click()
+        tab.press("Remove").confirm("Remove")
+        tab.see("shop.example is removed.").see("No domains yet")
+
+    def test_server(self) -> None:
+        """What the server's own domain does not publish, and how to."""
+        self.names.records["mx.example.org", "A"] = ["8.8.4.4"]
+        tab = self.signed_in(ROLES["administrator"])
+        tab.open("/dashboard/domains").check("domains-staff")
+        tab.page.get_by_role("link", name="This server").click()
+        tab.see("MTA-STS").see("TLS-RPT").check("domains-server")
+        self.names.records["example.org", "MX"] = ["10 mx.example.org."]
+        tab.press("Look again").see("Looked at again.")
