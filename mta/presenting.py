@@ -37,6 +37,7 @@ from mta.presenting_application import application_pages
 from mta.presenting_audience import audience_pages
 from mta.presenting_automation import automation_pages
 from mta.presenting_domains import domain_pages
+from mta.presenting_reports import report_pages
 from mta.protection import Protection
 
 
@@ -117,6 +118,7 @@ class Presenting:
             *audience_pages(api, note),
             *automation_pages(api, environment),
             *domain_pages(reactor, loaded, settings, api, environment),
+            *report_pages(api, environment, workers, settings, reactor),
         ]
         self.application = DashboardApplication(
             pages,

@@ -32,8 +32,8 @@ class TlsReportReceived(Event):
     signed: list[str] = field(default_factory=list)
 
     def keys(self) -> tuple[str, ...]:
-        """The domains, the organization, and the report's id."""
-        return lower_words(*self.domains, self.organization, self.report)
+        """The domains, the organization, the report's id; and the kind, by which all are found at once."""
+        return (*lower_words(*self.domains, self.organization, self.report), self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +88,8 @@ class DmarcReportReceived(Event):
     authenticated: str = ""
 
     def keys(self) -> tuple[str, ...]:
-        """The domain, the organization, and the report's id."""
-        return lower_words(self.domain, self.organization, self.report)
+        """The domain, the organization, the report's id; and the kind, by which all are found at once."""
+        return (*lower_words(self.domain, self.organization, self.report), self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,8 @@ from mta.audience.lists import MailingList
 from mta.audience.segments import Segment
 from mta.dashboard.page import Page
 from mta.dashboard.role import Person, Right, Role
+from mta.model.event_report import DmarcReportReceived
+from mta.model.ids import IdSource
 from mta.sequence.definition import Definition
 from mta.webhook.trial import trial
 from tests.api.v1.channel import Answer, Channel
@@ -101,7 +103,13 @@ class Walk(TestCase):
             "from": "a@acme.example",
             "variants": [{"name": "A", "template": "hello"}],
         }
+        now = reactor.seconds()  # type: ignore[attr-defined]
+        report = DmarcReportReceived(
+            at=now, message=IdSource(0).next(now), organization="far", report="1", domain="acme.example"
+        )
+        self.served.server.spool.note((report,))
         own = {
+            "/dashboard/reports/at/": {"id": str(report.message)},
             "/dashboard/campaigns/at/": {"name": "spring"},
             "/dashboard/sequences/at/": {"name": "welcome", "enrolment": str(run.id)},
             "/dashboard/contacts/at/": {"address": "ann%40example.net"},
