@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 
 from mta.bounded import Overdue, bounded
-from mta.cli.starter import report_record, sts_policy, sts_records
+from mta.cli.starter import Plan, records, report_record, sts_policy, sts_records
 from mta.config.loading import Loaded
 from mta.dashboard.domains import Finding, Findings
 from mta.dkim.key_store import KeyStore, KeyTrouble, StoredKey
@@ -153,10 +153,18 @@ class Presence:
 
     async def _published(self, domain: str) -> list[Finding]:
         found = await Publication(self._reactor, self._resolver, self._loaded()).about(domain)
-        return [
-            Finding(one["where"].partition(" ")[0].upper(), one["state"], one["what"], one["remedy"])
-            for one in found
-        ]
+        return [self._told(domain, one) for one in found]
+
+    def _told(self, domain: str, one: dict[str, str]) -> Finding:
+        topic, remedy, record = one["where"].partition(" ")[0].upper(), one["remedy"], ""
+        if "publishes no" in one["what"]:
+            settings = self._loaded().settings
+            made = records(Plan(settings.hostname, (domain,), ""), reports=settings.dmarc_report.addresses)
+            sign = '"v=spf1' if topic == "SPF" else '"v=DMARC1'
+            best = next(some for some in made if some.value.startswith(sign))
+            remedy = f"publish the record ({best.why.partition(': ')[2]})"
+            record = f"{best.name} {best.type} {best.value}"
+        return Finding(topic, one["state"], one["what"], remedy, record)
 
     async def _signed(self, domain: str, keys: list[StoredKey] | str) -> list[Finding]:
         if isinstance(keys, str):

@@ -35,6 +35,9 @@ _ROUND, _MOST = 60.0, 20
 _SOON, _LATER = 600.0, 3600.0
 #: Seconds within which the answer before is as good.
 _FRESH = 5.0
+#: Characters of a record that are told.
+_SHOWN = 120
+_NOTHING = "there is no TXT record"
 _PREFIX = "mta-domain-verification="
 
 
@@ -237,20 +240,28 @@ class DomainWatch:
     async def _looked_up(self, record: Record, keys: list[StoredKey]) -> tuple[str, str]:
         if record.purpose == "dkim":
             key = next(one for one in keys if one.name == record.name and one.record == record.value)
-            found = key.in_dns(list(await self._resolver.text(record.name)))
-            return ("good", "") if found == "yes" else ("missing" if found == "no" else "wrong", found)
+            there = list(await self._resolver.text(record.name))
+            found = key.in_dns(there)
+            if found in ("yes", "no"):
+                return ("good", "") if found == "yes" else ("missing", _NOTHING)
+            # Of several it cannot be told which one was meant.
+            shown = f": {_shown(there[0])}" if len(there) == 1 else ""
+            return "wrong", f"{found}{shown}"
         if record.purpose == "ownership":
             texts = [
                 text.decode("utf-8", "replace").strip() for text in await self._resolver.text(record.name)
             ]
             if record.value in texts:
                 return "good", ""
-            return ("wrong", "another record is there") if texts else ("missing", "")
+            shown = _shown(texts[0].encode()) if texts else ""
+            return ("wrong", f"another record is there: {shown}") if texts else ("missing", _NOTHING)
         if record.purpose == "return_path":
             hosts = [host.rstrip(".").lower() for _, host in await self._resolver.mx(record.name)]
             if self._loaded.settings.hostname.lower() in hosts:
                 return "good", ""
-            return ("wrong", f"its MX is {', '.join(hosts)}") if hosts else ("missing", "")
+            return (
+                ("wrong", f"its MX is {', '.join(hosts)}") if hosts else ("missing", "there is no MX record")
+            )
         ours = set(await self._resolver.addresses(record.value.rstrip(".")))
         theirs = set(await self._resolver.addresses(record.name))
         if ours & theirs:
@@ -303,6 +314,12 @@ class DomainWatch:
                 patience = _SOON if now - claim.created < 86400 else _LATER
             if now - claim.checked >= patience:
                 await self.check(claim)
+
+
+def _shown(record: bytes) -> str:
+    """A record of somebody else's, not too long for a sentence."""
+    text = record.decode("utf-8", "replace")
+    return f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text
 
 
 def _owner(tenant: str) -> str:

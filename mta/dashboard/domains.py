@@ -147,7 +147,8 @@ class DomainPages:
         records = [
             {
                 **one,
-                "words": PURPOSES[one["purpose"]],
+                "title": _title(one),
+                "purpose": PURPOSES[one["purpose"]][1],
                 "badge": _badge(one["state"], one["required"], bool(found["checked"])),
                 "todo": _todo(one, bool(found["checked"])),
             }
@@ -269,7 +270,17 @@ def _todo(record: Mapping[str, Any], asked: bool) -> str:
         return "Put what is missing into the record that is there: there must be one SPF record only."
     if record["purpose"] == "ownership" and "another tenant" in record["said"]:
         return "Ask the operator."
+    if "beside another" in record["said"]:
+        return "Take the other record away, then verify."
     return f"Put this in place of the {record['type']} record that is there, then verify."
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    """How a record is called; of several keys, each by its kind."""
+    title = PURPOSES[record["purpose"]][0]
+    kinds = {"k=rsa": "RSA", "k=ed25519": "Ed25519"}
+    kind = next((words for tag, words in kinds.items() if tag in record["value"]), "")
+    return f"{title}, {kind}" if record["purpose"] == "dkim" and kind else title
 
 
 def _dated(shown: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,7 +75,9 @@ class DomainPageTests(VerifyingCase):
         looked = self.tina.post(f"{PLACE}/verify", domain="shop.example")
         text = self.tina.follow(looked).content.decode()
         self.assertIn("3 required records are not there yet", text)
-        self.assertIn("another record is there", text)
+        self.assertIn("another record is there: &lt;script&gt;", text)
+        self.assertNotIn(XSS, text)
+        self.assertIn("not as they should be: Ownership; DKIM, RSA; DKIM, Ed25519.", text)
         self.assertIn("Ownership: wrong", self.page(PLACE))
         claim = finished(self.registry.verifications.get("acme", "shop.example"))
         self.publish(claim, "ownership", "dkim")
@@ -186,6 +188,8 @@ class PresenceTests(VerifyingCase):
         self.assertEqual([("MTA-STS", "none"), ("TLS-RPT", "none")], found["example.org"][4:])
         self.assertIn("rua=mailto:t@example.org", self.found["TLS-RPT"].record)
         self.assertIn("v=STSv1", self.found["MTA-STS"].record)
+        self.assertIn('"v=spf1 mx -all"', self.found["SPF"].record)
+        self.assertIn("v=DMARC1", self.found["DMARC"].record)
 
     def test_all(self) -> None:
         self.names.exchangers["example.org"] = [(10, "mx.example.org")]
