@@ -82,12 +82,14 @@ class HostileScenario(DashboardScenario):
         paths = tab.page.locator(".side nav a").evaluate_all("all => all.map(one => one.pathname)")
         self.assertIn("/dashboard/queue", paths)
         paths += ["/dashboard/queue/messages", "/dashboard/accounts?view=failed"]
+        paths += ["/dashboard/reports/tls", "/dashboard/reports/records"]
         paths += ["/dashboard/messages?view=trouble", "/dashboard/messages?view=refused"]
         for payload in PAYLOADS:
             tab.page.goto(
                 "/dashboard/messages?" + "&".join(f"{name}={quote(payload)}" for name in ("q", "view"))
             )
             tab.page.goto(f"/dashboard/accounts/one?account={quote(payload)}")
+            tab.page.goto(f"/dashboard/reports?domain={quote(payload)}")
             self.assertIsNone(tab.page.evaluate("window.hacked ?? null"), payload)
         tab.open("/dashboard/held")
         found = tab.page.locator("main a").evaluate_all("all => all.map(one => one.pathname)")
