@@ -15,6 +15,7 @@ from mta.config.loading import Loaded
 from mta.config.settings import Dashboard, Settings
 from mta.dashboard.accounts import AccountPages
 from mta.dashboard.acts import ActPages
+from mta.dashboard.alerts import AlertPages
 from mta.dashboard.analytics import AnalyticsPages
 from mta.dashboard.application import DashboardApplication
 from mta.dashboard.flow import OverviewPages
@@ -104,6 +105,7 @@ class Presenting:
             *AccountPages(
                 workers, protection.ledger, protection.bans, protection.guard, self.sessions, dashboard, run
             ).pages(),
+            *AlertPages(workers, note, run).pages(),
             *AnalyticsPages(api.counting.reader, api.counting.current, run).pages(),
             *LivePages(api.following.feed, self.sessions, dashboard, reactor).pages(),
             *OverviewPages(

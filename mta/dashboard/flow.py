@@ -175,8 +175,8 @@ def _problems(look: Look, alerts: Sequence[dict[str, Any]], suspended: int, fail
             f"It was found {one['found']} times; {one['raised_by']} raise it."
             if one.get("found")
             else "It is raised.",
-            "See what the journal has about it.",
-            "/dashboard/log?kind=alert",
+            "See the evidence, and what was told to whom.",
+            "/dashboard/alerts",
             "The alerts",
         )
         for one in alerts

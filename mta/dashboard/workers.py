@@ -74,6 +74,14 @@ class Workers:
             return []
         return list(answer.get("rules") or [])
 
+    async def try_alert(self, rule: str) -> list[dict[str, Any]]:
+        """Have everybody of a rule told that somebody tries it; whom, and why that could not be.
+
+        :raise TemporarilyUnavailable: if the first worker does not answer, or there is no such rule.
+        """
+        answer = await self._run(self._asked, 0, "POST", "/v1/alerts/test", {"rule": rule})
+        return list(answer.get("told") or [])
+
     async def act(self, what: Act, ids: Sequence[str], by: str, reason: str, **more: Any) -> int:
         """Do something to messages of the queue; answers how many it was done to.
 
