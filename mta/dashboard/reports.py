@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import Field
@@ -31,6 +31,8 @@ from mta.registry.tenants import DEFAULT
 PLACE = "/dashboard/reports"
 #: Reports that are added up, lines of a table, and reports that are listed, at the most.
 _MOST, _LINES, _LISTED = 1000, 100, 50
+#: Rows that are added up at the most, and reports that are read at a time.
+_MOST_ROWS, _BATCH = 30_000, 50
 _DAY = 86400.0
 Report = DmarcReportReceived | TlsReportReceived
 
@@ -52,6 +54,29 @@ class Reach:
 
     domains: list[str]
     sees: Callable[[str], bool]
+
+
+@dataclass(slots=True)
+class Came:
+    """The reports of a period.
+
+    :ivar count: how many were added up.
+    :ivar listed: the newest, without their rows.
+    :ivar more: whether older ones were not looked at.
+    """
+
+    count: int = 0
+    listed: list[Report] = field(default_factory=list)
+    more: bool = False
+
+    def take(self, event: Report) -> None:
+        """Count one."""
+        self.count += 1
+        if len(self.listed) < _LISTED:
+            if isinstance(event, TlsReportReceived):
+                self.listed.append(replace(event, policies=[]))
+            else:
+                self.listed.append(replace(event, rows=[]))
 
 
 class ReportPages:
@@ -87,8 +112,8 @@ class ReportPages:
 
     async def dmarc(self, visit: Visit) -> Answered:
         """Who sends in our name."""
-        reach, events, more = await self._came(visit, DmarcReportReceived.kind)
-        found = [one for one in sources(events, _asked(visit)) if reach.sees(one.domain)]
+        reach = await self._reach(visit)
+        found, came = await self._run(self._summed, DmarcReportReceived.kind, visit, reach)
         shown = found[:_LINES]
         nameless = [one.source for one in shown if one.failed and not known_as(one)]
         names = await self._look.names(nameless) if nameless else {}
@@ -98,26 +123,26 @@ class ReportPages:
             "all": len(found),
             "passed": sum(one.passed for one in found),
             "failed": sum(one.failed for one in found),
-            "reports": events[:_LISTED],
-            "count": len(events),
-            "more": more,
-            "records": [] if events else await self._look.of(reach.domains),
+            "reports": came.listed,
+            "count": came.count,
+            "more": came.more,
+            "records": [] if came.count else await self._look.of(reach.domains),
         }
         return Html("reports.html", {**values, **self._frame(reach)})
 
     async def tls(self, visit: Visit) -> Answered:
         """How TLS went with us."""
-        reach, events, more = await self._came(visit, TlsReportReceived.kind)
-        found = sessions(events)
+        reach = await self._reach(visit)
+        found, came = await self._run(self._summed, TlsReportReceived.kind, visit, reach)
         values = {
             "rows": [(one, policy_name(one.policy)) for one in found[:_LINES]],
             "all": len(found),
             "succeeded": sum(one.succeeded for one in found),
             "failed": sum(one.failed for one in found),
-            "reports": events[:_LISTED],
-            "count": len(events),
-            "more": more,
-            "records": [] if events else await self._look.of(reach.domains),
+            "reports": came.listed,
+            "count": came.count,
+            "more": came.more,
+            "records": [] if came.count else await self._look.of(reach.domains),
         }
         return Html("reports_tls.html", {**values, **self._frame(reach)})
 
@@ -156,28 +181,6 @@ class ReportPages:
             "tls_addresses": tls,
         }
 
-    async def _came(self, visit: Visit, kind: str) -> tuple[Reach, list[Any], bool]:
-        """The reports of a period, each once, as far as somebody may see them; whether there are more."""
-        reach = await self._reach(visit)
-        since = visit.now - int(visit.query.days) * _DAY
-        found: Sequence[Report] = await self._run(self._read, kind, since)
-        wanted = _asked(visit)
-
-        def sees(name: str) -> bool:
-            return reach.sees(name) and (not wanted or f".{name}".endswith(f".{wanted}"))
-
-        seen: set[tuple[Any, ...]] = set()
-        events = []
-        for event in found:
-            # RFC 9990, 2.1.1.1: an id is one of its reporter's.
-            key = (event.organization, event.report, getattr(event, "domain", ""))
-            if key in seen:
-                continue
-            seen.add(key)
-            if (part := _within(event, sees)) is not None:
-                events.append(part)
-        return reach, events, len(found) == _MOST
-
     async def _reach(self, visit: Visit) -> Reach:
         known = await settle(self._domains.known())
         if not visit.confined:
@@ -199,18 +202,56 @@ class ReportPages:
         own = [one.name for one in await self._domains.of(tenant)]
         return Reach(own, lambda name: owner(name) == tenant)
 
-    def _read(self, kind: str, since: float) -> list[Report]:
-        """In a thread."""
+    def _summed(self, kind: str, visit: Visit, reach: Reach) -> tuple[list[Any], Came]:
+        """In a thread: the sums of a period, as far as somebody may see them, and the newest reports."""
+        came = Came()
+        wanted = _asked(visit)
+
+        def sees(name: str) -> bool:
+            return reach.sees(name) and (not wanted or f".{name}".endswith(f".{wanted}"))
+
+        events = self._own(kind, visit.now - int(visit.query.days) * _DAY, sees, came)
         try:
-            records = JournalReader(self._workers.journals()).find(kind, since=since, limit=_MOST)
+            if kind == DmarcReportReceived.kind:
+                return sources(event for event in events if isinstance(event, DmarcReportReceived)), came
+            return sessions(event for event in events if isinstance(event, TlsReportReceived)), came
         except JournalError as error:
             raise TemporarilyUnavailable(str(error)) from error
-        # A report may call itself by the word that they stand under; other events may too.
-        return [
-            record.event
-            for record in records
-            if isinstance(record.event, Report) and record.event.kind == kind
-        ]
+
+    def _own(self, kind: str, since: float, sees: Callable[[str], bool], came: Came) -> Iterator[Report]:
+        """What somebody sees of each report, each once, the newest first; it is told to ``came``.
+
+        One may have 100 KB: no more than a few are in memory at a time.
+        """
+        reader = JournalReader(self._workers.journals())
+        seen: set[tuple[Any, ...]] = set()
+        read: set[tuple[int, int]] = set()
+        until, size = float("inf"), 0
+        while True:
+            records = reader.find(kind, since=since, until=until, limit=_BATCH)
+            fresh = [one for one in records if (one.shard, one.number) not in read]
+            for record in fresh:
+                read.add((record.shard, record.number))
+                event = record.event
+                # A report may call itself by the word that they stand under; other events may too.
+                if not isinstance(event, Report) or event.kind != kind:
+                    continue
+                # RFC 9990, 2.1.1.1: an id is one of its reporter's.
+                key = (event.organization, event.report, getattr(event, "domain", ""))
+                if key in seen:
+                    continue
+                seen.add(key)
+                size += _size(event)
+                if (part := _within(event, sees)) is not None:
+                    came.take(part)
+                    yield part
+            if len(records) < _BATCH:
+                return
+            # More of one moment than a batch has cannot be read on; there are none by chance.
+            if not fresh or len(read) >= _MOST or size >= _MOST_ROWS:
+                came.more = True
+                return
+            until = records[-1].event.at
 
     def _read_one(self, identifier: str) -> Report | None:
         """In a thread: what a message brought."""
@@ -225,6 +266,13 @@ class ReportPages:
 
 def _asked(visit: Visit) -> str:
     return str(visit.query.domain).strip().lower()
+
+
+def _size(event: Report) -> int:
+    """Its rows, or its policies and failures."""
+    if isinstance(event, DmarcReportReceived):
+        return len(event.rows)
+    return sum(1 + len(one.get("failure-details") or ()) for one in event.policies)
 
 
 def _within(event: Report, sees: Callable[[str], bool]) -> Report | None:

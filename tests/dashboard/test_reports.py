@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.dashboard import reports
 from mta.dashboard.report_advice import advice_on, remedy_for
 from mta.dashboard.report_records import RecordLook
 from mta.dashboard.reports import ReportPages
@@ -105,7 +106,7 @@ class DmarcTests(ReportCase):
         ]
         facts = {"organization": "Far " + XSS, "report": f"r{number}", "domain": "acme.example", "rows": rows}
         facts |= {"messages": 48, "failures": 8, "begins": NOW - 86400, "ends": NOW, **more}
-        self.put(DmarcReportReceived(at=NOW - 60, message=message, **facts))
+        self.put(DmarcReportReceived(at=NOW - 600 + number, message=message, **facts))
         return message
 
     def test_whose(self) -> None:
@@ -136,6 +137,19 @@ class DmarcTests(ReportCase):
         self.desk.clock.advance(8 * 86400)
         self.assertIn("No DMARC reports came", self.page("/dashboard/reports?days=7"))
         self.assertIn(">43<", self.page("/dashboard/reports?days=30"))
+
+    def test_many(self) -> None:
+        """All of 120 are added up, and the newest are listed; of very many rows, what was not is told."""
+        for number in range(120):
+            self.report(number)
+        page = self.page("/dashboard/reports?days=7")
+        self.assertIn(">4\u202f800<", page)
+        self.assertIn("The newest 50 of 120", page)
+        self.assertNotIn("the newest of more", page)
+        self.patch(reports, "_MOST_ROWS", 100)
+        page = self.page("/dashboard/reports?days=7")
+        self.assertIn(">2\u202f000<", page)
+        self.assertIn("the newest of more", page)
 
 
 class TlsTests(ReportCase):
