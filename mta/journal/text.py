@@ -289,7 +289,7 @@ def _operated(event: Operated) -> str:
 
 def _administered(event: Administered) -> str:
     words = f"{event.action} by {event.by or 'somebody'}: {event.target or event.tenant}"
-    if event.target:
+    if event.target and event.tenant:
         words += f" of tenant {event.tenant}"
     return f"{words}: {event.reason}" if event.reason else words
 

@@ -372,14 +372,15 @@ class Operated(Event):
 class Administered(Event):
     """Somebody changed what a tenant has: ``action`` is such as ``key create`` or ``tenant add``.
 
-    ``target`` is what it was done to: the id of a key, the name of a domain.  Found by tenant.
+    ``target`` is what it was done to: the id of a key, the name of a domain.  Found by tenant; without
+    one it is the server's.
     """
 
     kind: ClassVar[str] = "administered"
     indexed: ClassVar[bool] = True
 
     action: str
-    tenant: str
+    tenant: str = ""
     target: str = ""
     by: str = ""
     reason: str = ""
