@@ -99,20 +99,23 @@ class AlertPages:
         """The rules, those that are raised first, and what was told."""
         rules = await self._workers.alerts()
         wanted: str = visit.query.rule
-        found: list[Told] = await self._run(self._told, wanted)
+        names = [wanted] if wanted else [str(one.get("rule")) for one in rules]
+        found: list[Told] = await self._run(self._told, names)
         rules.sort(key=lambda one: (not one.get("raised"), str(one.get("rule")).lower()))
         latest = {one.event.rule: one for one in reversed(found)}
         values = {"rules": rules, "told": found, "latest": latest, "example": EXAMPLE}
         return Html("alerts.html", values)
 
-    def _told(self, rule: str) -> list[Told]:
-        """The newest; blocks."""
+    def _told(self, rules: Sequence[str]) -> list[Told]:
+        """The newest of some rules, which the journal finds by their names; blocks."""
+        journals = JournalReader(self._workers.journals())
         try:
-            records = JournalReader(self._workers.journals()).recent(kinds=("alert",), limit=_ON_PAGE * 4)
+            records = [record for rule in rules for record in journals.find(rule, limit=_ON_PAGE)]
         except JournalError as error:
             raise TemporarilyUnavailable(str(error)) from error
         events = [one.event for one in records if isinstance(one.event, Alerted)]
-        return [_told(one) for one in events if not rule or one.rule == rule][:_ON_PAGE]
+        events.sort(key=lambda one: one.at, reverse=True)
+        return [_told(one) for one in events][:_ON_PAGE]
 
     async def ask(self, visit: Visit) -> Confirmation:
         """Who would get it."""
