@@ -114,7 +114,7 @@ class AnalyticsPages:
         look = Right.LOOK_OWN
         return [
             Page("GET", PLACE, self.overview, look, "Analytics", query=Look),
-            Page("GET", f"{PLACE}/save", self.save, look, "Save numbers", query=Save),
+            Page("GET", f"{PLACE}/export", self.save, look, "Export numbers", query=Save),
         ]
 
     async def overview(self, visit: Visit) -> Answered:
