@@ -158,7 +158,7 @@ class AnalyticsPages:
         def work() -> str:
             whose, since = _whose(visit, query), _since(query, visit.now)
             if query.what == "series":
-                points = self._reader.series(whose, since, visit.now, PERIODS[query.period][1])
+                points = self._reader.series(whose, since, visit.now, PERIODS[query.period][1], *_of(query))
                 return written(map(point, points), query.format, ("at",))
             parts = self._reader.breakdown(whose, by, since, visit.now, limit=1000)
             return written(map(row, parts.rows), query.format, ("value",))
@@ -171,7 +171,7 @@ class AnalyticsPages:
         """Look at the numbers; blocks."""
         reader, since = self._reader, _since(query, now)
         seconds, step, _ = PERIODS[query.period]
-        of = ("campaign", query.campaign) if query.campaign else ("", "")
+        of = _of(query)
         after = (query.after_number, query.after) if query.after else None
         total = reader.total(whose, since, now, *of)
         return _Found(
@@ -210,7 +210,13 @@ def _by(visit: Visit, query: Look) -> str:
 
 
 def _since(query: Look, now: float) -> float:
-    return now - PERIODS[query.period][0]
+    # Numbers are of whole hours: neither time has one of the other's.
+    return (now - PERIODS[query.period][0]) // _HOUR * _HOUR + _HOUR
+
+
+def _of(query: Look) -> tuple[str, str]:
+    """The campaign alone that is counted, if one is chosen."""
+    return ("campaign", query.campaign) if query.campaign else ("", "")
 
 
 def _plot(
