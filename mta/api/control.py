@@ -52,7 +52,7 @@ from mta.api.reporting import dmarc_summary, sent
 from mta.config.problem import ConfigurationError
 from mta.interfaces import IQueue, TemporarilyUnavailable
 from mta.journal.quarantine import Held, held, is_held
-from mta.journal.reader import JournalError, JournalReader
+from mta.journal.reader import JournalReader
 from mta.journal.text import event_json
 from mta.journal.timeline import story
 from mta.model.ids import decode_id
@@ -538,7 +538,7 @@ class ControlApi:
             return _write(
                 request, ApiProblem(422, "The configuration has errors", str(error), problems=problems)
             )
-        except (TemporarilyUnavailable, JournalError) as trouble:
+        except TemporarilyUnavailable as trouble:
             return _write(request, ApiProblem(503, "Not available now", str(trouble)))
         except Exception:
             self._log.failure("Control request {path} failed", path=request.path)

@@ -29,7 +29,7 @@ from mta.interfaces import (
     TemporarilyUnavailable,
     settle,
 )
-from mta.journal.reader import JournalError, JournalReader
+from mta.journal.reader import JournalReader
 from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event, Operated, Received
 from mta.model.message import InlineContent, Message
@@ -186,7 +186,7 @@ class DailyReporter:
         try:
             if self.active:
                 pause = await self._turn.run(self.round)
-        except (TemporarilyUnavailable, JournalError) as trouble:
+        except TemporarilyUnavailable as trouble:
             self.log.error("{title} wait: {trouble}", title=self.title, trouble=str(trouble))
         except Exception:
             if self._stopped:
@@ -224,10 +224,7 @@ class DailyReporter:
         about = f"of {day} for {domain or 'every domain'}"
         now = self._reactor.seconds()
         self.means.journal.note([Operated(at=now, action=f"send {self.title}", by=by, reason=about)])
-        try:
-            return await self._turn.run(self._send, day, domain.lower())
-        except JournalError as trouble:
-            raise TemporarilyUnavailable(str(trouble)) from trouble
+        return await self._turn.run(self._send, day, domain.lower())
 
     async def _send(self, day: str, domain: str) -> list[Task]:
         now = self._reactor.seconds()

@@ -24,8 +24,7 @@ from mta.dashboard.role import Right, person_of
 from mta.dashboard.session import Sessions
 from mta.dashboard.visit import Visit
 from mta.dashboard.workers import Workers
-from mta.interfaces import TemporarilyUnavailable
-from mta.journal.reader import JournalError, JournalReader, Record
+from mta.journal.reader import JournalReader, Record
 from mta.model.event import Event
 from mta.model.ledger import Ledger
 from mta.tracking.position import places_of, position
@@ -179,17 +178,11 @@ class AccountPages:
 
     def _read(self, places: dict[int, int], kinds: Sequence[str]) -> tuple[list[Record], dict[int, int]]:
         """In a thread."""
-        try:
-            return JournalReader(self._workers.journals()).before(places, kinds, _ROWS)
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        return JournalReader(self._workers.journals()).before(places, kinds, _ROWS)
 
     def _find(self, name: str) -> list[Event]:
         """In a thread."""
-        try:
-            records = JournalReader(self._workers.journals()).find(name, limit=200)
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        records = JournalReader(self._workers.journals()).find(name, limit=200)
         return [record.event for record in records]
 
     async def _entries(self, kind: str) -> list[tuple[str, Any, float]]:

@@ -12,8 +12,7 @@ from mta.dashboard.page import Answered, Confirmation, Form, Html, Page, Query, 
 from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
 from mta.dashboard.workers import Workers
-from mta.interfaces import TemporarilyUnavailable
-from mta.journal.reader import JournalError, JournalReader
+from mta.journal.reader import JournalReader
 from mta.model.event import Administered, Event
 from mta.model.event_security import Alerted
 
@@ -109,10 +108,7 @@ class AlertPages:
     def _told(self, rules: Sequence[str]) -> list[Told]:
         """The newest of some rules, which the journal finds by their names; blocks."""
         journals = JournalReader(self._workers.journals())
-        try:
-            records = [record for rule in rules for record in journals.find(rule, limit=_ON_PAGE)]
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        records = [record for rule in rules for record in journals.find(rule, limit=_ON_PAGE)]
         events = [one.event for one in records if isinstance(one.event, Alerted)]
         events.sort(key=lambda one: one.at, reverse=True)
         return [_told(one) for one in events][:_ON_PAGE]

@@ -17,8 +17,7 @@ from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
 from mta.dashboard.waiting import Look
 from mta.dashboard.workers import Workers
-from mta.interfaces import TemporarilyUnavailable
-from mta.journal.reader import JournalError, JournalReader
+from mta.journal.reader import JournalReader
 
 #: Minutes of the plot, and how many of them make one of its bars.
 _MINUTES, _EACH = 60, 2
@@ -132,10 +131,7 @@ class OverviewPages:
         ever = not (day.is_empty() and self._numbers.total(whose, now - _MONTH, now).is_empty())
         if whose is not None:
             return points, day, ever, []
-        try:
-            records, _ = JournalReader(self._workers.journals()).before({}, (), _LINES)
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        records, _ = JournalReader(self._workers.journals()).before({}, (), _LINES)
         lines = [line for record in records if (line := line_of(record.event)) is not None]
         return points, day, ever, lines
 

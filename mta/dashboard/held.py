@@ -11,9 +11,8 @@ from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
 from mta.dashboard.waiting import Chosen
 from mta.dashboard.workers import Workers
-from mta.interfaces import TemporarilyUnavailable
 from mta.journal.quarantine import Held, held, is_held
-from mta.journal.reader import JournalError, JournalReader
+from mta.journal.reader import JournalReader
 
 _ROWS = 30
 #: Octets of a message that are shown.
@@ -58,12 +57,9 @@ class HeldPages:
         directories = self._workers.directories()
         found, more = waiting.messages(directories, Chosen(after=after, state="held"), _ROWS)
         reader = JournalReader(self._workers.journals())
-        try:
-            return [
-                held(message, [record.event for record in reader.message(message.id)]) for message in found
-            ], more
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        return [
+            held(message, [record.event for record in reader.message(message.id)]) for message in found
+        ], more
 
     async def one(self, visit: Visit) -> Answered:
         """One of them, with its source."""
@@ -81,9 +77,6 @@ class HeldPages:
             return None
         if message is None or not is_held(message):
             return None
-        try:
-            events = [record.event for record in JournalReader(self._workers.journals()).message(name)]
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        events = [record.event for record in JournalReader(self._workers.journals()).message(name)]
         octets = message.trace + message.content.read()
         return held(message, events), octets[:_SHOWN].decode("utf-8", "replace"), len(octets)

@@ -10,8 +10,7 @@ from mta.dashboard.page import Answered, Html, Page, Query, Trouble
 from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
 from mta.dashboard.workers import Workers
-from mta.interfaces import TemporarilyUnavailable
-from mta.journal.reader import JournalError, JournalReader, Record
+from mta.journal.reader import JournalReader, Record
 from mta.model.event import event_kinds
 from mta.tracking.position import places_of, position
 
@@ -62,7 +61,4 @@ class LogPages:
 
     def _read(self, places: dict[int, int], kinds: tuple[str, ...]) -> tuple[list[Record], dict[int, int]]:
         """In a thread."""
-        try:
-            return JournalReader(self._workers.journals()).before(places, kinds, _ROWS)
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        return JournalReader(self._workers.journals()).before(places, kinds, _ROWS)

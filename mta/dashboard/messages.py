@@ -16,8 +16,7 @@ from mta.dashboard.role import Right
 from mta.dashboard.story import Why, moment_of, moments, why_of
 from mta.dashboard.visit import Visit
 from mta.dashboard.workers import Workers
-from mta.interfaces import TemporarilyUnavailable
-from mta.journal.reader import JournalError, JournalReader
+from mta.journal.reader import JournalReader
 from mta.journal.text import event_line
 from mta.journal.timeline import Story, story
 from mta.model.event import Event, Operated, Received
@@ -186,8 +185,6 @@ class MessagePages:
                 kinds = VIEWS[query.view]
                 events = [event for event in events if event.kind in kinds]
             return self._rows(reader, _once(events)[:_ROWS]), ""
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
         except ValueError as error:
             raise Trouble(400, "This address is misspelt", str(error), "Begin at the menu.") from None
 
@@ -327,10 +324,7 @@ class MessagePages:
 
     def _read(self, name: str) -> tuple[list[Event], Message | None]:
         """In a thread."""
-        try:
-            records = JournalReader(self._workers.journals()).message(name)
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        records = JournalReader(self._workers.journals()).message(name)
         return [record.event for record in records], waiting.one(self._workers.directories(), name)
 
 
@@ -344,10 +338,7 @@ def owner_of(journals: Callable[[], Sequence[Path]], identifier: str) -> str | N
 
     :raise TemporarilyUnavailable: if a journal cannot be read.
     """
-    try:
-        records = JournalReader(journals()).message(identifier)
-    except JournalError as error:
-        raise TemporarilyUnavailable(str(error)) from error
+    records = JournalReader(journals()).message(identifier)
     return tenant_of([record.event for record in records]) if records else None
 
 

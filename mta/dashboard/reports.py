@@ -21,9 +21,9 @@ from mta.dashboard.report_records import MOST, RecordLook
 from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
 from mta.dashboard.workers import Workers
-from mta.interfaces import TemporarilyUnavailable, settle
+from mta.interfaces import settle
 from mta.journal.dmarc_summary import sources
-from mta.journal.reader import JournalError, JournalReader
+from mta.journal.reader import JournalReader
 from mta.model.event_report import DmarcReportReceived, TlsReportReceived
 from mta.registry.domains import SendingDomains
 from mta.registry.tenants import DEFAULT
@@ -211,12 +211,9 @@ class ReportPages:
             return reach.sees(name) and (not wanted or f".{name}".endswith(f".{wanted}"))
 
         events = self._own(kind, visit.now - int(visit.query.days) * _DAY, sees, came)
-        try:
-            if kind == DmarcReportReceived.kind:
-                return sources(event for event in events if isinstance(event, DmarcReportReceived)), came
-            return sessions(event for event in events if isinstance(event, TlsReportReceived)), came
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        if kind == DmarcReportReceived.kind:
+            return sources(event for event in events if isinstance(event, DmarcReportReceived)), came
+        return sessions(event for event in events if isinstance(event, TlsReportReceived)), came
 
     def _own(self, kind: str, since: float, sees: Callable[[str], bool], came: Came) -> Iterator[Report]:
         """What somebody sees of each report, each once, the newest first; it is told to ``came``.
@@ -259,8 +256,6 @@ class ReportPages:
             records = JournalReader(self._workers.journals()).message(identifier)
         except ValueError:
             return None
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
         return next((record.event for record in records if isinstance(record.event, Report)), None)
 
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from mta.interfaces import IJournal, TemporarilyUnavailable
-from mta.journal.reader import JournalError, JournalReader
+from mta.interfaces import IJournal
+from mta.journal.reader import JournalReader
 from mta.model.event import Event
 
 T = TypeVar("T")
@@ -47,22 +47,16 @@ class History:
 
         :raise TemporarilyUnavailable: if a journal cannot be read.
         """
-        try:
-            found: Collection[str] = await self._run_in_thread(
-                lambda: JournalReader(sorted(self._spool.glob("*/queue.db"))).accepted(identifiers)
-            )
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        found: Collection[str] = await self._run_in_thread(
+            lambda: JournalReader(sorted(self._spool.glob("*/queue.db"))).accepted(identifiers)
+        )
         return found
 
     def _ask(self, question: Callable[[JournalReader], list[Event]]) -> Awaitable[Sequence[Event]]:
         return Deferred.fromCoroutine(self._answer(question))
 
     async def _answer(self, question: Callable[[JournalReader], list[Event]]) -> Sequence[Event]:
-        try:
-            found: Sequence[Event] = await self._run_in_thread(self._answered, question)
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        found: Sequence[Event] = await self._run_in_thread(self._answered, question)
         return found
 
     def _answered(self, question: Callable[[JournalReader], list[Event]]) -> list[Event]:

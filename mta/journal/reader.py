@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from mta.interfaces import TemporarilyUnavailable
 from mta.model.event import Event
 from mta.model.event_rows import BUCKET_BITS, event_of, key_of
 from mta.model.ids import decode_id
@@ -34,7 +35,7 @@ _BATCH = 500
 _COLUMNS = "id, at, kind, message, session, payload"
 
 
-class JournalError(Exception):
+class JournalError(TemporarilyUnavailable):
     """A journal cannot be read; the text names the file and what to do."""
 
 

@@ -11,8 +11,7 @@ from mta.api.v1.cursor import Page, cursor
 from mta.api.v1.moment import Moment
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
-from mta.interfaces import TemporarilyUnavailable
-from mta.journal.reader import JournalError, JournalReader, Record
+from mta.journal.reader import JournalReader, Record
 from mta.tracking.reader import Tracked, TrackedMessage, TrackingReader, Wanted
 from mta.tracking.schema import ALL, BATCH, TAG
 from mta.tracking.state import MARKS
@@ -290,10 +289,7 @@ class TrackingRoutes:
     async def events(self, call: Call) -> EventsShown:
         """All of its time line."""
         message = await self._own(call)
-        try:
-            records: list[Record] = await self._run(self._journals().message, message.id)
-        except JournalError as error:
-            raise TemporarilyUnavailable(str(error)) from error
+        records: list[Record] = await self._run(self._journals().message, message.id)
         return EventsShown(
             events=[
                 EventShown(**told(record.event, f"{record.shard}.{record.number}"))
