@@ -17,6 +17,7 @@ from mta.dashboard.page import Page, missing
 from mta.dashboard.sequence_people import SequencePeoplePages
 from mta.dashboard.sequences import SequencePages
 from mta.dashboard.visit import Visit
+from mta.dashboard.words import capital
 from mta.environment import Environment
 from mta.presenting_audience import in_name_of
 from mta.registry.registry import Registry
@@ -57,7 +58,7 @@ class Asking:
             raise _refused(error) from None
         except ApiProblem as problem:
             if problem.status == 404:
-                raise missing(problem.detail[:1].upper() + problem.detail[1:]) from None
+                raise missing(capital(problem.detail)) from None
             errors = {
                 str(one.get("pointer", "")).lstrip("#/").replace("/", "."): str(one.get("detail", ""))
                 for one in problem.more.get("errors", [])
@@ -72,7 +73,7 @@ def _refused(error: ValidationError) -> Refused:
     for one in error.errors(include_url=False, include_input=False, include_context=False):
         place = ".".join(str(part) for part in one["loc"])
         what = one["msg"].removeprefix("Value error, ")
-        errors.setdefault(place, what[:1].upper() + what[1:])
+        errors.setdefault(place, capital(what))
     return Refused("; ".join(f"{place}: {what}" for place, what in errors.items()), errors)
 
 

@@ -17,12 +17,13 @@ from mta.dashboard.page import (
     Page,
     Query,
     Redirect,
-    Trouble,
     missing,
+    misspelt,
 )
 from mta.dashboard.role import Right, person_of
 from mta.dashboard.session import Sessions
 from mta.dashboard.visit import Visit
+from mta.dashboard.words import capital
 from mta.dashboard.workers import Workers
 from mta.journal.reader import JournalReader, Record
 from mta.model.event import Event
@@ -136,7 +137,7 @@ class AccountPages:
         try:
             places = places_of(query.before) if query.before else {}
         except ValueError as error:
-            raise Trouble(400, "This address is misspelt", str(error), "Begin at the menu.") from None
+            raise misspelt(str(error)) from None
         records, more = await self._run(self._read, places, kinds)
         rows = [_row(record.event) for record in records if _counts(record.event)]
         values = {
@@ -231,7 +232,7 @@ class AccountPages:
             network = await self._bans.add(form.network.strip(), visit.by, form.reason, seconds)
         except ValueError as error:
             words = f"{error}; write an address or a network, such as 192.0.2.0/24."
-            raise Invalid({"network": words[:1].upper() + words[1:]}) from None
+            raise Invalid({"network": capital(words)}) from None
         return Redirect(f"{PLACE}/bans", f"{network} is not let in any more.")
 
     async def confirm_lift(self, visit: Visit) -> Confirmation:

@@ -26,16 +26,7 @@ from mta.dashboard import guard
 from mta.dashboard.asset import FOREVER, Assets
 from mta.dashboard.filled import MOST_OCTETS, Filled, mistakes, read_form
 from mta.dashboard.navigation import entry_of, menu_for
-from mta.dashboard.page import (
-    Answered,
-    Download,
-    Html,
-    Invalid,
-    Live,
-    Page,
-    Redirect,
-    Trouble,
-)
+from mta.dashboard.page import Answered, Download, Html, Invalid, Live, Page, Redirect, Trouble, misspelt
 from mta.dashboard.rendering import Rendering
 from mta.dashboard.role import Person, Right, person_of
 from mta.dashboard.session import Session, Sessions
@@ -447,7 +438,7 @@ def _query(page: Page, arguments: Mapping[bytes, list[bytes]]) -> Any:
         return page.query.model_validate(values)
     except ValidationError as error:
         said = "; ".join(f"{name}: {text}" for name, text in mistakes(error).items())
-        raise Trouble(400, "This address is misspelt", said, "Begin at the menu.") from None
+        raise misspelt(said) from None
 
 
 def _attachment(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from mta.dashboard.page import Invalid, Redirect
+from mta.dashboard.words import sentence
 
 
 class Refused(Exception):
@@ -35,8 +36,7 @@ class Refused(Exception):
 
     def back(self, path: str) -> Redirect:
         """The same on another page."""
-        said = self.detail[:1].upper() + self.detail[1:]
-        return Redirect(path, said if said.endswith((".", "!", "?")) else f"{said}.", "bad")
+        return Redirect(path, sentence(self.detail), "bad")
 
 
 class Ask(Protocol):

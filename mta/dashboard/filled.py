@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ValidationError
 
 from mta.dashboard.page import Trouble
+from mta.dashboard.words import sentence
 
 #: Fields of one form.
 _MOST_FIELDS = 2000
@@ -161,7 +162,6 @@ def _said(kind: str, text: str, context: Mapping[str, Any]) -> str:
         case "extra_forbidden":
             return "This field is not known; load the page again."
         case "value_error":
-            words = text.removeprefix("Value error, ")
-            return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
+            return sentence(text.removeprefix("Value error, "))
         case _:
             return f"{text}." if not text.endswith(".") else text

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mta.dashboard import waiting
-from mta.dashboard.page import Answered, Html, Page, Query, Trouble, missing
+from mta.dashboard.page import Answered, Html, Page, Query, missing, misspelt
 from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
 from mta.dashboard.waiting import Chosen
@@ -49,7 +49,7 @@ class HeldPages:
         try:
             found, more = await self._run(self._read, visit.query.after)
         except ValueError as error:
-            raise Trouble(400, "This address is misspelt", str(error), "Begin at the menu.") from None
+            raise misspelt(str(error)) from None
         return Html("held.html", {"rows": found, "more": more})
 
     def _read(self, after: str) -> tuple[list[Held], str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mta.dashboard.line import line_of
-from mta.dashboard.page import Answered, Html, Page, Query, Trouble
+from mta.dashboard.page import Answered, Html, Page, Query, misspelt
 from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
 from mta.dashboard.workers import Workers
@@ -47,7 +47,7 @@ class LogPages:
         try:
             places = places_of(query.before) if query.before else {}
         except ValueError as error:
-            raise Trouble(400, "This address is misspelt", str(error), "Begin at the menu.") from None
+            raise misspelt(str(error)) from None
         records, more = await self._run(self._read, places, (kind,) if kind else ())
         lines = [line for record in records if (line := line_of(record.event)) is not None]
         values = {

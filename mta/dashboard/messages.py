@@ -11,7 +11,18 @@ from pydantic import Field
 
 from mta.dashboard import waiting
 from mta.dashboard.line import TONES
-from mta.dashboard.page import Answered, Confirmation, Form, Html, Page, Query, Redirect, Trouble, missing
+from mta.dashboard.page import (
+    Answered,
+    Confirmation,
+    Form,
+    Html,
+    Page,
+    Query,
+    Redirect,
+    Trouble,
+    missing,
+    misspelt,
+)
 from mta.dashboard.role import Right
 from mta.dashboard.story import Why, moment_of, moments, why_of
 from mta.dashboard.visit import Visit
@@ -164,7 +175,7 @@ class MessagePages:
         try:
             found = await self._run(self._index.page, visit.tenant, wanted, query.after, _ROWS)
         except ValueError as error:
-            raise Trouble(400, "This address is misspelt", str(error), "Begin at the menu.") from None
+            raise misspelt(str(error)) from None
         rows = [_tracked(one) for one in found.messages]
         values = {"rows": rows, "query": query, "more": found.next, "states": list(STATES)}
         return Html("messages.html", values)
@@ -186,7 +197,7 @@ class MessagePages:
                 events = [event for event in events if event.kind in kinds]
             return self._rows(reader, _once(events)[:_ROWS]), ""
         except ValueError as error:
-            raise Trouble(400, "This address is misspelt", str(error), "Begin at the menu.") from None
+            raise misspelt(str(error)) from None
 
     def _rows(self, reader: JournalReader, events: Sequence[Event]) -> list[Row]:
         return [self._row(reader, event) for event in events]

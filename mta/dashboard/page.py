@@ -149,6 +149,14 @@ def missing(what: str, remedy: str = "") -> Trouble:
     return Trouble(404, what, "It may have been removed meanwhile, or the address is misspelt.", remedy)
 
 
+def misspelt(what: str) -> Trouble:
+    """The query is none that a page of ours has made.
+
+    :param what: is wrong with it.
+    """
+    return Trouble(400, "This address is misspelt", what, "Begin at the menu.")
+
+
 class Invalid(Exception):
     """A form has mistakes that are found only when it is carried out; it is shown again with them.
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from mta.dashboard import waiting
-from mta.dashboard.page import Answered, Confirmation, Form, Html, Page, Query, Redirect, Trouble
+from mta.dashboard.page import Answered, Confirmation, Form, Html, Page, Query, Redirect, misspelt
 from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
 from mta.dashboard.waiting import Chosen, Look
@@ -101,7 +101,7 @@ class QueuePages:
         try:
             found, more = await self._run(waiting.messages, self._workers.directories(), chosen, _ROWS)
         except ValueError as error:
-            raise Trouble(400, "This address is misspelt", str(error), "Begin at the menu.") from None
+            raise misspelt(str(error)) from None
         rows = [(message, state_of(message)) for message in found]
         return Html("queue_messages.html", {"rows": rows, "more": more, "query": query})
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mta.dashboard.line import TONES
+from mta.dashboard.words import capital
 from mta.journal.text import duration, event_line, evidence_lines, printable, size, spoken, where_from
 from mta.model.bounce_classes import BY_NAME
 from mta.model.catalogue import REPLIES
@@ -98,7 +99,7 @@ def moment_of(event: Event, confined: bool = False) -> Moment:
             facts = (("By", event.recipient), ("Link", getattr(event, "target", "")))
             return Moment(event.at, "good", event.kind, what, facts=_kept(facts))
     words = event_line(event).removeprefix(f"{event.message or event.session}: ")
-    return Moment(event.at, TONES.get(event.kind, ""), event.kind, words[:1].upper() + words[1:])
+    return Moment(event.at, TONES.get(event.kind, ""), event.kind, capital(words))
 
 
 def why_of(event: Event) -> Why | None:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from mta.dashboard.page import Answered, Confirmation, Form, Html, Invalid, Page, Query, Redirect, missing
 from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
+from mta.dashboard.words import sentence
 from mta.interfaces import settle
 from mta.model.event import Administered, Event
 from mta.registry.endpoints import FORMATS, Endpoint, Endpoints, NoEndpoint, checked_url
@@ -319,7 +320,7 @@ class WebhookPages:
     def _fields(self, visit: Visit) -> Fields:
         form: Fields = visit.form.value
         if why := self._refuses(form.url):
-            raise Invalid({"url": f"{why[:1].upper()}{why[1:]}."})
+            raise Invalid({"url": sentence(why)})
         return form
 
     # --- in common ---------------------------------------------------------------------

@@ -9,7 +9,19 @@ from markupsafe import Markup
 
 from mta.journal.text import duration, size
 
-__all__ = ["ago", "at", "clock", "count", "duration", "percent", "short", "size", "time"]
+__all__ = [
+    "ago",
+    "at",
+    "capital",
+    "clock",
+    "count",
+    "duration",
+    "percent",
+    "sentence",
+    "short",
+    "size",
+    "time",
+]
 
 
 def _local(at: float) -> datetime:
@@ -69,6 +81,16 @@ def short(number: float) -> str:
         if abs(number) >= of:
             return f"{number / (1e3 if unit == 'k' else of):.1f} {unit}"
     return count(number)
+
+
+def sentence(text: str) -> str:
+    """A text as a sentence of its own: with a capital, and with an end."""
+    return capital(text) + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def capital(text: str) -> str:
+    """A text that begins with a capital."""
+    return text[:1].upper() + text[1:]
 
 
 def percent(part: float, whole: float) -> str:
