@@ -81,12 +81,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one look at the numbers gives."""
+    """What one look at the numbers gives.
+
+    :ivar parts: by what they differ; ``None``: of one campaign that is not known.
+    """
 
     now: Tally
     before: Tally
     points: Sequence[Point]
-    parts: Breakdown
+    parts: Breakdown | None
     stages: Sequence[Stage]
     variants: Sequence[Row]
 
@@ -142,8 +145,8 @@ class AnalyticsPages:
             "flow": _plot("What became of recipients", found.points, _SHOWN, step),
             "engagement": _plot("Opens and clicks", found.points, _ENGAGEMENT, step, "lines"),
             "times": list(zip(PERCENTILES, found.now.percentiles(), strict=True)),
-            "rows": found.parts.rows,
-            "more": place(found.parts.rows[-1], "") if found.parts.more else None,
+            "rows": found.parts.rows if found.parts else [],
+            "more": place(found.parts.rows[-1], "") if found.parts and found.parts.more else None,
             "stages": found.stages,
             "variants": found.variants,
             "percent": percent,
@@ -178,7 +181,7 @@ class AnalyticsPages:
             total,
             reader.total(whose, since - seconds, since, *of),
             reader.series(whose, since, now, step, *of),
-            reader.breakdown(whose, by, since, now, limit=_ROWS, after=after, compare=True),
+            None if query.campaign else reader.breakdown(whose, by, since, now, limit=_ROWS, after=after),
             funnel(total),
             reader.variants(whose, query.campaign, since, now) if query.campaign else (),
         )
