@@ -103,11 +103,9 @@ class ListPages:
     async def show_all(self, visit: Visit) -> Answered:
         """Lists, with how many are on each."""
         found = await self._audience.lists.page(visit.tenant, visit.query.after, _ON_PAGE + 1)
-        counts = {
-            one.name: await self._audience.memberships.counts(visit.tenant, one.name)
-            for one in found[:_ON_PAGE]
-        }
-        values = {"found": found[:_ON_PAGE], "counts": counts, "more": len(found) > _ON_PAGE}
+        shown = found[:_ON_PAGE]
+        counts = await self._audience.memberships.counts_of(shown)
+        values = {"found": shown, "counts": counts, "more": len(found) > _ON_PAGE}
         return Html("lists.html", values)
 
     async def one(self, visit: Visit) -> Answered:
