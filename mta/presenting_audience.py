@@ -7,7 +7,6 @@ from typing import Any, BinaryIO
 
 from mta.api.problem import ApiProblem
 from mta.api.v1.contact_files import ContactFileRoutes, Exporting, Importing, ImportShown
-from mta.api.v1.route import Call
 from mta.application import SendingApi
 from mta.audience.contact_file import FORMATS
 from mta.dashboard.contacts import ContactPages
@@ -16,10 +15,9 @@ from mta.dashboard.lists import ListPages
 from mta.dashboard.page import Live, Page
 from mta.dashboard.segments import SegmentPages
 from mta.dashboard.visit import Visit
-from mta.interfaces import settle
 from mta.model.event import Event
 from mta.model.event_audience import AudienceChanged
-from mta.registry.keys import ADMIN, Key
+from mta.presenting_api import in_name_of
 from mta.registry.registry import Registry
 
 
@@ -64,16 +62,6 @@ class ContactFiles:
                 at=visit.now, action="import stopped", tenant=visit.tenant, target=identifier, by=visit.by
             )
         )
-
-
-async def in_name_of(visit: Visit, registry: Registry) -> Call:
-    """A request to the API in the name of who looks at a page.
-
-    It has nobody's key: what is not allowed to the person, the page has refused.
-    """
-    tenant = (await settle(registry.tenants.all()))[visit.tenant]
-    key = Key("", tenant.name, visit.by, frozenset({ADMIN}), b"", 0.0)
-    return Call(visit.request, visit.id, visit.now, visit.address, tenant=tenant, key=key)
 
 
 def audience_pages(api: SendingApi, note: Callable[[Event], None]) -> list[Page]:

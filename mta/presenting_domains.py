@@ -13,7 +13,7 @@ from mta.dashboard.domains import DomainPages
 from mta.dashboard.page import Page
 from mta.environment import Environment
 from mta.presence import Presence
-from mta.presenting_automation import Asking
+from mta.presenting_api import Asking
 
 
 def domain_pages(

@@ -129,6 +129,7 @@ ACROSS = {
     "mta.presence",
     "mta.presenting",
     "mta.presenting_application",
+    "mta.presenting_api",
     "mta.presenting_audience",
     "mta.presenting_automation",
     "mta.presenting_domains",

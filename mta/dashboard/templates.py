@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field, field_validator
 
 from mta.dashboard import guard
+from mta.dashboard.asked import Ask, Refused
 from mta.dashboard.page import (
     Answered,
     Confirmation,
@@ -145,33 +146,21 @@ class Renderers(Protocol):
         """What becomes of each recipient's data."""
 
 
-class SendTest(Protocol):
-    """Sends a template to somebody who looks at it."""
-
-    async def __call__(self, visit: Visit, name: str, test: Mapping[str, Any]) -> str:
-        """Send it.
-
-        :param test: ``version``, ``from``, ``to``, ``data`` (``None``: sample data), ``locale``.
-        :return: queue id.
-        :raise ValueError: if it is refused, with the reason.
-        """
-
-
 class TemplatePages:
     """See the module.
 
     :param templates: keeps them.
     :param pool: renders them.
-    :param send: sends one.
+    :param ask: asks the API, which sends one.
     :param note: puts an event into the journal.
     """
 
     def __init__(
-        self, templates: Templates, pool: Renderers, send: SendTest, note: Callable[[Event], None]
+        self, templates: Templates, pool: Renderers, ask: Ask, note: Callable[[Event], None]
     ) -> None:
         self._templates = templates
         self._pool = pool
-        self._send = send
+        self._ask = ask
         self._note = note
 
     def pages(self) -> list[Page]:
@@ -354,19 +343,20 @@ class TemplatePages:
     async def test(self, visit: Visit) -> Answered:
         """Send one."""
         form: Test = visit.form.value
-        wanted = {
+        body = {
             "version": form.version,
             "from": form.sender,
-            "to": form.to,
+            "to": [form.to],
             "data": _object(form.data),
             "locale": form.locale,
         }
+        names = {"name": visit.path["name"]}
         try:
-            queue_id = await self._send(visit, visit.path["name"], wanted)
-        except ValueError as error:
-            raise Invalid({"": str(error)}) from None
+            taken = await self._ask(visit, "POST", "/v1/templates/{name}/test", names, body=body)
+        except Refused as refused:
+            raise Invalid({"": refused.detail}) from None
         # Whoever sends a test wants to see whether it arrives.
-        return Redirect(f"/dashboard/messages/{queue_id}", f"A test is on its way to {form.to}.")
+        return Redirect(f"/dashboard/messages/{taken['id']}", f"A test is on its way to {form.to}.")
 
     def _record(self, visit: Visit, action: str, target: str) -> None:
         self._note(Administered(at=visit.now, action=action, tenant=visit.tenant, target=target, by=visit.by))

@@ -12,7 +12,7 @@ from mta.api.v1.domains import DomainRoutes
 from mta.config.loading import parse
 from mta.dashboard.domains import DomainPages, Finding, Findings, badges
 from mta.presence import Presence
-from mta.presenting_automation import Asking
+from mta.presenting_api import Asking
 from mta.registry.database import finished
 from mta.registry.tenants import Tenant
 from tests.dashboard.desk import Desk

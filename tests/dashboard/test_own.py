@@ -10,6 +10,7 @@ from urllib.parse import quote
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.dashboard.asked import Refused
 from mta.dashboard.keys import KeyPages
 from mta.dashboard.suppressions import SuppressionPages
 from mta.dashboard.templates import TemplatePages
@@ -60,7 +61,7 @@ class OwnCase(SynchronousTestCase):
                     note=events.append,
                     run_in_thread=self.run_here,
                 ).pages(),
-                *TemplatePages(self.templates, HereRenderers(), self.send, events.append).pages(),
+                *TemplatePages(self.templates, HereRenderers(), self.ask, events.append).pages(),
             ]
         )
         self.events = events
@@ -75,12 +76,14 @@ class OwnCase(SynchronousTestCase):
         """Somebody is told."""
         self.woken.append(endpoint.id)
 
-    async def send(self, visit: Visit, name: str, test: Any) -> str:
+    async def ask(
+        self, visit: Visit, method: str, path: str, names: Any, *, body: Any, query: Any = None
+    ) -> Any:
         """Something is sent."""
         if self.refusal:
-            raise ValueError(self.refusal)
-        self.sent.append((visit.tenant, name, test))
-        return "0001"
+            raise Refused(self.refusal)
+        self.sent.append((visit.tenant, names["name"], path, body))
+        return {"id": "0001"}
 
     def page(self, path: str) -> str:
         """What stands on a page."""
