@@ -146,7 +146,7 @@ class SendingApi:
             lambda: list(self._settings.sending_domains.require),
             note,
         )
-        self.guard = Guard(
+        guard = Guard(
             reactor,
             environment.resolver,
             lambda: self._settings.webhook.allow,
@@ -158,21 +158,21 @@ class SendingApi:
             loaded.state / "spool" / str(shard),
             shard,
             settings.webhook,
-            guard=self.guard,
+            guard=guard,
             journal=environment.journal,
             note=lambda events: environment.journal.note(events),
             run_in_thread=environment.run_in_thread,
             version=__version__,
         )
         self.archive = Archive(loaded.state / "spool")
-        webhooks = WebhookRoutes(
+        self.webhook_routes = WebhookRoutes(
             self.registry.endpoints,
             self.archive,
             shard,
             wake=self.webhooks.wake,
             note=note,
             run_in_thread=environment.run_in_thread,
-            refuses=self.guard.refuses,
+            refuses=guard.refuses,
         )
         self.administration = Administration(
             self.registry, reactor.seconds, note, lambda tenant: self.automating.audience.forget(tenant)
@@ -250,7 +250,7 @@ class SendingApi:
             renderers=self.renderers,
             allowance=self._allowance,
             journal=environment.journal,
-            guard=self.guard,
+            guard=guard,
             settings=lambda: self._settings,
             new_id=reception.spool.new_id,
             session_id=session_id,
@@ -309,7 +309,7 @@ class SendingApi:
             *KeyRoutes(self.registry.keys, note).routes(),
             *self.templates.routes(),
             *self.domains.routes(),
-            *webhooks.routes(),
+            *self.webhook_routes.routes(),
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
             *PostmarkRoutes(foreign).routes(),
             *SendGridRoutes(foreign, reception.spool.new_id).routes(),

@@ -116,7 +116,7 @@ class Presenting:
                 run,
                 protection.guard.count_now,
             ).pages(),
-            *application_pages(api, environment, shard, note),
+            *application_pages(api, environment, note),
             *audience_pages(api, note),
             *automation_pages(api, environment),
             *domain_pages(reactor, loaded, settings, api, environment),

@@ -15,14 +15,11 @@ from mta.model.event import Event
 from mta.presenting_api import Asking
 
 
-def application_pages(
-    api: SendingApi, environment: Environment, shard: int, note: Callable[[Event], None]
-) -> list[Page]:
+def application_pages(api: SendingApi, environment: Environment, note: Callable[[Event], None]) -> list[Page]:
     """The pages.
 
     :param api: has everything that tenants have.
     :param environment: threads.
-    :param shard: which worker this is.
     :param note: puts an event into the journal.
     """
     registry, run = api.registry, environment.run_in_thread
@@ -32,13 +29,7 @@ def application_pages(
         ).pages(),
         *SuppressionPages(registry.suppressions, note, run).pages(),
         *WebhookPages(
-            registry.endpoints,
-            api.archive,
-            shard,
-            wake=api.webhooks.wake,
-            refuses=api.guard.refuses,
-            note=note,
-            run_in_thread=run,
+            registry.endpoints, Asking(api.webhook_routes.routes(), registry), api.archive, run
         ).pages(),
         *KeyPages(registry.keys, note).pages(),
     ]

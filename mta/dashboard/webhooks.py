@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from mta.dashboard.asked import Ask, Refused
 from mta.dashboard.page import Answered, Confirmation, Form, Html, Invalid, Page, Query, Redirect, missing
 from mta.dashboard.role import Right
 from mta.dashboard.visit import Visit
 from mta.dashboard.words import sentence
 from mta.interfaces import settle
-from mta.model.event import Administered, Event
 from mta.registry.endpoints import FORMATS, Endpoint, Endpoints, NoEndpoint, checked_url
 from mta.webhook.archive import Archive
 from mta.webhook.content import PATTERNS
 from mta.webhook.formats import verification_key
 from mta.webhook.outbox import STATES
-from mta.webhook.trial import trial
 
 PLACE = "/dashboard/webhooks"
+#: Of the API: all endpoints, and one.
+API, ONE = "/v1/webhooks", "/v1/webhooks/{id}"
+_EVER = "1970-01-01T00:00:01Z"
 #: Deliveries on a page.
 _ON_PAGE = 50
 Hours = Literal["0", "1", "24", "168"]
@@ -90,31 +92,17 @@ class WebhookPages:
     """See the module.
 
     :param endpoints: keeps them.
+    :param ask: asks the API.
     :param archive: what is and was to be posted.
-    :param shard: of this worker.
-    :param wake: is told of an endpoint for which there is something new.
-    :param refuses: why nothing may be posted to a URL, as far as it tells itself; ``""``: something may.
-    :param note: puts an event into the journal.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
     """
 
     def __init__(
-        self,
-        endpoints: Endpoints,
-        archive: Archive,
-        shard: int,
-        *,
-        wake: Callable[[Endpoint], Awaitable[None]],
-        refuses: Callable[[str], str],
-        note: Callable[[Event], None],
-        run_in_thread: Callable[..., Any],
+        self, endpoints: Endpoints, ask: Ask, archive: Archive, run_in_thread: Callable[..., Any]
     ) -> None:
         self._endpoints = endpoints
+        self._ask = ask
         self._archive = archive
-        self._shard = shard
-        self._wake = wake
-        self._refuses = refuses
-        self._note = note
         self._run = run_in_thread
 
     def pages(self) -> list[Page]:
@@ -199,38 +187,30 @@ class WebhookPages:
 
     async def create(self, visit: Visit) -> Answered:
         """Make one, and show its secret."""
-        form = self._fields(visit)
-        try:
-            made = await self._endpoints.create(
-                visit.tenant,
-                form.url,
-                visit.now,
-                events=form.events,
-                tags=form.labels,
-                description=form.description,
-                format=form.format,
-            )
-        except ValueError as error:
-            raise Invalid({"url": str(error)}) from None
-        self._record(visit, "webhook create", made)
-        return self._secret(made)
+        made = await self._kept(visit, "POST", API, {})
+        return _secret(made)
 
     async def change(self, visit: Visit) -> Answered:
         """Change one."""
-        form = self._fields(visit)
         own = await self._own(visit, visit.path["id"])
-        changed = await self._endpoints.change(
-            visit.tenant,
-            own.id,
-            url=form.url,
-            events=tuple(form.events),
-            tags=form.labels,
-            description=form.description,
-            format=form.format,
-        )
-        self._record(visit, "webhook change", own)
-        await self._wake(changed)
+        await self._kept(visit, "PATCH", ONE, {"id": own.id})
         return Redirect(_at(own), "Changed.")
+
+    async def _kept(self, visit: Visit, method: str, path: str, names: dict[str, str]) -> dict[str, Any]:
+        """Make or change one as the form says."""
+        form: Fields = visit.form.value
+        body = {
+            "url": form.url,
+            "events": form.events,
+            "tags": list(form.labels),
+            "description": form.description,
+            "format": form.format,
+        }
+        try:
+            return await self._ask(visit, method, path, names, body=body)
+        except Refused as refused:
+            wrong = refused.invalid({name: name for name in body}).errors
+            raise Invalid({name: sentence(what) for name, what in wrong.items()}) from None
 
     # --- acts --------------------------------------------------------------------------
 
@@ -239,19 +219,15 @@ class WebhookPages:
         own = await self._own(visit, visit.form.value.id)
         if not own.enabled:
             return Redirect(_at(own), "It is switched off: switch it on first.", "warn")
-        new = trial(own, self._shard, visit.now, visit.by)
-        await settle(self._run(self._archive.put, self._shard, new, visit.now))
-        await self._wake(own)
-        return Redirect(f"{_at(own)}/delivery/{new.id}", "A test is on its way; load this page again.")
+        made = await self._ask(visit, "POST", f"{ONE}/test", {"id": own.id})
+        return Redirect(f"{_at(own)}/delivery/{made['id']}", "A test is on its way; load this page again.")
 
     async def switch(self, visit: Visit) -> Answered:
         """Have it used, or not."""
         form: Switch = visit.form.value
         own = await self._own(visit, form.id)
         on = form.enabled == "yes"
-        changed = await self._endpoints.change(visit.tenant, own.id, enabled=on, disabled="")
-        self._record(visit, "webhook change", own)
-        await self._wake(changed)
+        await self._ask(visit, "PATCH", ONE, {"id": own.id}, body={"enabled": on})
         said = (
             "It is switched on." if on else "It is switched off.  What happens meanwhile is not kept for it."
         )
@@ -261,19 +237,16 @@ class WebhookPages:
         """Deliver one once more."""
         form: Again = visit.form.value
         own = await self._own(visit, form.id)
-        if not await settle(self._run(self._archive.again, own.id, form.delivery, visit.now)):
-            raise missing("There is no such delivery")
-        self._record(visit, "webhook redeliver", own)
-        await self._wake(own)
+        names = {"id": own.id, "delivery": form.delivery}
+        await self._ask(visit, "POST", ONE + "/deliveries/{delivery}/redeliver", names)
         return Redirect(_at(own), "It is delivered again.")
 
     async def recover(self, visit: Visit) -> Answered:
         """Deliver all that failed once more."""
         own = await self._own(visit, visit.form.value.id)
-        failed = [STATES.index("failed")]
-        count = await settle(self._run(self._archive.recover, own.id, 0.0, visit.now, failed, visit.now))
-        self._record(visit, "webhook redeliver", own)
-        await self._wake(own)
+        body = {"since": _EVER}
+        found = await self._ask(visit, "POST", f"{ONE}/redeliver", {"id": own.id}, body=body)
+        count = found["count"]
         said = f"{count} are delivered again." if count else "Nothing has failed."
         return Redirect(_at(own), said, "good" if count else "note")
 
@@ -294,10 +267,8 @@ class WebhookPages:
         """Give it another secret."""
         form: Rotate = visit.form.value
         own = await self._own(visit, form.id)
-        changed = await self._endpoints.rotate(visit.tenant, own.id, visit.now, int(form.hours) * 3600.0)
-        self._record(visit, "webhook rotate", own)
-        await self._wake(changed)
-        return self._secret(changed)
+        body = {"overlap": int(form.hours) * 3600}
+        return _secret(await self._ask(visit, "POST", f"{ONE}/rotate", {"id": own.id}, body=body))
 
     async def confirm_remove(self, visit: Visit) -> Confirmation:
         """What is lost then."""
@@ -313,15 +284,8 @@ class WebhookPages:
     async def remove(self, visit: Visit) -> Answered:
         """Forget one."""
         own = await self._own(visit, visit.form.value.id)
-        await self._endpoints.remove(visit.tenant, own.id)
-        self._record(visit, "webhook remove", own)
+        await self._ask(visit, "DELETE", ONE, {"id": own.id})
         return Redirect(PLACE, f"{own.url} is removed.")
-
-    def _fields(self, visit: Visit) -> Fields:
-        form: Fields = visit.form.value
-        if why := self._refuses(form.url):
-            raise Invalid({"url": sentence(why)})
-        return form
 
     # --- in common ---------------------------------------------------------------------
 
@@ -331,12 +295,10 @@ class WebhookPages:
         except NoEndpoint:
             raise missing("There is no such endpoint") from None
 
-    def _secret(self, one: Endpoint) -> Answered:
-        key = verification_key(one.format, one.secrets[0].octets)
-        return Html("webhook_secret.html", {"endpoint": one, "secret": one.secrets[0].text, "key": key})
 
-    def _record(self, visit: Visit, action: str, one: Endpoint) -> None:
-        self._note(Administered(at=visit.now, action=action, tenant=visit.tenant, target=one.id, by=visit.by))
+def _secret(made: dict[str, Any]) -> Html:
+    """The secret of an endpoint, once."""
+    return Html("webhook_secret.html", {"endpoint": made})
 
 
 def _at(one: Endpoint) -> str:

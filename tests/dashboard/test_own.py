@@ -10,18 +10,20 @@ from urllib.parse import quote
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.api.v1.webhooks import WebhookRoutes
 from mta.dashboard.asked import Refused
 from mta.dashboard.keys import KeyPages
 from mta.dashboard.suppressions import SuppressionPages
 from mta.dashboard.templates import TemplatePages
 from mta.dashboard.visit import Visit
 from mta.dashboard.webhooks import WebhookPages
-from mta.registry import endpoints, keys, suppressions, templates
+from mta.presenting_api import Asking
 from mta.registry.database import Direct, finished
-from mta.registry.endpoints import Endpoint, Endpoints
-from mta.registry.keys import Keys, matching
-from mta.registry.suppressions import Suppression, Suppressions
-from mta.registry.templates import Templates
+from mta.registry.endpoints import Endpoint
+from mta.registry.keys import matching
+from mta.registry.registry import Registry, direct
+from mta.registry.suppressions import Suppression
+from mta.registry.tenants import Tenant
 from mta.webhook.archive import Archive
 from mta.webhook.outbox import TABLES as OUTBOX
 from tests.api.v1.test_templates import HereRenderers
@@ -34,11 +36,15 @@ class OwnCase(SynchronousTestCase):
     """A desk with these pages, and a registry in a file."""
 
     def setUp(self) -> None:
-        nouns = (suppressions.TABLES, keys.TABLES, endpoints.TABLES, templates.TABLES)
-        database = Direct(Path(self.mktemp()), nouns)
+        state = Path(self.mktemp())
+        state.mkdir()
+        database = direct(state)
         self.addCleanup(database.close)
-        self.suppressions, self.keys = Suppressions(database), Keys(database)
-        self.endpoints, self.templates = Endpoints(database), Templates(database)
+        registry = Registry(database, [])
+        for name in ("acme", "other"):
+            finished(registry.tenants.add(Tenant(name)))
+        self.suppressions, self.keys = registry.suppressions, registry.keys
+        self.endpoints, self.templates = registry.endpoints, registry.templates
         self.woken: list[str] = []
         self.sent: list[Any] = []
         self.refusal = ""
@@ -48,19 +54,21 @@ class OwnCase(SynchronousTestCase):
         self.addCleanup(outbox.close)
         self.archive = Archive(spool)
         events: list[Any] = []
+        webhooks = WebhookRoutes(
+            self.endpoints,
+            self.archive,
+            0,
+            wake=self.wake,
+            refuses=lambda url: "it leads inside" if "127.0.0.1" in url else "",
+            note=events.append,
+            run_in_thread=self.run_here,
+        )
+        ask = Asking(webhooks.routes(), registry)
         self.desk = Desk(
             [
                 *SuppressionPages(self.suppressions, events.append, self.run_here).pages(),
                 *KeyPages(self.keys, events.append).pages(),
-                *WebhookPages(
-                    self.endpoints,
-                    self.archive,
-                    0,
-                    wake=self.wake,
-                    refuses=lambda url: "it leads inside" if "127.0.0.1" in url else "",
-                    note=events.append,
-                    run_in_thread=self.run_here,
-                ).pages(),
+                *WebhookPages(self.endpoints, ask, self.archive, self.run_here).pages(),
                 *TemplatePages(self.templates, HereRenderers(), self.ask, events.append).pages(),
             ]
         )
