@@ -17,13 +17,22 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 600
 
 # What every package may import besides itself.
-COMMON = ("mta.model", "mta.interfaces", "mta.config.settings", "mta.bounded", "mta.private_file")
+COMMON = (
+    "mta.model",
+    "mta.interfaces",
+    "mta.config.settings",
+    "mta.bounded",
+    "mta.private_file",
+    "mta.write_ahead",
+)
 # What some may import besides that.
 ARROWS: dict[str, tuple[str, ...]] = {
     "mta.model": (),
     "mta.interfaces": ("mta.model",),
     "mta.deliver": (*COMMON, "mta.https", "mta.smtp"),
-    "mta.mailbox": (*COMMON, "mta.deliver.quota", "mta.smtp"),
+    "mta.mailbox": (*COMMON, "mta.deliver.quota"),
+    "mta.imap": (*COMMON, "mta.mailbox", "mta.smtp"),
+    "mta.pop3": (*COMMON, "mta.mailbox", "mta.smtp"),
     "mta.feedback": COMMON,
     "mta.judge": (*COMMON, "mta.asking", "mta.dkim", "mta.dmarc"),
     "mta.audience": (*COMMON, "mta.journal", "mta.registry", "mta.template.locale"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mta.analytics.rollup import EVERYBODY, OTHER
 from mta.private_file import make_private, uri_of
+from mta.write_ahead import use_write_ahead
 
 #: The name of the database in a shard's directory.
 DATABASE = "analytics.db"
@@ -72,7 +73,7 @@ def open_numbers(path: Path) -> sqlite3.Connection:
     )
     try:
         base.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        base.execute("PRAGMA journal_mode = WAL")
+        use_write_ahead(base)
         # What a crash of the machine takes, places included, is read out of the journal once more.
         base.execute("PRAGMA synchronous = NORMAL")
         base.execute("PRAGMA temp_store = MEMORY")

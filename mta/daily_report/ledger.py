@@ -22,6 +22,7 @@ from mta.interfaces import TemporarilyUnavailable
 from mta.journal.reader import JournalReader
 from mta.model.event import Event
 from mta.private_file import make_private
+from mta.write_ahead import use_write_ahead
 
 #: How a task stands.  ``ask``: it is not known yet where the domain wants the report.
 State: TypeAlias = Literal["ask", "send", "sent", "unwanted", "failed"]
@@ -226,7 +227,7 @@ class Ledger:
                 # To whom we write is nobody else's business.
                 make_private(self._path)
             with closing(sqlite3.connect(place or self._path, timeout=30.0, isolation_level=None)) as base:
-                base.execute("PRAGMA journal_mode = WAL")
+                use_write_ahead(base)
                 base.execute("PRAGMA synchronous = FULL")
                 base.executescript(_SCHEMA + self.schema)
                 if "variant" not in {row[1] for row in base.execute("PRAGMA table_info(tasks)")}:

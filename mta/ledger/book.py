@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mta.private_file import make_private, uri_of
+from mta.write_ahead import use_write_ahead
 
 #: Brings the schema from version ``index`` to ``index + 1``.  Append; never change.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -108,7 +109,7 @@ def open_book(path: Path) -> sqlite3.Connection:
     # Other workers hold the lock for less than a millisecond.
     connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_write_ahead(connection)
         # Survives whatever becomes of the process; a power cut may take the last moments.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA journal_size_limit = 16777216")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mta.private_file import make_private
+from mta.write_ahead import use_write_ahead
 
 #: Of the tables.  An index of another version is made anew from the files.
 VERSION = 1
@@ -82,7 +83,7 @@ def connect(path: Path, maildir: bytes) -> sqlite3.Connection:
     make_private(path)
     connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_write_ahead(connection)
         # A UID that a client was told of must not be given again after the power was cut.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA temp_store = MEMORY")

@@ -24,6 +24,7 @@ import sqlite3
 from pathlib import Path
 
 from mta.private_file import make_private, uri_of
+from mta.write_ahead import use_write_ahead
 
 #: The name of the database in a shard's directory.
 DATABASE = "queue.db"
@@ -113,7 +114,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA page_size = 4096")
         # A drained queue gives its space back, when there is nothing else to do.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = OFF")
         # Zeroing freed pages would write every deleted message once more.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mta.private_file import make_private
+from mta.write_ahead import use_write_ahead
 
 #: The name of the database in the state directory.
 DATABASE = "registry.db"
@@ -46,7 +47,7 @@ def connect(path: Path) -> sqlite3.Connection:
         path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=256
     )
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("PRAGMA temp_store = MEMORY")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mta.model.mta_sts import StsPolicy
+from mta.write_ahead import use_write_ahead
 
 #: Seconds between two refreshes at the most (RFC 8461, 10.2: once a day).
 REFRESH = 86400.0
@@ -160,7 +161,7 @@ class StsCache:
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             database = sqlite3.connect(self._path or ":memory:", timeout=10, check_same_thread=False)
-            database.execute("PRAGMA journal_mode = WAL")
+            use_write_ahead(database)
             database.executescript(_SCHEMA)
             if self._path is not None:
                 self._path.chmod(0o600)

@@ -26,6 +26,7 @@ from mta.model.ids import decode_id, encode_id, shard_of
 from mta.model.message import FileContent, Message
 from mta.private_file import make_private
 from mta.tracking.schema import open_for_reading
+from mta.write_ahead import use_write_ahead
 
 DATABASE, FILES = "bodies.db", "bodies"
 #: Octets that may wait for the disk; beyond, messages are not kept.
@@ -140,7 +141,7 @@ class Bodies:
         # Used in the thread alone, but for the end, when that is over.
         base = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
         base.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        base.execute("PRAGMA journal_mode = WAL")
+        use_write_ahead(base)
         base.execute("PRAGMA synchronous = NORMAL")
         base.executescript(_SCHEMA)
         self._base = base

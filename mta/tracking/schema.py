@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mta.private_file import make_private, uri_of
 from mta.tracking.state import STATE_SQL
+from mta.write_ahead import use_write_ahead
 
 #: The name of the database in a shard's directory.
 DATABASE = "tracking.db"
@@ -107,7 +108,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     )
     try:
         base.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        base.execute("PRAGMA journal_mode = WAL")
+        use_write_ahead(base)
         # What a crash of the machine takes, places included, is read out of the journal once more.
         base.execute("PRAGMA synchronous = NORMAL")
         base.execute("PRAGMA temp_store = MEMORY")
