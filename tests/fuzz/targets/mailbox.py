@@ -11,7 +11,8 @@ from mta.mailbox import keywords, uid_list
 from mta.mailbox.content import Lines, Top
 from mta.mailbox.file_name import flags_of, info_of, split, unique_id
 from mta.mailbox.index import Index
-from mta.mailbox.pop3_command import (
+from mta.mailbox.schema import connect
+from mta.pop3.command import (
     BadLine,
     error,
     message_and_lines,
@@ -19,7 +20,6 @@ from mta.mailbox.pop3_command import (
     parse,
     sasl_response,
 )
-from mta.mailbox.schema import connect
 from tests.fuzz.targets.target import Target
 
 

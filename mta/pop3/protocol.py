@@ -24,13 +24,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mta.interfaces import TemporarilyUnavailable
-from mta.mailbox import pop3_command, pop3_login, pop3_mail
-from mta.mailbox.maildrop import Maildrop
-from mta.mailbox.pop3_command import BadLine, Command, error
-from mta.mailbox.pop3_terms import Premises, Terms
 from mta.model.envelope import Client
 from mta.model.event import Rejected
 from mta.model.event_mailbox import MailboxSession
+from mta.pop3 import login, mail
+from mta.pop3.command import LONGEST, BadLine, Command, error, parse
+from mta.pop3.maildrop import Maildrop
+from mta.pop3.terms import Premises, Terms
 from mta.smtp.binding import channel_binding
 
 _log = Logger()
@@ -55,7 +55,7 @@ class Pop3Protocol(POP3):
     """
 
     noisy = False
-    MAX_LENGTH = pop3_command.LONGEST + 2
+    MAX_LENGTH = LONGEST + 2
     premises: Premises
     terms: Terms
     transport: Any
@@ -270,9 +270,9 @@ class Pop3Protocol(POP3):
     async def _answer(self, line: bytes) -> None:
         try:
             if self.exchange is not None:
-                await pop3_login.respond(self, line)
+                await login.respond(self, line)
                 return
-            command = pop3_command.parse(line)
+            command = parse(line)
             await self._do(command)
         except BadLine as problem:
             self.mistake(str(problem))
@@ -281,13 +281,13 @@ class Pop3Protocol(POP3):
 
     async def _do(self, command: Command) -> None:
         if self.drop is None:
-            handler = pop3_login.COMMANDS.get(command.keyword)
-            if handler is None and command.keyword in pop3_mail.COMMANDS:
+            handler = login.COMMANDS.get(command.keyword)
+            if handler is None and command.keyword in mail.COMMANDS:
                 self.mistake("log in first")
                 return
         else:
-            handler = pop3_mail.COMMANDS.get(command.keyword)
-            if handler is None and command.keyword in pop3_login.COMMANDS:
+            handler = mail.COMMANDS.get(command.keyword)
+            if handler is None and command.keyword in login.COMMANDS:
                 self.mistake("you are logged in already")
                 return
         if handler is None:

@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ServerFactory
 
 from mta.mailbox.mailroom import Mailroom
-from mta.mailbox.pop3_protocol import Pop3Protocol
-from mta.mailbox.pop3_terms import Premises, Terms
 from mta.model.event import Event
+from mta.pop3.protocol import Pop3Protocol
+from mta.pop3.terms import Premises, Terms
 from mta.smtp.connections import Connections
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from mta.interfaces import TemporarilyUnavailable
 from mta.mailbox.folder import Gone
-from mta.mailbox.maildrop import CHUNK, Maildrop
-from mta.mailbox.pop3_command import BadLine, Command, error, message_and_lines, message_number
-from mta.mailbox.pop3_login import Handler, capa
+from mta.pop3.command import BadLine, Command, error, message_and_lines, message_number
+from mta.pop3.login import Handler, capa
+from mta.pop3.maildrop import CHUNK, Maildrop
 
 if TYPE_CHECKING:
-    from mta.mailbox.pop3_protocol import Pop3Protocol
+    from mta.pop3.protocol import Pop3Protocol
 
 
 def _drop(session: Pop3Protocol) -> Maildrop:

@@ -14,7 +14,7 @@ from mta.model.event import Event
 from mta.smtp.connections import Connections
 
 if TYPE_CHECKING:
-    from mta.mailbox.pop3_protocol import Pop3Protocol
+    from mta.pop3.protocol import Pop3Protocol
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from mta.interfaces import Challenge, Denied, Success, TemporarilyUnavailable
 from mta.mailbox.folder import Gone
 from mta.mailbox.lock import InUse
-from mta.mailbox.maildrop import Maildrop, TooSoon
-from mta.mailbox.pop3_command import BadLine, Command, error, sasl_response
 from mta.model.catalogue import REPLIES
 from mta.model.event import Authenticated, AuthenticationFailed
 from mta.model.network import is_within
 from mta.model.waiting import in_words
+from mta.pop3.command import BadLine, Command, error, sasl_response
+from mta.pop3.maildrop import Maildrop, TooSoon
 
 if TYPE_CHECKING:
-    from mta.mailbox.pop3_protocol import Pop3Protocol
+    from mta.pop3.protocol import Pop3Protocol
 
 Handler = Callable[["Pop3Protocol", Command], Awaitable[None]]
 #: How the journal calls USER with PASS.
