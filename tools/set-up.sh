@@ -49,7 +49,7 @@ install() {
 }
 
 if [ "${1:-}" = parts ]; then
-    look_for postfix swaks fetchmail slapd ldap-utils dovecot-imapd dovecot-lmtpd unbound nsd iproute2 util-linux mount \
+    look_for postfix swaks fetchmail isync mutt tmux slapd ldap-utils dovecot-imapd dovecot-lmtpd unbound nsd iproute2 util-linux mount \
         libnet-ssleay-perl libauthen-sasl-perl libio-socket-inet6-perl libnet-dns-perl \
         rspamd opendkim clamav-daemon clamav-milter prometheus chromium fonts-dejavu-core libfaketime || exit 0
     if may_be_root; then
@@ -105,7 +105,8 @@ share() {
 
 # Other services' own client programs, which need versions of their own: an environment beside ours.
 clients() {
-    [ ! -x .venv/clients/bin/getmail ] || return 0
+    ! cmp -s tools/clients.txt .venv/clients/installed.txt || return 0
+    rm -rf .venv/clients
     draft=$(mktemp -d .venv/clients.XXXXXX)
     trap 'rm -rf "$draft"' EXIT
     # An environment cannot be moved; what it has to have is looked for elsewhere first.
@@ -113,6 +114,7 @@ clients() {
         .venv/bin/python -m venv .venv/clients &&
         .venv/clients/bin/python -m pip install -q --disable-pip-version-check --no-index -f "$draft" \
             -r tools/clients.txt; then
+        cp tools/clients.txt .venv/clients/installed.txt
         return 0
     fi
     rm -rf .venv/clients
