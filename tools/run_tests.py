@@ -81,6 +81,8 @@ def run(part: Part, free: SimpleQueue[int]) -> tuple[Part, int, str, float]:
     if part.trial:
         command.insert(3, f"--temp-directory=_trial_temp_{runner}")
     environ = {**os.environ, "MTA_TEST_RUNNER": f"{runner}/{RUNNERS}"}
+    # Servers start hundreds of times; each would compile all of mta again where this is set.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     begun = time.monotonic()
     try:
         with TemporaryFile("w+", errors="replace") as shown:
