@@ -10,10 +10,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from mta.config.loading import Loaded
 from mta.environment import Environment
 from mta.mailbox.mailroom import DIRECTORY, Mailroom
+from mta.mailbox.premises import Terms
 from mta.model.event import Event
 from mta.parts import Parts
 from mta.pop3.factory import Pop3Factory
-from mta.pop3.terms import Terms
 from mta.smtp.connections import Connections
 
 #: Roles of listeners that people fetch mail from.

@@ -30,7 +30,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "mta.model": (),
     "mta.interfaces": ("mta.model",),
     "mta.deliver": (*COMMON, "mta.https", "mta.smtp"),
-    "mta.mailbox": (*COMMON, "mta.deliver.quota"),
+    "mta.mailbox": (*COMMON, "mta.deliver.quota", "mta.smtp.binding", "mta.smtp.connections"),
     "mta.imap": (*COMMON, "mta.mailbox", "mta.smtp"),
     "mta.pop3": (*COMMON, "mta.mailbox", "mta.smtp"),
     "mta.feedback": COMMON,

@@ -1,4 +1,4 @@
-"""The tables ``[mailbox]`` and ``[pop3]``: how people fetch their mail."""
+"""The tables ``[mailbox]``, ``[pop3]`` and ``[imap]``: how people fetch their mail."""
 
 from __future__ import annotations
 
@@ -21,3 +21,11 @@ class Pop3(Table):
     timeout: Duration = Field(600.0, ge=60)
     login_delay: Duration = 0.0
     mark_seen: bool = True
+
+
+class Imap(Table):
+    """IMAP on ``listen.imap`` and ``listen.imaps``."""
+
+    clear_from: list[Network] = []
+    timeout: Duration = Field(1800.0, ge=1800)
+    still_here: Duration = Field(120.0, ge=10)

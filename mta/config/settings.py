@@ -35,6 +35,7 @@ from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.engagement_settings import Engagement as Engagement
 from mta.config.junk_settings import Junk as Junk
+from mta.config.mailbox_settings import Imap as Imap
 from mta.config.mailbox_settings import MailboxTable as MailboxTable
 from mta.config.mailbox_settings import Pop3 as Pop3
 from mta.config.report_settings import DailyReports as DailyReports
@@ -90,6 +91,7 @@ class Listen(Table):
     lmtp: list[str] = []
     pop3: list[str] = []
     pop3s: list[str] = []
+    imap: list[str] = []
     imaps: list[str] = []
     http: list[str] = ["tcp:8025:interface=127.0.0.1"]
 
@@ -387,6 +389,7 @@ class Settings(Table):
     junk: Junk = Junk()
     mailbox: MailboxTable = MailboxTable()  # type: ignore[call-arg]
     pop3: Pop3 = Pop3()  # type: ignore[call-arg]
+    imap: Imap = Imap()  # type: ignore[call-arg]
     domains: dict[str, Domain] = {}
     rewrite: list[Rewrite] = []
     route: list[RouteRule] = []

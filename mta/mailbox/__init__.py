@@ -6,5 +6,6 @@ what a file name cannot hold: UIDs, and the order of changes.  Other programs ma
 any time; :mod:`~mta.mailbox.listing` sees by the times of its directories whether one has.
 
 :mod:`~mta.mailbox.mailroom` opens accounts for sessions and does their work in threads; nothing here
-but its callers runs in the reactor.  :mod:`~mta.pop3.protocol` is the first of the callers.
+but its callers runs in the reactor.  Sessions of POP3 and IMAP are visits (:mod:`~mta.mailbox.visit`): what
+they have in common, from the greeting over the log-in (:mod:`~mta.mailbox.login`) to the end, is here too.
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mta.interfaces import TemporarilyUnavailable
 from mta.mailbox.folder import Gone
 from mta.pop3.command import BadLine, Command, error, message_and_lines, message_number
-from mta.pop3.login import Handler, capa
+from mta.pop3.login import Handler, capa, settings_of
 from mta.pop3.maildrop import CHUNK, Maildrop
 
 if TYPE_CHECKING:
@@ -71,19 +71,12 @@ async def uidl(session: Pop3Protocol, command: Command) -> None:
         try:
             found = await drop.unique_ids(start) if start else found
         except TemporarilyUnavailable as trouble:
-            _cut_off(session, str(trouble))
+            session.cut_off(str(trouble))
             return
         lines = [b"%d %s\r\n" % (place + 1, name) for place, name in found if drop.there(place)]
         if not await session.write(b"".join(lines)):
             return
     session.say(b".")
-
-
-def _cut_off(session: Pop3Protocol, why: str) -> None:
-    """An answer that cannot be ended must not look as if it had."""
-    session.note_refusal("trouble", why)
-    session.ending = "trouble"
-    session.transport.abortConnection()
 
 
 async def retr(session: Pop3Protocol, command: Command) -> None:
@@ -123,7 +116,7 @@ async def _send(session: Pop3Protocol, place: int, lines: int | None) -> bool:
             try:
                 block = await read()
             except OSError as trouble:
-                _cut_off(session, f"a message cannot be read: {trouble.strerror}")
+                session.cut_off(f"a message cannot be read: {trouble.strerror}")
                 return False
     finally:
         session.close_file(file)
@@ -154,7 +147,7 @@ async def quit_(session: Pop3Protocol, command: Command) -> None:
     """QUIT: what is marked as deleted goes, all of it or nothing (RFC 1939, 6)."""
     drop = _drop(session)
     try:
-        left = await drop.commit(session.terms.settings.mark_seen)
+        left = await drop.commit(settings_of(session).mark_seen)
     except (TemporarilyUnavailable, Gone) as trouble:
         session.note_refusal("trouble", str(trouble))
         session.ending = "trouble"

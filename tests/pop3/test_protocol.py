@@ -15,11 +15,11 @@ from mta.config.settings import Pop3
 from mta.interfaces import Denied, Success, TemporarilyUnavailable
 from mta.mailbox.content import Lines, Top
 from mta.mailbox.mailroom import Mailroom
+from mta.mailbox.premises import Terms
 from mta.model.event import AuthenticationFailed, Event
 from mta.model.event_mailbox import MailboxSession
 from mta.pop3.factory import Pop3Factory
 from mta.pop3.protocol import Pop3Protocol
-from mta.pop3.terms import Terms
 from mta.smtp.connections import Connections
 from tests.mailbox.maildirs import Maildir
 from tests.smtp.server_fakes import limits

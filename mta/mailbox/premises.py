@@ -1,4 +1,4 @@
-"""What the POP3 sessions of one listener have in common."""
+"""What the sessions of one listener have in common, whichever protocol it speaks."""
 
 from __future__ import annotations
 
@@ -8,33 +8,39 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from mta.config.settings import Limits, Pop3
+from mta.config.settings import Imap, Limits, Pop3
 from mta.mailbox.mailroom import Mailroom
 from mta.model.event import Event
 from mta.smtp.connections import Connections
 
 if TYPE_CHECKING:
-    from mta.pop3.protocol import Pop3Protocol
+    from mta.mailbox.visit import Visit
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Of new sessions; those under way keep theirs.
 
-    :ivar role: ``pop3`` or ``pop3s``.
+    :ivar role: of the listener: ``pop3``, ``pop3s``, ``imap``, ``imaps``.
+    :ivar settings: of the protocol.
     :ivar authenticator: runs SASL; ``None``: nobody can log in.
-    :ivar tls: context factory for STLS; ``None``: none.
+    :ivar tls: context factory for STARTTLS; ``None``: none.
     :ivar maildir: the Maildir of an account; ``None`` if it has none here.  Raises
         ``TemporarilyUnavailable`` if nobody can tell.
     """
 
     role: str
     hostname: str
-    settings: Pop3
+    settings: Pop3 | Imap
     limits: Limits
     authenticator: Any
     tls: Any
     maildir: Callable[[str], Awaitable[str | None]]
+
+    @property
+    def implicit(self) -> bool:
+        """Whether there is TLS from the first byte."""
+        return self.role.endswith("s")
 
 
 @dataclass(slots=True)
@@ -54,7 +60,7 @@ class Premises:
     connections: Connections
     session_id: Callable[[], str]
     note: Callable[[Event], None]
-    sessions: set[Pop3Protocol] = field(default_factory=set)
+    sessions: set[Visit] = field(default_factory=set)
     draining: bool = False
     empty: Deferred[None] | None = None
     turned_away: tuple[float, int] = (0.0, 0)
