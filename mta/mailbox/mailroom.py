@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
@@ -23,6 +24,7 @@ from mta.mailbox.folder import Gone
 from mta.mailbox.index import Index
 from mta.mailbox.lock import InUse, Lock
 from mta.mailbox.schema import Damaged, connect, is_damage, set_aside
+from mta.mailbox.snapshot import Snapshot, take
 from mta.mailbox.watching import Watcher
 
 T = TypeVar("T")
@@ -120,6 +122,8 @@ class Account:
         self._turn = DeferredLock()
         self._sessions = 0
         self._closing: Any = None
+        self._snapshots: WeakValueDictionary[bytes, Snapshot] = WeakValueDictionary()
+        self._claimed: dict[bytes, tuple[int, int]] = {}
 
     async def run(self, work: Callable[[Index], T]) -> T:
         """Have something done with the index, in a thread, when it is our turn.
@@ -132,6 +136,26 @@ class Account:
     def in_thread(self, work: Callable[..., T], *arguments: Any) -> Deferred[T]:
         """Have something done in a thread that needs no index."""
         return self._room.in_thread(work, *arguments)
+
+    async def snapshot(self, directory: bytes, thorough: bool = False) -> Snapshot:
+        """What is in a folder now; all sessions share one that is alike.
+
+        :raise Gone: if it is not there.
+        :raise TemporarilyUnavailable: if it cannot be read.
+        """
+        return await self.run(lambda index: take(index, directory, self._snapshots, thorough))
+
+    def claim(self, directory: bytes, now: Snapshot, keep: bool = True) -> tuple[int, int]:
+        """UIDs of a folder that no session was told of: from, and up to this one (RFC 3501, ``\\Recent``).
+
+        :param keep: whether nobody shall be told so after this one.
+        """
+        validity, first = self._claimed.get(directory, (now.validity, now.fresh))
+        if validity != now.validity:
+            first = now.fresh
+        if keep or directory not in self._claimed:
+            self._claimed[directory] = (now.validity, max(first, now.next_uid) if keep else first)
+        return first, now.next_uid
 
     def lock(self) -> Lock:
         """The lock of POP3; in a thread.
