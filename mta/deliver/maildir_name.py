@@ -12,9 +12,10 @@ flags it has now::
 
 from __future__ import annotations
 
-import base64
 import re
 from functools import lru_cache
+
+from mta.model import utf7
 
 #: Octets of a folder's name on disk; file systems take 255.
 MAX_FOLDER = 200
@@ -61,22 +62,6 @@ def is_trashed(name: bytes) -> bool:
     return match is not None and b"T" in match[1]
 
 
-def encode_level(text: str) -> str:
-    """One level of a folder name in modified UTF-7 (RFC 3501, 5.1.3)."""
-    parts: list[str] = []
-    pending = ""
-    for character in text + "\0":
-        if " " <= character <= "~" or character == "\0":
-            if pending:
-                coded = base64.b64encode(pending.encode("utf-16-be", "surrogatepass")).decode()
-                parts.append("&" + coded.rstrip("=").replace("/", ",") + "-")
-                pending = ""
-            parts.append("&-" if character == "&" else character)
-        else:
-            pending += character
-    return "".join(parts)[:-1]
-
-
 @lru_cache(maxsize=4096)
 def folder_directory(folder: str, nested: bool = False) -> bytes | None:
     """The directory of a Maildir++ folder, below the Maildir.
@@ -93,5 +78,8 @@ def folder_directory(folder: str, nested: bool = False) -> bytes | None:
     levels = folder.replace("/", ".").split(".")
     if not all(levels) or (len(levels) > 1 and not nested):
         return None
-    name = b"." + ".".join(map(encode_level, levels)).encode()
+    try:
+        name = b"." + utf7.encode(".".join(levels))
+    except UnicodeEncodeError:
+        return None
     return name if len(name) <= MAX_FOLDER else None
