@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.e2e.process import lives
 from tests.e2e.scenario import free_port, mails, need_root, program, wait_for
 
 #: A server under test takes 127.0.0.1 for itself when DNS names it, but not 127.0.0.2.
@@ -106,6 +107,7 @@ class Postfix:
             "minimal_backoff_time": "2s",
             "maximal_backoff_time": "2s",
             "queue_run_delay": "1s",
+            "smtpd_error_sleep_time": "0",
             **(settings or {}),
         }
         main = "".join(f"{name} = {value}\n" for name, value in values.items())
@@ -139,10 +141,11 @@ class Postfix:
         """Stop it, at once."""
         try:
             pid = self.pid
-            os.kill(pid, signal.SIGTERM)
+            # Asked politely it waits a second for its children, which this ends with it.
+            os.killpg(pid, signal.SIGKILL)
         except (OSError, ValueError):
             return
-        wait_for(lambda: not Path(f"/proc/{pid}").exists(), "Postfix does not stop")
+        wait_for(lambda: not lives(pid), "Postfix does not stop")
 
     @property
     def output(self) -> str:
