@@ -122,7 +122,11 @@ class Environment:
 def endpoints(loaded: Loaded) -> list[tuple[str, str]]:
     """(role, endpoint) of each network listener."""
     listen = loaded.settings.listen
-    return [(role, item) for role in (*ROLES, "pop3", "pop3s", "http") for item in getattr(listen, role)]
+    return [
+        (role, item)
+        for role in (*ROLES, "pop3", "pop3s", "imap", "imaps", "http")
+        for item in getattr(listen, role)
+    ]
 
 
 def server_certificate(loaded: Loaded, now: float, before: ServerContext | None = None) -> ServerContext:

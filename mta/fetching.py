@@ -1,4 +1,4 @@
-"""Joins what people fetch their mail with: mailboxes, POP3, and who wakes whom."""
+"""Joins what people fetch their mail with: mailboxes, POP3, IMAP, and who wakes whom."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mta.config.loading import Loaded
 from mta.environment import Environment
+from mta.mailbox.factory import VisitFactory
 from mta.mailbox.mailroom import DIRECTORY, Mailroom
 from mta.mailbox.premises import Terms
 from mta.model.event import Event
 from mta.parts import Parts
-from mta.pop3.factory import Pop3Factory
 from mta.smtp.connections import Connections
 
 #: Roles of listeners that people fetch mail from.
-ROLES = ("pop3", "pop3s")
+ROLES = ("pop3", "pop3s", "imap", "imaps")
 
 
 class Fetching:
@@ -25,7 +25,7 @@ class Fetching:
 
     :param parts: gives the parts in use.
     :param tls: our certificate.
-    :ivar factories: by role.
+    :ivar factories: by role; of those that are listened to, because the code for others takes memory.
     """
 
     def __init__(
@@ -44,11 +44,12 @@ class Fetching:
         self.room = Mailroom(reactor, loaded.state / DIRECTORY, settings.threads, settings.poll)
         # Whoever waits for mail is woken by the delivery itself.
         environment.delivered = self.room.delivered
-        self.factories = {
-            role: Pop3Factory(
+        self.factories: dict[str, VisitFactory] = {
+            role: _factory(role)(
                 reactor, self._terms(role, loaded), self.room, connections, session_id, _noter(environment)
             )
             for role in ROLES
+            if getattr(loaded.settings.listen, role)
         }
 
     def _terms(self, role: str, loaded: Loaded) -> Terms:
@@ -56,7 +57,7 @@ class Fetching:
         return Terms(
             role=role,
             hostname=settings.hostname,
-            settings=settings.pop3,
+            settings=settings.imap if role.startswith("imap") else settings.pop3,
             limits=settings.limits,
             authenticator=self._parts().authenticator,
             tls=self._tls,
@@ -88,3 +89,13 @@ class Fetching:
 def _noter(environment: Environment) -> Callable[[Event], None]:
     """Puts an event into the journal, which is open by the time there are any."""
     return lambda event: environment.journal.note((event,))
+
+
+def _factory(role: str) -> type[VisitFactory]:
+    if role.startswith("imap"):
+        from mta.imap.factory import ImapFactory
+
+        return ImapFactory
+    from mta.pop3.factory import Pop3Factory
+
+    return Pop3Factory

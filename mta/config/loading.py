@@ -147,9 +147,6 @@ def _errors(settings: Settings, file: str, locations: Locations) -> list[Problem
             if other and not endpoint.startswith(("tcp:0", "tcp6:0")):
                 wrong(("listen", role), f"{endpoint!r} is taken by listen.{other}", "give one another port")
             endpoints[endpoint] = role
-    for role in ("imap", "imaps"):
-        if getattr(settings.listen, role):
-            wrong(("listen", role), "this version has no IMAP yet", "remove the key; pop3s is there")
     if bool(settings.tls.certificate) != bool(settings.tls.key):
         missing = "key" if settings.tls.certificate else "certificate"
         wrong(("tls",), f"tls.{missing} is missing", "set both, or neither for a self-signed one")

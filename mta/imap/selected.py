@@ -26,12 +26,24 @@ class Selected:
     :param snapshot: what the client was told.
     :param read_only: whether nothing may be changed (EXAMINE).
     :param recent: UIDs that no other session was told of before: from, and up to this one.
+    :ivar words: the folder's keywords, as the client was told.
     :ivar known: MODSEQs by UIDs of what this session has changed itself, and has told of.
     :ivar stale: whether the folder may have changed since it was last looked at.
     :ivar saved: UIDs that ``$`` stands for (RFC 5182).
     """
 
-    __slots__ = ("_unwatch", "account", "known", "name", "read_only", "recent", "saved", "snapshot", "stale")
+    __slots__ = (
+        "_unwatch",
+        "account",
+        "known",
+        "name",
+        "read_only",
+        "recent",
+        "saved",
+        "snapshot",
+        "stale",
+        "words",
+    )
 
     def __init__(
         self, account: Account, name: str, snapshot: Snapshot, read_only: bool, recent: list[tuple[int, int]]
@@ -39,6 +51,7 @@ class Selected:
         self.account = account
         self.name = name
         self.snapshot = snapshot
+        self.words = snapshot.words
         self.read_only = read_only
         self.recent = recent
         self.known: dict[int, int] = {}

@@ -199,7 +199,7 @@ def _dashboard_session(event: DashboardSession) -> str:
 
 
 def _mailbox_session(event: MailboxSession) -> str:
-    by = "POP3 over TLS" if event.role == "pop3s" else event.role.upper()
+    by = event.role.removesuffix("s").upper() + (" over TLS" if event.role.endswith("s") else "")
     extra = " ".join(_pairs(client=event.client, tls=event.tls))
     if event.action != "ended":
         words = "did not get the mailbox" if event.action == "refused" else "cannot use the mailbox"

@@ -157,6 +157,10 @@ class Account:
             self._claimed[directory] = (now.validity, max(first, now.next_uid) if keep else first)
         return first, now.next_uid
 
+    def claimed(self, directory: bytes) -> tuple[int, int] | None:
+        """UIDVALIDITY, and the first UID that nobody has claimed; ``None`` if nobody has claimed any."""
+        return self._claimed.get(directory)
+
     def lock(self) -> Lock:
         """The lock of POP3; in a thread.
 
@@ -168,6 +172,11 @@ class Account:
         """Have ``told`` called whenever a folder may have changed; call the answer to end it."""
         path = self.maildir + b"/" + directory if directory else self.maildir
         return self._room.watcher.watch(path, told)
+
+    def wake(self, directory: bytes) -> None:
+        """A folder was changed: have its sessions look."""
+        path = self.maildir + b"/" + directory if directory else self.maildir
+        self._room.watcher.wake((path,))
 
     # --- life ------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ def take(
         folder.validity,
         folder.next_uid,
         folder.modseq,
-        _fresh(index, folder) if before is None else before.fresh,
+        first_fresh(index, folder) if before is None else before.fresh,
         folder.words,
         _uids(index, folder, before),
     )
@@ -100,7 +100,8 @@ def _uids(index: Index, folder: Folder, before: Snapshot | None) -> array[int]:
     return found
 
 
-def _fresh(index: Index, folder: Folder) -> int:
+def first_fresh(index: Index, folder: Folder) -> int:
+    """See :class:`Snapshot`."""
     row = index.connection.execute(
         "SELECT uid FROM messages WHERE folder = ? AND cur ORDER BY uid DESC LIMIT 1", (folder.id,)
     ).fetchone()

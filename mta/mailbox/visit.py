@@ -326,17 +326,26 @@ class Visit:
         """Whether an answer of ours takes its time."""
         return self._running
 
+    def may_be_silent(self) -> bool:
+        """Whether the client need say nothing."""
+        return self.at_work()
+
+    def longest(self) -> float:
+        """Seconds that the session may last; 0: any number."""
+        return self.terms.limits.session_time
+
     def _look_at_clock(self) -> None:
         self._timer = None
         now = self.premises.reactor.seconds()
         left = self._heard + (_FAREWELL if self._closing else self._patience) - now
-        overlong = self.terms.limits.session_time and now - self._began > self.terms.limits.session_time
+        longest = self.longest()
+        overlong = longest and now - self._began > longest
         if left > 0 and not overlong:
             self._arm(max(left, 0.001))
         elif self._closing or self._clogged is not None or (self.terms.implicit and not self.secure):
             self.ending = self.ending if self._closing else "timeout"
             self.transport.abortConnection()
-        elif self.at_work() and not overlong:
+        elif self.may_be_silent() and not overlong:
             self._heard = now
             self._arm()
         else:

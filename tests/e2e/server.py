@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Takes any certificate: it is about whether there is an answer.
 _TRUSTING = ssl.create_default_context()
 _TRUSTING.check_hostname, _TRUSTING.verify_mode = False, ssl.CERT_NONE
+#: Roles with TLS from the first byte.
+_IMPLICIT = ("submissions", "pop3s", "imaps")
 #: The accounts of every server, unless a scenario names others.
 USERS = {"anna@example.org": "anna-secret", "ben@example.org": "ben-secret"}
 
@@ -129,11 +131,11 @@ class Server:
     def _greets(self, role: str) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.ports[role]), 5) as clear:
-                secure = _TRUSTING.wrap_socket(clear) if role in ("submissions", "pop3s") else None
+                secure = _TRUSTING.wrap_socket(clear) if role in _IMPLICIT else None
                 with secure or clear as connection:
                     greeting = connection.recv(512)
-                    connection.sendall(b"QUIT\r\n")
-                    return greeting.startswith((b"220", b"+OK"))
+                    connection.sendall(b"q LOGOUT\r\n" if role.startswith("imap") else b"QUIT\r\n")
+                    return greeting.startswith((b"220", b"+OK", b"* OK"))
         except OSError:
             return False
 

@@ -1,0 +1,109 @@
+"""What stands behind the name of a command: words, strings, lists (RFC 3501, 9).  Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+from mta.imap.refusal import Bad
+
+#: Words are octets; a list is a tuple of them, and of lists.
+Value: TypeAlias = "bytes | tuple[Value, ...]"
+
+_QUOTED = re.compile(rb'"((?:[^"\\\r\n\x00]|\\["\\])*)"')
+_WORD = re.compile(rb"[^\x00-\x20\x7f(){\"]+")
+_LITERAL = re.compile(rb"\{[0-9]{1,10}\+?\}\Z")
+_DEEPEST = 20
+
+
+class Arguments:
+    """Reads them one after the other.
+
+    :param parts: see :class:`~mta.imap.framing.Frame`.
+    """
+
+    def __init__(self, parts: tuple[bytes, ...]) -> None:
+        self._parts = list(parts)
+        self._text = self._parts.pop(0)
+        self._at = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more."""
+        return self._at >= len(self._text) and not self._parts
+
+    def end(self) -> None:
+        """Nothing more may come.
+
+        :raise Bad: if something does.
+        """
+        if not self.over:
+            raise Bad("there is more than the command takes: " + self._near())
+
+    def _near(self) -> str:
+        return ascii(self._text[self._at : self._at + 20].decode("latin-1"))
+
+    def space(self) -> None:
+        """One space.
+
+        :raise Bad: if there is something else.
+        """
+        if self._text[self._at : self._at + 1] != b" ":
+            raise Bad("something is missing" if self.over else "a space is missing before " + self._near())
+        self._at += 1
+
+    def value(self, depth: int = 0) -> Value:
+        """A word, a string, or a list.
+
+        :raise Bad: if there is none.
+        """
+        first = self._text[self._at : self._at + 1]
+        if first == b"(":
+            return self._list(depth)
+        if first == b'"':
+            match = _QUOTED.match(self._text, self._at)
+            if match is None:
+                raise Bad("a quotation mark is missing behind " + self._near())
+            self._at = match.end()
+            return re.sub(rb"\\(.)", rb"\1", match[1])
+        if first == b"{" and _LITERAL.match(self._text, self._at) and self._parts:
+            found = self._parts.pop(0)
+            self._text = self._parts.pop(0) if self._parts else b""
+            self._at = 0
+            return found
+        match = _WORD.match(self._text, self._at)
+        if match is None:
+            raise Bad("something is missing" if self.over else "this is no word: " + self._near())
+        self._at = match.end()
+        return match[0]
+
+    def _list(self, depth: int) -> tuple[Value, ...]:
+        if depth >= _DEEPEST:
+            raise Bad("lists are nested too deep")
+        self._at += 1
+        found: list[Value] = []
+        while True:
+            if self._text[self._at : self._at + 1] == b")":
+                self._at += 1
+                return tuple(found)
+            if found:
+                self.space()
+            found.append(self.value(depth + 1))
+
+    def word(self) -> bytes:
+        """A word or a string.
+
+        :raise Bad: if there is a list, or nothing.
+        """
+        found = self.value()
+        if isinstance(found, tuple):
+            raise Bad("a list stands where a word is wanted")
+        return found
+
+    def rest(self) -> list[Value]:
+        """All that is left, each behind a space."""
+        found = []
+        while not self.over:
+            self.space()
+            found.append(self.value())
+        return found

@@ -1,0 +1,203 @@
+"""From a command to what does it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from mta.imap import folder_commands, login, selecting, session_commands, storing
+from mta.imap.arguments import Arguments, Value
+from mta.imap.framing import Frame
+from mta.imap.refusal import Bad
+from mta.imap.sequence_set import SequenceSet
+
+if TYPE_CHECKING:
+    from mta.imap.protocol import ImapProtocol
+
+Handler = Callable[["ImapProtocol", Arguments], Awaitable[bytes]]
+
+_TAG = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\+]{1,64}(?= |\Z)")
+
+
+def tag_of(text: bytes) -> bytes:
+    """The tag of a command; ``*`` if it has none."""
+    found = _TAG.match(text)
+    return found[0] if found else b"*"
+
+
+async def run(session: ImapProtocol, frame: Frame) -> bytes:
+    """Do a command; the text of its OK.
+
+    :raise Bad: if it is none.
+    :raise Refused: if it cannot be done.
+    """
+    text = frame.parts[0]
+    tag = _TAG.match(text)
+    if tag is None:
+        raise Bad("a command begins with its tag")
+    keyword, _, rest = text[tag.end() + 1 :].partition(b" ")
+    name = keyword.upper().decode("ascii", "replace")
+    arguments = Arguments((rest, *frame.parts[1:]))
+    if name == "UID":
+        keyword, _, rest = rest.partition(b" ")
+        name = "UID " + keyword.upper().decode("ascii", "replace")
+        arguments = Arguments((rest, *frame.parts[1:]))
+    table = _AFTER if session.is_inside() else _BEFORE
+    handler = table.get(name)
+    if handler is None:
+        if name in _AFTER:
+            raise Bad("log in first")
+        raise Bad("you are logged in already" if name in _BEFORE else "this command is not known here")
+    return await handler(session, arguments)
+
+
+def _alone(handler: Callable[[ImapProtocol], Awaitable[bytes]]) -> Handler:
+    async def strict(session: ImapProtocol, arguments: Arguments) -> bytes:
+        arguments.end()
+        return await handler(session)
+
+    return strict
+
+
+async def _start_tls(session: ImapProtocol, arguments: Arguments) -> bytes:
+    arguments.end()
+    return await login.start_tls(session)
+
+
+async def _login(session: ImapProtocol, arguments: Arguments) -> bytes:
+    name = arguments.word()
+    arguments.space()
+    password = arguments.word()
+    arguments.end()
+    return await login.log_in(session, name, password)
+
+
+async def _authenticate(session: ImapProtocol, arguments: Arguments) -> bytes:
+    mechanism = arguments.word().upper().decode("ascii", "replace")
+    rest = arguments.rest()
+    initial = rest[0] if rest else None
+    if len(rest) > 1 or isinstance(initial, tuple):
+        raise Bad("AUTHENTICATE takes a mechanism and a response")
+    return await login.authenticate(session, mechanism, initial)
+
+
+def _words(values: list[Value] | tuple[Value, ...]) -> list[bytes]:
+    found = []
+    for value in values:
+        if isinstance(value, tuple):
+            raise Bad("a list stands where a word is wanted")
+        found.append(value)
+    return found
+
+
+async def _enable(session: ImapProtocol, arguments: Arguments) -> bytes:
+    names = [arguments.word(), *_words(arguments.rest())]
+    return await session_commands.enable(session, names)
+
+
+async def _identify(session: ImapProtocol, arguments: Arguments) -> bytes:
+    value = arguments.value()
+    arguments.end()
+    words = _words(value) if isinstance(value, tuple) else []
+    return await session_commands.identify(
+        session, {key.lower(): word for key, word in zip(words[::2], words[1::2], strict=False)}
+    )
+
+
+def _select(read_only: bool) -> Handler:
+    async def handler(session: ImapProtocol, arguments: Arguments) -> bytes:
+        name = arguments.word()
+        arguments.rest()
+        return await folder_commands.select(session, name, read_only)
+
+    return handler
+
+
+def _list(command: str) -> Handler:
+    async def handler(session: ImapProtocol, arguments: Arguments) -> bytes:
+        reference = arguments.word()
+        arguments.space()
+        pattern = arguments.word()
+        arguments.end()
+        return await folder_commands.list_folders(session, reference, pattern, command)
+
+    return handler
+
+
+async def _status(session: ImapProtocol, arguments: Arguments) -> bytes:
+    name = arguments.word()
+    arguments.space()
+    items = arguments.value()
+    arguments.end()
+    if not isinstance(items, tuple) or not items:
+        raise Bad("STATUS takes a list of items")
+    words = [word.upper().decode("ascii", "replace") for word in _words(items)]
+    return await folder_commands.tell_status(session, name, words)
+
+
+def _store(by_uid: bool) -> Handler:
+    async def handler(session: ImapProtocol, arguments: Arguments) -> bytes:
+        wanted = _set(arguments.word())
+        arguments.space()
+        item = arguments.word().upper()
+        values = arguments.rest()
+        words = values[0] if len(values) == 1 and isinstance(values[0], tuple) else tuple(values)
+        match = re.fullmatch(rb"([+-]?)FLAGS(\.SILENT)?", item)
+        if match is None:
+            raise Bad("STORE takes FLAGS")
+        return await storing.store(
+            session, wanted, by_uid, match[1].decode(), tuple(_words(words)), bool(match[2]), None
+        )
+
+    return handler
+
+
+def _set(word: bytes) -> SequenceSet:
+    try:
+        return SequenceSet.parse(word)
+    except ValueError as problem:
+        raise Bad(str(problem)) from None
+
+
+async def _expunge(session: ImapProtocol, arguments: Arguments) -> bytes:
+    arguments.end()
+    return await selecting.expunge(session, None)
+
+
+async def _uid_expunge(session: ImapProtocol, arguments: Arguments) -> bytes:
+    wanted = _set(arguments.word())
+    arguments.end()
+    return await selecting.expunge(session, wanted)
+
+
+_ALWAYS: dict[str, Handler] = {
+    "CAPABILITY": _alone(session_commands.capability),
+    "NOOP": _alone(session_commands.noop),
+    "LOGOUT": _alone(session_commands.logout),
+    "ID": _identify,
+}
+_BEFORE: dict[str, Handler] = {
+    **_ALWAYS,
+    "STARTTLS": _start_tls,
+    "LOGIN": _login,
+    "AUTHENTICATE": _authenticate,
+}
+_AFTER: dict[str, Handler] = {
+    **_ALWAYS,
+    "ENABLE": _enable,
+    "NAMESPACE": _alone(session_commands.namespace),
+    "IDLE": _alone(session_commands.wait_for_news),
+    "SELECT": _select(False),
+    "EXAMINE": _select(True),
+    "LIST": _list("LIST"),
+    "LSUB": _list("LSUB"),
+    "STATUS": _status,
+    "CHECK": _alone(session_commands.noop),
+    "CLOSE": _alone(selecting.close),
+    "UNSELECT": _alone(selecting.unselect),
+    "EXPUNGE": _expunge,
+    "UID EXPUNGE": _uid_expunge,
+    "STORE": _store(False),
+    "UID STORE": _store(True),
+}

@@ -1,0 +1,12 @@
+"""Makes the IMAP sessions of one listener."""
+
+from __future__ import annotations
+
+from mta.imap.protocol import ImapProtocol
+from mta.mailbox.factory import VisitFactory
+
+
+class ImapFactory(VisitFactory):
+    """See the module."""
+
+    visit = ImapProtocol

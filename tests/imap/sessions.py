@@ -1,0 +1,135 @@
+"""IMAP sessions in memory, over a Maildir on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from mta.config.settings import Imap
+from mta.imap.factory import ImapFactory
+from mta.imap.protocol import ImapProtocol
+from mta.interfaces import Denied, Success, TemporarilyUnavailable
+from mta.mailbox.mailroom import Mailroom
+from mta.mailbox.premises import Terms
+from mta.model.event import Event
+from mta.smtp.connections import Connections
+from tests.mailbox.maildirs import Maildir
+from tests.smtp.server_fakes import limits
+
+
+class Person:
+    """Who logs in."""
+
+    name = "anna@example.org"
+
+
+class Passwords:
+    """Knows one password."""
+
+    def mechanisms(self, tls: bool, binding_available: bool) -> list[str]:
+        return ["PLAIN"] if tls else []
+
+    async def password(self, name: str, password: str, address: str) -> Success | Denied:
+        if password == "down":
+            return Denied(True, "the directory is down", name)
+        return Success(Person()) if password == "right" else Denied(False, "wrong", name)  # type: ignore[arg-type]
+
+
+class Direct(Mailroom):
+    """Does everything at once."""
+
+    def in_thread(self, work: Any, *arguments: Any) -> Deferred[Any]:
+        return execute(work, *arguments)
+
+
+class Client:
+    """A client; what it reads is what came since it last wrote."""
+
+    def __init__(self, protocol: ImapProtocol) -> None:
+        self.protocol = protocol
+        self.transport = StringTransport()
+        protocol.makeConnection(self.transport)
+
+    def heard(self) -> list[bytes]:
+        """The lines that have come."""
+        found = self.transport.value()
+        self.transport.clear()
+        return found.split(b"\r\n")[:-1]
+
+    def say(self, octets: bytes) -> list[bytes]:
+        """Write, and hear the answer."""
+        self.transport.clear()
+        self.protocol.dataReceived(octets)
+        return self.heard()
+
+    def do(self, command: bytes) -> list[bytes]:
+        """A command with the tag ``a``."""
+        return self.say(b"a " + command + b"\r\n")
+
+
+class ImapCase(SynchronousTestCase):
+    """A server with one mailbox."""
+
+    def setUp(self) -> None:
+        self.place = Path(self.mktemp()).absolute()
+        self.maildir = Maildir(self.place / "box")
+        self.clock = Clock()
+        self.clock.advance(1_700_000_000)
+        self.events: list[Event] = []
+        self.trouble = ""
+        self.make()
+
+    def make(self, settings: Imap | None = None, **bounds: Any) -> None:
+        """Make the server."""
+
+        async def maildir(account: str) -> str:
+            if self.trouble:
+                raise TemporarilyUnavailable(self.trouble)
+            return str(self.maildir.path)
+
+        terms = Terms(
+            role="imap",
+            hostname="mx.example.org",
+            settings=settings or Imap(clear_from=["10.0.0.0/8"]),  # type: ignore[call-arg,list-item]
+            limits=limits(**bounds),
+            authenticator=Passwords(),
+            tls=None,
+            maildir=maildir,
+        )
+        self.room = Direct(self.clock, self.place / "state")
+        # What the kernel tells comes through a reactor.
+        self.patch(self.room.watcher, "_kernel", lambda folder, path: None)
+        self.addCleanup(self.room.watcher.stop)
+        numbers = iter(range(1000))
+        self.factory = ImapFactory(
+            self.clock,
+            terms,
+            self.room,
+            Connections(terms.limits),
+            lambda: f"s{next(numbers)}",
+            self.events.append,
+        )
+
+    def connect(self, address: str = "10.1.2.3") -> Client:
+        """A client that has connected."""
+        return Client(self.factory.buildProtocol(IPv4Address("TCP", address, 1)))
+
+    def logged_in(self) -> Client:
+        """A client that has logged in."""
+        client = self.connect()
+        answer = client.do(b"LOGIN anna right")
+        self.assertIn(b"a OK [CAPABILITY", answer[-1])
+        return client
+
+    def selected(self, name: bytes = b"INBOX", command: bytes = b"SELECT") -> Client:
+        """A client that has selected a folder."""
+        client = self.logged_in()
+        answer = client.do(command + b" " + name)
+        self.assertIn(b"a OK", answer[-1])
+        return client
