@@ -55,10 +55,10 @@ def _change(
     left: list[int],
 ) -> list[int]:
     """One try; the UIDs of those that another program renamed at the same moment."""
-    directory, missed = folder.directory, []
-    path = index.path(directory)
+    missed = []
+    path = index.path(folder.directory)
     with index.transaction():
-        folder = index.known(directory) or folder
+        folder = still(index, folder)
         folder.modseq += 1
         for uid in uids:
             try:
@@ -103,6 +103,17 @@ def _rename(index: Index, folder: Folder, path: bytes, message: Message, change:
     return True
 
 
+def still(index: Index, folder: Folder) -> Folder:
+    """A folder as it is now; within a transaction.
+
+    :raise Gone: if it was removed or renamed meanwhile: its rows are not where its files are sought.
+    """
+    now = index.known(folder.directory)
+    if now is None or now.id != folder.id:
+        raise Gone("the folder was removed or renamed")
+    return now
+
+
 def keyword_bits(index: Index, directory: bytes, words: Sequence[str]) -> int | None:
     """The bits of keywords in a folder, new ones too; ``None`` if there is no room for all.
 
@@ -135,7 +146,7 @@ def expunge(index: Index, directory: bytes, uids: Sequence[int]) -> tuple[Folder
     folder = index.refresh(directory)
     doom(index, folder, uids)
     with index.transaction():
-        folder = index.known(directory) or folder
+        folder = still(index, folder)
         left = finish(index, folder)
     return folder, left
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from mta.mailbox import keywords, listing, uid_list
+from mta.mailbox import keywords, listing, renaming, uid_list
 from mta.mailbox.doomed import finish
 from mta.mailbox.file_name import flags_of, order, size_of, split, virtual_of
 from mta.mailbox.folder import FOLDER, MESSAGE, Folder, Gone, Message, Missing
@@ -97,12 +97,13 @@ class Index:
     def forget(self, directory: bytes) -> None:
         """A folder was removed."""
         with self.transaction():
-            self._forget(directory)
+            self.drop(directory)
 
-    def _forget(self, directory: bytes) -> None:
+    def drop(self, directory: bytes) -> None:
+        """The same within a transaction."""
         folder = self.known(directory)
         if folder is not None:
-            for table in ("messages", "expunged", "doomed"):
+            for table in ("messages", "expunged", "doomed", "arriving"):
                 self.connection.execute(f"DELETE FROM {table} WHERE folder = ?", (folder.id,))  # noqa: S608
             self.connection.execute("DELETE FROM folders WHERE id = ?", (folder.id,))
 
@@ -168,10 +169,11 @@ class Index:
             return folder
         with self.transaction():
             # Another process may have done it while we waited for our turn.
+            renaming.finish(self)
             folder = self.known(directory)
             there = self._exists(directory)
             if not there and directory:
-                self._forget(directory)
+                self.drop(directory)
             elif not there and folder is not None and folder.messages:
                 raise Missing(errno.ENOENT, "the Maildir is gone", self.maildir)
             else:

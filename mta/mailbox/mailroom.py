@@ -23,6 +23,7 @@ from mta.interfaces import TemporarilyUnavailable
 from mta.mailbox.folder import Gone
 from mta.mailbox.index import Index
 from mta.mailbox.lock import InUse, Lock
+from mta.mailbox.refusal import Refused
 from mta.mailbox.schema import Damaged, connect, is_damage, set_aside
 from mta.mailbox.snapshot import Snapshot, take
 from mta.mailbox.watching import Watcher
@@ -129,6 +130,7 @@ class Account:
         """Have something done with the index, in a thread, when it is our turn.
 
         :raise Gone: if the folder or the message is not there.
+        :raise Refused: if it cannot be done as things are.
         :raise TemporarilyUnavailable: if disk or index cannot be used.
         """
         return await self._turn.run(self._room.in_thread, self._do, work)
@@ -221,7 +223,7 @@ class Account:
                     raise
                 self._abandon(str(error))
                 return work(self._opened())
-        except (Gone, InUse, TemporarilyUnavailable):
+        except (Gone, InUse, Refused, TemporarilyUnavailable):
             raise
         except sqlite3.Error as error:
             raise TemporarilyUnavailable(f"the index of {self._named()} cannot be used: {error}") from error

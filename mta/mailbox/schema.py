@@ -11,7 +11,7 @@ from mta.private_file import make_private
 from mta.write_ahead import use_write_ahead
 
 #: Of the tables.  An index of another version is made anew from the files.
-VERSION = 1
+VERSION = 2
 
 _TABLES = """
 CREATE TABLE folders (
@@ -59,10 +59,24 @@ CREATE TABLE doomed (
     uid INTEGER NOT NULL,
     PRIMARY KEY (folder, uid)
 ) WITHOUT ROWID;
+CREATE TABLE arriving (
+    folder INTEGER NOT NULL,
+    draft BLOB NOT NULL,
+    base BLOB NOT NULL,
+    info BLOB NOT NULL,
+    source INTEGER,
+    source_uid INTEGER,
+    PRIMARY KEY (folder, draft)
+) WITHOUT ROWID;
+CREATE TABLE renaming (
+    source BLOB PRIMARY KEY,
+    target BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE account (
     maildir BLOB NOT NULL,
     validity INTEGER NOT NULL,
-    logged_in REAL NOT NULL DEFAULT 0
+    logged_in REAL NOT NULL DEFAULT 0,
+    furnished INTEGER NOT NULL DEFAULT 0
 );
 """
 
