@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mta.config.values import Duration, Network, Table
+
+_CONTROL = set(map(chr, (*range(32), 127)))
+
+
+class UsualFolders(Table):
+    """What the folders are called that every account has, by their purposes (RFC 6154).
+
+    The first name is that of the folder that is made; one with another name of the list is as good.
+    """
+
+    archive: list[str] = ["Archive", "Archives"]
+    drafts: list[str] = ["Drafts"]
+    junk: list[str] = ["Junk", "Spam", "Junk E-mail"]
+    sent: list[str] = ["Sent", "Sent Messages", "Sent Items"]
+    trash: list[str] = ["Trash", "Deleted Messages", "Deleted Items"]
+
+    @field_validator("archive", "drafts", "junk", "sent", "trash")
+    @classmethod
+    def _can_be(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if not all(name.split(".")) or "/" in name or _CONTROL & set(name) or name.upper() == "INBOX":
+                raise ValueError(
+                    f"{name!r} cannot be the name of a folder; dots part levels, such as Mail.Sent"
+                )
+        return names
+
+    def by_use(self) -> dict[str, tuple[str, ...]]:
+        """The names by purpose, such as ``\\Sent``."""
+        return {f"\\{field.capitalize()}": tuple(getattr(self, field)) for field in type(self).model_fields}
 
 
 class MailboxTable(Table):
@@ -12,6 +41,7 @@ class MailboxTable(Table):
 
     threads: int = Field(4, ge=1, le=64, description="pieces of work on Maildirs at once, in one worker")
     poll: Duration = Field(5.0, ge=1, description="between looks at folders that the kernel does not tell of")
+    folders: UsualFolders = UsualFolders()
 
 
 class Pop3(Table):
