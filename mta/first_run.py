@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 #: The one account of an embedded server.
@@ -50,6 +50,11 @@ def command(program: Path, file: Path | None, here: Path) -> str:
     return shlex.join(words)
 
 
+def on_loopback(endpoints: Sequence[str]) -> str:
+    """``host:port`` of the first of a role's endpoints; ``""`` if there is none."""
+    return f"127.0.0.1:{endpoints[0].split(':')[1]}" if endpoints else ""
+
+
 def _from(here: Path, path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
@@ -62,6 +67,7 @@ def welcome(
     place: Path,
     http: str = "",
     pages: bool = True,
+    imap: str = "",
 ) -> str:
     """What is printed when an embedded server is ready.
 
@@ -70,6 +76,7 @@ def welcome(
     :param maildir: where the first account's mail arrives.
     :param mta: how the ``mta`` command is called from here.
     :param http: ``host:port`` of the HTTP listener, if there is one.
+    :param imap: ``host:port`` of the IMAP listener, if there is one.
     :param pages: whether it serves the dashboard.
     :param place: here; another terminal may be elsewhere, and the command looks for
         the configuration and the state in the directory where it is called.
@@ -84,6 +91,9 @@ def welcome(
             f"  Make a key to send by HTTP, as http://{http}/docs tells:\n"
             f"    {enter} {mta} key create --scope messages:send --scope messages:read\n"
         )
+    by_imap = ""
+    if imap:
+        by_imap = f"  Read it with a mail program: IMAP with STARTTLS on {imap}, as {ACCOUNT}\n"
     account = ""
     if not password:
         account = (
@@ -97,5 +107,5 @@ def welcome(
         f'--to {ACCOUNT} --subject "Hello" --body "It works."\n'
         f"  See it arrive:\n"
         f"    {enter} {mta} trace {ACCOUNT} && cat {shlex.quote(_from(place, maildir))}/new/*\n"
-        f"{by_http}"
+        f"{by_imap}{by_http}"
     )

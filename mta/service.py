@@ -32,7 +32,7 @@ from mta.doorway import Doorway
 from mta.environment import ROLES, Environment, endpoints, report_poster, server_certificate
 from mta.examination import problems_of, rehearse_with
 from mta.fetching import Fetching
-from mta.first_run import announcement, command, first_account, welcome
+from mta.first_run import announcement, command, first_account, on_loopback, welcome
 from mta.identity.passwd import add_user
 from mta.identity.secret import load_secret
 from mta.intake.reception import Reception
@@ -582,13 +582,12 @@ class Server:
         signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(reload))
         listen = self._loaded.settings.listen
         if self._loaded.embedded and listen.submission and self._first:
-            host = listen.submission[0].split(":")
             maildir = self._loaded.state / "mail" / "localhost" / "user"
             here = Path.cwd()
             mta = command(Path(sys.executable).with_name("mta"), self._loaded.path, here)
-            http = f"127.0.0.1:{listen.http[0].split(':')[1]}" if listen.http else ""
             pages = self._loaded.settings.dashboard.enabled
-            text = welcome(self._password, f"127.0.0.1:{host[1]}", maildir, mta, here, http, pages)
+            submission, http, imap = map(on_loopback, (listen.submission, listen.http, listen.imap))
+            text = welcome(self._password, submission, maildir, mta, here, http, pages, imap)
             # twistd turns sys.stdout into log lines.
             print(text, file=sys.__stdout__, flush=True)
 

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--password-stdin", action="store_true", help="read its password from standard input")
     parser.add_argument("--certificate", default="", metavar="FILE", help="certificate and chain, PEM")
     parser.add_argument("--key", default="", metavar="FILE", help="its key, PEM")
-    parser.add_argument("--unprivileged", action="store_true", help="ports 2525, 2587 and 2465")
+    parser.add_argument("--unprivileged", action="store_true", help="ports 2525, 2587, 2465, 2993 and 2995")
     parser.add_argument("--non-interactive", action="store_true", help="do not ask")
     parser.add_argument("--force", action="store_true", help="write a new mta.toml over an old one")
 

@@ -50,6 +50,7 @@ class DnsRecord:
 def configuration_text(plan: Plan) -> str:
     """``mta.toml`` for the plan."""
     mx, submission, submissions = (2525, 2587, 2465) if plan.unprivileged else (25, 587, 465)
+    imaps, pop3s = (2993, 2995) if plan.unprivileged else (993, 995)
     postmaster = f"postmaster = {_quoted(plan.user)}" if plan.user else '#postmaster = "you@example.org"'
     if plan.certificate:
         tls = f"certificate = {_quoted(plan.certificate)}\nkey = {_quoted(plan.key)}"
@@ -84,6 +85,9 @@ mx = ["tcp:{mx}"]
 submission = ["tcp:{submission}"]
 # The same, with TLS from the first byte.
 submissions = ["tcp:{submissions}"]
+# People read their mail by IMAP, or fetch it by POP3; both with TLS from the first byte.
+imaps = ["tcp:{imaps}"]
+pop3s = ["tcp:{pop3s}"]
 
 [tls]
 {tls}

@@ -23,6 +23,8 @@ EMBEDDED_DOMAIN = "localhost"
 _EMBEDDED_BODIES = 7 * 86400.0
 #: The one account there.
 EMBEDDED_ACCOUNT = f"user@{EMBEDDED_DOMAIN}"
+#: Ports of an embedded server by which mail is read.
+_EMBEDDED_PORTS = {"pop3": 2110, "pop3s": 2995, "imap": 2143, "imaps": 2993}
 _NAME = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\Z")
 
 
@@ -185,6 +187,13 @@ def _completed(settings: Settings, state: Path, embedded: bool) -> Settings:
         if "bodies" not in settings.tracking.model_fields_set:
             # So that who tries it out can send again what did not arrive.
             changes["tracking"] = settings.tracking.model_copy(update={"bodies": _EMBEDDED_BODIES})
+        changes["listen"] = settings.listen.model_copy(
+            update={
+                role: [f"tcp:{port}:interface=127.0.0.1"]
+                for role, port in _EMBEDDED_PORTS.items()
+                if role not in settings.listen.model_fields_set
+            }
+        )
         if not settings.api.url and (port := _loopback_port(settings)):
             # Links in mail lead to whoever tries it out, who reads it on this machine.
             changes["api"] = settings.api.model_copy(update={"url": f"http://127.0.0.1:{port}"})

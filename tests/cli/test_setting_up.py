@@ -62,7 +62,7 @@ class InitTests(SettingUpCase):
         # Ports of other tests may be in use.
         text = self.file.read_text()
         ports = []
-        for old in ("2525", "2587", "2465"):
+        for old in ("2525", "2587", "2465", "2993", "2995"):
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 ports.append((old, probe.getsockname()[1]))

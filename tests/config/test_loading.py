@@ -161,9 +161,12 @@ class LoadingTests(SynchronousTestCase):
         (problem,) = self.problems('[[transport]]\nkind = "pipe"\n\n[[transport]]\nkind = "pipe"\n')
         self.assertEqual((4, "transport"), (problem.line, problem.key))
 
-    def test_imap_not_yet(self) -> None:
-        (problem,) = self.problems('[listen]\nimaps = ["tcp:993"]\n')
-        self.assertEqual("listen.imaps", problem.key)
+    def test_embedded_ports(self) -> None:
+        """Who tries it out can read mail at once; a server with domains listens where it is told to."""
+        embedded = parse("").settings.listen
+        self.assertEqual(["tcp:2143:interface=127.0.0.1"], embedded.imap)
+        self.assertEqual([], parse("[listen]\nimap = []\n").settings.listen.imap)
+        self.assertEqual([], parse('[domains."example.org"]\n').settings.listen.imap)
 
     def test_missing_file(self) -> None:
         error = self.assertRaises(ConfigurationError, load, Path(self.mktemp()))
