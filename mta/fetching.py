@@ -10,8 +10,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from mta.config.loading import Loaded
 from mta.environment import Environment
 from mta.mailbox.factory import VisitFactory
+from mta.mailbox.folders import Folders
 from mta.mailbox.mailroom import DIRECTORY, Mailroom
-from mta.mailbox.premises import Terms
+from mta.mailbox.premises import Home, Terms
 from mta.model.event import Event
 from mta.parts import Parts
 from mta.smtp.connections import Connections
@@ -61,12 +62,13 @@ class Fetching:
             limits=settings.limits,
             authenticator=self._parts().authenticator,
             tls=self._tls,
-            maildir=self._maildir,
+            home=self._home,
+            folders=Folders(settings.mailbox.folders.by_use()),
         )
 
-    async def _maildir(self, account: str) -> str | None:
+    async def _home(self, account: str) -> Home | None:
         route = await self._parts().domains.mailbox(account)
-        return None if route is None else route.next_hop
+        return None if route is None else Home(route.next_hop, int(route.options.get("quota", 0)))
 
     def listening(self, role: str) -> Any:
         """What answers on the listeners of a role."""

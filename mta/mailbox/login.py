@@ -149,8 +149,10 @@ async def enter(visit: Visit, name: str) -> Account:
         )
     )
     visit.account_name = name
-    maildir = await visit.terms.maildir(name)
-    if maildir is None:
+    home = await visit.terms.home(name)
+    if home is None:
         visit.note_refusal("refused", "the account has no mailbox here")
         raise NoMailbox("this account has no mailbox here")
-    return await premises.room.open(maildir)
+    account = await premises.room.open(home.maildir)
+    account.quota = home.quota
+    return account

@@ -112,9 +112,11 @@ class Account:
     """An open account; see :class:`Mailroom`.
 
     :ivar maildir: its path.
+    :ivar quota: octets that it may have; 0: any number.
     """
 
     log = Logger()
+    quota = 0
 
     def __init__(self, room: Mailroom, maildir: bytes) -> None:
         self._room = room

@@ -9,12 +9,24 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from mta.config.settings import Imap, Limits, Pop3
+from mta.mailbox.folders import Folders
 from mta.mailbox.mailroom import Mailroom
 from mta.model.event import Event
 from mta.smtp.connections import Connections
 
 if TYPE_CHECKING:
     from mta.mailbox.visit import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the mail of an account is.
+
+    :ivar quota: octets that it may have; 0: any number.
+    """
+
+    maildir: str
+    quota: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +37,9 @@ class Terms:
     :ivar settings: of the protocol.
     :ivar authenticator: runs SASL; ``None``: nobody can log in.
     :ivar tls: context factory for STARTTLS; ``None``: none.
-    :ivar maildir: the Maildir of an account; ``None`` if it has none here.  Raises
-        ``TemporarilyUnavailable`` if nobody can tell.
+    :ivar home: of an account; ``None`` if it has none here.  Raises ``TemporarilyUnavailable`` if nobody
+        can tell.
+    :ivar folders: what is done with folders.
     """
 
     role: str
@@ -35,7 +48,8 @@ class Terms:
     limits: Limits
     authenticator: Any
     tls: Any
-    maildir: Callable[[str], Awaitable[str | None]]
+    home: Callable[[str], Awaitable[Home | None]]
+    folders: Folders
 
     @property
     def implicit(self) -> bool:

@@ -11,12 +11,14 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.config.mailbox_settings import UsualFolders
 from mta.config.settings import Imap
 from mta.imap.factory import ImapFactory
 from mta.imap.protocol import ImapProtocol
 from mta.interfaces import Denied, Success, TemporarilyUnavailable
+from mta.mailbox.folders import Folders
 from mta.mailbox.mailroom import Mailroom
-from mta.mailbox.premises import Terms
+from mta.mailbox.premises import Home, Terms
 from mta.model.event import Event
 from mta.smtp.connections import Connections
 from tests.mailbox.maildirs import Maildir
@@ -88,10 +90,10 @@ class ImapCase(SynchronousTestCase):
     def make(self, settings: Imap | None = None, **bounds: Any) -> None:
         """Make the server."""
 
-        async def maildir(account: str) -> str:
+        async def home(account: str) -> Home:
             if self.trouble:
                 raise TemporarilyUnavailable(self.trouble)
-            return str(self.maildir.path)
+            return Home(str(self.maildir.path))
 
         terms = Terms(
             role="imap",
@@ -100,7 +102,8 @@ class ImapCase(SynchronousTestCase):
             limits=limits(**bounds),
             authenticator=Passwords(),
             tls=None,
-            maildir=maildir,
+            home=home,
+            folders=Folders(UsualFolders().by_use()),
         )
         self.room = Direct(self.clock, self.place / "state")
         # What the kernel tells comes through a reactor.

@@ -11,11 +11,13 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from mta.config.mailbox_settings import UsualFolders
 from mta.config.settings import Pop3
 from mta.interfaces import Denied, Success, TemporarilyUnavailable
 from mta.mailbox.content import Lines, Top
+from mta.mailbox.folders import Folders
 from mta.mailbox.mailroom import Mailroom
-from mta.mailbox.premises import Terms
+from mta.mailbox.premises import Home, Terms
 from mta.model.event import AuthenticationFailed, Event
 from mta.model.event_mailbox import MailboxSession
 from mta.pop3.factory import Pop3Factory
@@ -65,10 +67,10 @@ class Pop3Case(SynchronousTestCase):
         self.make()
 
     def make(self, settings: Pop3 | None = None, **bounds: Any) -> None:
-        async def maildir(account: str) -> str:
+        async def home(account: str) -> Home:
             if self.trouble:
                 raise TemporarilyUnavailable(self.trouble)
-            return str(self.maildir.path)
+            return Home(str(self.maildir.path))
 
         terms = Terms(
             role="pop3",
@@ -77,7 +79,8 @@ class Pop3Case(SynchronousTestCase):
             limits=limits(**bounds),
             authenticator=Passwords(),
             tls=None,
-            maildir=maildir,
+            home=home,
+            folders=Folders(UsualFolders().by_use()),
         )
         self.room = Direct(self.clock, self.place / "state")
         numbers = iter(range(1000))
