@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from mta.imap import folder_commands, login, selecting, session_commands, storing
+from mta.imap import folder_commands, folder_name, login, quota_commands, selecting, session_commands, storing
 from mta.imap.arguments import Arguments, Value
 from mta.imap.framing import Frame
+from mta.imap.listing import Wish
 from mta.imap.refusal import Bad
 from mta.imap.sequence_set import SequenceSet
 
@@ -114,15 +117,75 @@ def _select(read_only: bool) -> Handler:
     return handler
 
 
-def _list(command: str) -> Handler:
-    async def handler(session: ImapProtocol, arguments: Arguments) -> bytes:
-        reference = arguments.word()
-        arguments.space()
-        pattern = arguments.word()
-        arguments.end()
-        return await folder_commands.list_folders(session, reference, pattern, command)
+async def _list(session: ImapProtocol, arguments: Arguments) -> bytes:
+    values = [arguments.value(), *arguments.rest()]
+    selection: list[bytes] = []
+    first = values[0]
+    if isinstance(first, tuple):
+        selection = [word.upper() for word in _words(first)]
+        del values[0]
+    if len(values) < 2 or isinstance(values[0], tuple):
+        raise Bad("LIST takes a reference and a pattern")
+    reference, pattern = values[0], values[1]
+    patterns = tuple(_words(pattern)) if isinstance(pattern, tuple) else (pattern,)
+    returned: tuple[Value, ...] = ()
+    if len(values) > 2:
+        options = values[3] if len(values) == 4 else None
+        if values[2] not in (b"RETURN", b"return") or not isinstance(options, tuple):
+            raise Bad("behind the pattern there can be RETURN and a list")
+        returned = options
+    names = [word.upper() for word in returned if isinstance(word, bytes)]
+    status: tuple[str, ...] = ()
+    for name, value in pairwise(returned):
+        if isinstance(name, bytes) and name.upper() == b"STATUS" and isinstance(value, tuple):
+            status = tuple(word.upper().decode("ascii", "replace") for word in _words(value))
+    wish = Wish(
+        tuple(folder_name.read(session, reference + one) if one else "" for one in patterns),
+        subscribed=b"SUBSCRIBED" in selection,
+        special=b"SPECIAL-USE" in selection,
+        recursive=b"RECURSIVEMATCH" in selection,
+        tells_subscribed=b"SUBSCRIBED" in names,
+        extended=isinstance(pattern, tuple) or bool(selection) or len(values) > 2,
+        status=status,
+    )
+    return await folder_commands.list_folders(session, wish)
 
-    return handler
+
+async def _list_subscribed(session: ImapProtocol, arguments: Arguments) -> bytes:
+    reference, pattern = _words([arguments.value(), *arguments.rest()])
+    return await folder_commands.list_subscribed(session, folder_name.read(session, reference + pattern))
+
+
+def _of_name(handler: Callable[[ImapProtocol, bytes], Awaitable[bytes]]) -> Handler:
+    async def named(session: ImapProtocol, arguments: Arguments) -> bytes:
+        name = arguments.word()
+        arguments.end()
+        return await handler(session, name)
+
+    return named
+
+
+async def _create(session: ImapProtocol, arguments: Arguments) -> bytes:
+    name = arguments.word()
+    values = arguments.rest()
+    uses: list[str] = []
+    if values and isinstance(values[0], tuple):
+        (word, listed) = values[0]
+        if isinstance(word, bytes) and word.upper() == b"USE" and isinstance(listed, tuple):
+            uses = [one.decode("ascii", "replace") for one in _words(listed)]
+    return await folder_commands.create(session, name, uses)
+
+
+async def _rename(session: ImapProtocol, arguments: Arguments) -> bytes:
+    source = arguments.word()
+    arguments.space()
+    target = arguments.word()
+    arguments.end()
+    return await folder_commands.rename(session, source, target)
+
+
+async def _set_quota(session: ImapProtocol, arguments: Arguments) -> bytes:
+    return await quota_commands.change(session)
 
 
 async def _status(session: ImapProtocol, arguments: Arguments) -> bytes:
@@ -190,8 +253,16 @@ _AFTER: dict[str, Handler] = {
     "IDLE": _alone(session_commands.wait_for_news),
     "SELECT": _select(False),
     "EXAMINE": _select(True),
-    "LIST": _list("LIST"),
-    "LSUB": _list("LSUB"),
+    "LIST": _list,
+    "LSUB": _list_subscribed,
+    "CREATE": _create,
+    "DELETE": _of_name(folder_commands.delete),
+    "RENAME": _rename,
+    "SUBSCRIBE": _of_name(partial(folder_commands.subscribe, subscribed=True)),
+    "UNSUBSCRIBE": _of_name(partial(folder_commands.subscribe, subscribed=False)),
+    "GETQUOTAROOT": _of_name(quota_commands.of_folder),
+    "GETQUOTA": _of_name(quota_commands.of_root),
+    "SETQUOTA": _set_quota,
     "STATUS": _status,
     "CHECK": _alone(session_commands.noop),
     "CLOSE": _alone(selecting.close),

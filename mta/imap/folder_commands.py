@@ -1,45 +1,131 @@
-"""Commands about folders (RFC 3501, 6.3)."""
+"""Commands about folders (RFC 3501, 6.3; RFC 5258; RFC 5819; RFC 6154)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mta.imap import folder_name, selecting
-from mta.imap.list_pattern import matches
-from mta.imap.refusal import Bad
+from mta.imap import folder_name, listing, selecting, updates
+from mta.imap.listing import Line, Wish
+from mta.imap.refusal import Bad, Refused
 from mta.imap.status import ITEMS, status
 from mta.mailbox import names
+from mta.mailbox.mailroom import Account
 
 if TYPE_CHECKING:
     from mta.imap.protocol import ImapProtocol
 
+#: Lines that are written at once.
+_AT_ONCE = 200
 
-async def list_folders(session: ImapProtocol, reference: bytes, pattern: bytes, command: str) -> bytes:
-    """LIST and LSUB."""
-    if not pattern:
-        session.say(f'* {command} (\\Noselect) "." ""'.encode())
+
+async def list_folders(session: ImapProtocol, wish: Wish) -> bytes:
+    """LIST.  A pattern that is empty asks for the separator."""
+    if wish.patterns == ("",):
+        session.say(b'* LIST (\\Noselect) "." ""')
         return b"dots part levels"
-    wanted = folder_name.read(session, reference + pattern)
-    account = session.inside
-    found = [names.name_of(one) for one in await account.run(lambda index: index.directories())]
-    for name in found:
-        if matches(wanted, name):
-            children = any(other.startswith(name + ".") for other in found)
-            word = "\\HasChildren" if children else "\\HasNoChildren"
-            session.say(f'* {command} ({word}) "." '.encode() + folder_name.written(session, name))
+    folders = await session.inside.run(session.terms.folders.listed)
+    await _tell(session, "LIST", listing.listed(folders, wish), wish)
     return b"these are there"
 
 
-async def tell_status(session: ImapProtocol, name: bytes, items: list[str]) -> bytes:
+async def list_subscribed(session: ImapProtocol, pattern: str) -> bytes:
+    """LSUB."""
+    if not pattern:
+        session.say(b'* LSUB (\\Noselect) "." ""')
+        return b"dots part levels"
+    folders = await session.inside.run(session.terms.folders.listed)
+    await _tell(session, "LSUB", listing.subscribed(folders, (pattern,)), Wish((pattern,)))
+    return b"these are subscribed"
+
+
+async def _tell(session: ImapProtocol, command: str, lines: Sequence[Line], wish: Wish) -> None:
+    written: list[bytes] = []
+    for line in lines:
+        text = f'* {command} ({" ".join(line.attributes)}) "." '.encode()
+        text += folder_name.written(session, line.name)
+        if line.below and wish.recursive:
+            text += b' ("CHILDINFO" ("SUBSCRIBED"))' if wish.subscribed else b""
+        written.append(text + b"\r\n")
+        if wish.status and line.exists:
+            # It may have gone meanwhile.
+            with suppress(Refused):
+                written.append(await status(session, line.name, wish.status) + b"\r\n")
+        if len(written) >= _AT_ONCE:
+            if not await session.write(b"".join(written)):
+                return
+            written.clear()
+    if written:
+        await session.write(b"".join(written))
+
+
+async def tell_status(session: ImapProtocol, name: bytes, items: Sequence[str]) -> bytes:
     """STATUS."""
     for item in items:
         if item not in ITEMS:
             raise Bad(f"STATUS does not know {item[:20]}")
-    session.say(await status(session, folder_name.read(session, name), dict.fromkeys(items).keys()))
+    found = await status(session, folder_name.read(session, name), tuple(dict.fromkeys(items)))
+    session.say(found)
+    await updates.tell(session)
     return b"as of now"
 
 
 async def select(session: ImapProtocol, name: bytes, read_only: bool) -> bytes:
     """SELECT and EXAMINE."""
     text = folder_name.read(session, name)
-    return await selecting.select(session, text, names.directory_of(text), read_only)
+    try:
+        directory = names.directory_of(text)
+    except Refused:
+        # Whatever cannot be a folder is none.
+        session.leave_folder()
+        raise
+    return await selecting.select(session, text, directory, read_only)
+
+
+# --- changing them -----------------------------------------------------------
+
+
+async def create(session: ImapProtocol, name: bytes, uses: Sequence[str]) -> bytes:
+    """CREATE, also for a purpose."""
+    text = folder_name.read(session, name)
+    folders = session.terms.folders
+    await session.inside.run(lambda index: folders.create(index, text, uses))
+    return b"made"
+
+
+async def delete(session: ImapProtocol, name: bytes) -> bytes:
+    """DELETE.  If the folder is selected, it is so no more."""
+    text = folder_name.read(session, name)
+    folders = session.terms.folders
+    await session.inside.run(lambda index: folders.delete(index, text))
+    directory = names.directory_of(text)
+    if session.selected is not None and session.selected.directory == directory:
+        session.leave_folder()
+    _wake(session.inside, [directory])
+    return b"removed"
+
+
+async def rename(session: ImapProtocol, source: bytes, target: bytes) -> bytes:
+    """RENAME.  If the folder is selected, it is so no more."""
+    old, new = folder_name.read(session, source), folder_name.read(session, target)
+    folders = session.terms.folders
+    touched = await session.inside.run(lambda index: folders.rename(index, old, new))
+    selected = session.selected
+    if selected is not None and selected.directory and selected.directory in touched:
+        session.leave_folder()
+    _wake(session.inside, touched)
+    return b"renamed"
+
+
+def _wake(account: Account, directories: Sequence[bytes]) -> None:
+    for directory in directories:
+        account.wake(directory)
+
+
+async def subscribe(session: ImapProtocol, name: bytes, subscribed: bool) -> bytes:
+    """SUBSCRIBE and UNSUBSCRIBE."""
+    text = folder_name.read(session, name)
+    folders = session.terms.folders
+    await session.inside.run(lambda index: folders.subscribe(index, text, subscribed))
+    return b"done"

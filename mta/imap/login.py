@@ -107,5 +107,10 @@ async def _enter(session: ImapProtocol, name: str) -> bytes:
     if session.lost:
         account.close()
         raise Refused("nobody is there any more")
+    try:
+        await account.run(session.terms.folders.furnish)
+    except TemporarilyUnavailable as trouble:
+        # What is there can be read all the same.
+        session.note_refusal("trouble", str(trouble))
     session.account = account
     return b"[%s] logged in" % capabilities.line(session)

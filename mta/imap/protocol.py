@@ -119,6 +119,12 @@ class ImapProtocol(Visit, IMAP4Server):
             seconds=self.seconds,
         )
 
+    def leave_folder(self) -> None:
+        """No folder is selected any more, and the client is told so (RFC 7162, 3.2.11)."""
+        if self.selected is not None:
+            self.unselect()
+            self.say(b"* OK [CLOSED] the folder is not selected any more")
+
     def unselect(self) -> None:
         """No folder is selected any more."""
         selected, self.selected = self.selected, None

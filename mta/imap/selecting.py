@@ -25,9 +25,7 @@ async def select(session: ImapProtocol, name: str, directory: bytes, read_only: 
     :param directory: of it, below the Maildir.
     :raise Refused: if it is not there; then no folder is selected.
     """
-    if session.selected is not None:
-        session.unselect()
-        session.say(b"* OK [CLOSED] the other folder is closed")
+    session.leave_folder()
     account = session.inside
     try:
         now = await account.snapshot(directory)

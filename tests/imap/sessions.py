@@ -85,6 +85,7 @@ class ImapCase(SynchronousTestCase):
         self.clock.advance(1_700_000_000)
         self.events: list[Event] = []
         self.trouble = ""
+        self.quota = 0
         self.make()
 
     def make(self, settings: Imap | None = None, **bounds: Any) -> None:
@@ -93,7 +94,7 @@ class ImapCase(SynchronousTestCase):
         async def home(account: str) -> Home:
             if self.trouble:
                 raise TemporarilyUnavailable(self.trouble)
-            return Home(str(self.maildir.path))
+            return Home(str(self.maildir.path), self.quota)
 
         terms = Terms(
             role="imap",
