@@ -149,17 +149,36 @@ class Disk:
 
         :return: ``False`` if the name is taken; the file stays where it was.
         """
-        if self._renameat2 is not None:
-            # One call instead of two.
-            if self._renameat2(source, name, target, target_name, _NOREPLACE) == 0:
-                return True
-            number = ctypes.get_errno()
-            if number == errno.EEXIST:
-                return False
-            # EPERM: containers that do not know the call forbid it.
-            if number not in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
-                raise OSError(number, os.strerror(number), target_name)
-        return self._link(name, source, target_name, target)
+        done = self._moved(name, source, target_name, target)
+        return self._link(name, source, target_name, target) if done is None else done
+
+    def rename(self, name: bytes, source: int, target_name: bytes, target: int) -> bool:
+        """The same, and the file never has two names, so that nobody ever sees it twice.
+
+        Where the kernel cannot see whether the name is taken, it is looked for before.
+        """
+        done = self._moved(name, source, target_name, target)
+        if done is not None:
+            return done
+        with suppress(FileNotFoundError):
+            os.stat(target_name, dir_fd=target, follow_symlinks=False)
+            return False
+        os.rename(name, target_name, src_dir_fd=source, dst_dir_fd=target)
+        return True
+
+    def _moved(self, name: bytes, source: int, target_name: bytes, target: int) -> bool | None:
+        """In one call, if there is one: ``None`` if not."""
+        if self._renameat2 is None:
+            return None
+        if self._renameat2(source, name, target, target_name, _NOREPLACE) == 0:
+            return True
+        number = ctypes.get_errno()
+        if number == errno.EEXIST:
+            return False
+        # EPERM: containers that do not know the call forbid it.
+        if number in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
+            return None
+        raise OSError(number, os.strerror(number), target_name)
 
     def _link(self, name: bytes, source: int, target_name: bytes, target: int) -> bool:
         """The same where a file cannot be renamed so that it replaces nothing."""

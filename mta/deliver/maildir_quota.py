@@ -58,6 +58,13 @@ class MaildirQuota:
         self._reserved += octets
         return True
 
+    def usage(self) -> Usage:
+        """How full it is, without what is counted in.
+
+        :raise OSError: if neither file nor Maildir can be read.
+        """
+        return self._read(0)
+
     def release(self, octets: int) -> None:
         """A message that was counted in did not arrive."""
         self._reserved -= octets

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 BLOCK = 64 * 1024
 
 
-def open_file(path: bytes) -> int:
+def open_file(path: bytes, directory: int | None = None) -> int:
     """Open a message.
 
+    :param directory: descriptor of the one that ``path`` is below.
     :raise OSError: if it cannot be opened, or is no plain file: a link may lead anywhere, and who
         opens a pipe waits.
     """
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
         raise OSError(errno.EINVAL, "no plain file", path)

@@ -54,6 +54,10 @@ class Folder:
         """The keywords by number, ``""`` where there is none."""
         return self.words.split("\n") if self.words else []
 
+    def named(self, bits: int) -> tuple[str, ...]:
+        """The keywords that bits stand for; nobody knows what others may mean."""
+        return tuple(word for number, word in enumerate(self.keywords) if word and bits >> number & 1)
+
     def count(self, message: Message, sign: int) -> None:
         """Add (1) or take away (-1) a message."""
         self.messages += sign

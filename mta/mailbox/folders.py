@@ -20,6 +20,7 @@ from mta.mailbox.doomed import count_in_quota
 from mta.mailbox.file_name import TRASHED, flags_of, size_of, split
 from mta.mailbox.folder import Folder
 from mta.mailbox.index import Index
+from mta.mailbox.moving import move
 from mta.mailbox.names import (
     INBOX,
     LONGEST,
@@ -33,6 +34,8 @@ from mta.mailbox.refusal import Refused
 
 #: Folders of an account that can be made.
 MOST = 10_000
+#: Messages that are moved out of the inbox in one transaction.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +226,14 @@ class Folders:
         return [one for pair in pairs for one in pair]
 
     def _move_inbox(self, index: Index, target: str) -> list[bytes]:
-        raise Refused("the inbox cannot be renamed yet", "CANNOT")
+        directory = self.create(index, target).directory
+        while True:
+            folder = index.refresh(b"")
+            rows = index.connection.execute(
+                "SELECT uid FROM messages WHERE folder = ? ORDER BY uid LIMIT ?", (folder.id, _AT_ONCE)
+            ).fetchall()
+            if not rows or not move(index, b"", [uid for (uid,) in rows], directory).pairs:
+                return [b"", directory]
 
     def subscribe(self, index: Index, name: str, subscribed: bool) -> None:
         """Put a name into the list of those that programs show, or take it out.

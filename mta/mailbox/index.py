@@ -20,7 +20,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from mta.mailbox import keywords, listing, renaming, uid_list
+from mta.deliver.disk import Disk
+from mta.mailbox import arriving, keywords, listing, renaming, uid_list
 from mta.mailbox.doomed import finish
 from mta.mailbox.file_name import flags_of, order, size_of, split, virtual_of
 from mta.mailbox.folder import FOLDER, MESSAGE, Folder, Gone, Message, Missing
@@ -38,14 +39,20 @@ class Index:
     :param connection: from :func:`~mta.mailbox.schema.connect`.
     :param maildir: absolute path.
     :param seconds: gives the time.
+    :ivar disk: the file system.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, maildir: bytes, seconds: Callable[[], float] = time.time
+        self,
+        connection: sqlite3.Connection,
+        maildir: bytes,
+        seconds: Callable[[], float] = time.time,
+        disk: Disk | None = None,
     ) -> None:
         self.connection = connection
         self.maildir = maildir
         self._seconds = seconds
+        self.disk = disk or Disk()
 
     def close(self) -> None:
         """Close the database."""
@@ -182,6 +189,7 @@ class Index:
                     folder, before = self._begin(directory)
                 if there:
                     finish(self, folder)
+                    arriving.finish(self, folder)
                     self._scan(folder, thorough, before)
         if folder is None or not (there or not directory):
             raise Gone("there is no such folder")
@@ -213,7 +221,9 @@ class Index:
             new.proves(folder.new_mark, folder.new_looked)
             and cur.proves(folder.cur_mark, folder.cur_looked)
             and not self.connection.execute(
-                "SELECT 1 FROM doomed WHERE folder = ? LIMIT 1", (folder.id,)
+                "SELECT 1 FROM doomed WHERE folder = ?1"
+                " UNION ALL SELECT 1 FROM arriving WHERE folder = ?1 LIMIT 1",
+                (folder.id,),
             ).fetchone()
         )
 
@@ -254,7 +264,7 @@ class Index:
             missing += self._compare(folder, {1: found[1]})
         self._keywords(folder, path)
         made = self._settle(folder, path, found, missing, before)
-        self._keep_list(folder, path, made, anew)
+        self.keep_list(folder, path, made, anew)
         for cur_too, one in found.items():
             # What was not read whole is read again.
             mark, at = (one.look.mark, one.look.at) if one.whole else ("", 0.0)
@@ -418,7 +428,7 @@ class Index:
         ).fetchone()
         self._twin(path, (row[0], row[1]), base + info, cur)
 
-    def _keep_list(self, folder: Folder, path: bytes, made: list[tuple[int, bytes]], anew: bool) -> None:
+    def keep_list(self, folder: Folder, path: bytes, made: list[tuple[int, bytes]], anew: bool) -> None:
         """Have the folder itself remember its UIDs.  Without room for that the index does alone."""
         with suppress(OSError):
             enough = not anew and uid_list.lines_in(path) < 3 * folder.messages + _SPARE_LINES
