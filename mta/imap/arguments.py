@@ -100,6 +100,15 @@ class Arguments:
             raise Bad("a list stands where a word is wanted")
         return found
 
+    def left(self) -> bytes:
+        """The text that is left, as it stands.
+
+        :raise Bad: if there are literals in it.
+        """
+        if self._parts:
+            raise Bad("a literal stands where there can be none")
+        return self._text[self._at :]
+
     def rest(self) -> list[Value]:
         """All that is left, each behind a space."""
         found = []

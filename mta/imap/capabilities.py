@@ -16,6 +16,8 @@ INSIDE = (
     "NAMESPACE",
     "CHILDREN",
     "UIDPLUS",
+    "MOVE",
+    "MULTIAPPEND",
     "UNSELECT",
     "LIST-EXTENDED",
     "LIST-STATUS",
@@ -25,6 +27,7 @@ INSIDE = (
     "QUOTA=RES-STORAGE",
     "STATUS=SIZE",
     "CONDSTORE",
+    "QRESYNC",
     "UTF8=ACCEPT",
     "APPENDLIMIT={appendlimit}",
 )

@@ -8,11 +8,22 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from mta.imap import folder_commands, folder_name, login, quota_commands, selecting, session_commands, storing
+from mta.imap import (
+    appending,
+    folder_commands,
+    folder_name,
+    login,
+    quota_commands,
+    selecting,
+    session_commands,
+    storing,
+    transferring,
+)
 from mta.imap.arguments import Arguments, Value
 from mta.imap.framing import Frame
 from mta.imap.listing import Wish
 from mta.imap.refusal import Bad
+from mta.imap.resync import Known
 from mta.imap.sequence_set import SequenceSet
 
 if TYPE_CHECKING:
@@ -52,6 +63,8 @@ async def run(session: ImapProtocol, frame: Frame) -> bytes:
         if name in _AFTER:
             raise Bad("log in first")
         raise Bad("you are logged in already" if name in _BEFORE else "this command is not known here")
+    if frame.streamed is not None:
+        return await appending.append(session, frame, rest)
     return await handler(session, arguments)
 
 
@@ -111,10 +124,31 @@ async def _identify(session: ImapProtocol, arguments: Arguments) -> bytes:
 def _select(read_only: bool) -> Handler:
     async def handler(session: ImapProtocol, arguments: Arguments) -> bytes:
         name = arguments.word()
-        arguments.rest()
-        return await folder_commands.select(session, name, read_only)
+        values = arguments.rest()
+        known = None
+        if values:
+            if len(values) != 1 or not isinstance(values[0], tuple):
+                raise Bad("behind the folder there can be a list of parameters")
+            known = _parameters(session, values[0])
+        return await folder_commands.select(session, name, read_only, known)
 
     return handler
+
+
+def _parameters(session: ImapProtocol, values: tuple[Value, ...]) -> Known | None:
+    known = None
+    for place, value in enumerate(values):
+        if value in (b"CONDSTORE", b"condstore"):
+            session.counts_changes = True
+        elif isinstance(value, bytes) and value.upper() == b"QRESYNC":
+            if not session.quick_resync:
+                raise Bad("ENABLE QRESYNC comes first")
+            listed = values[place + 1] if place + 1 < len(values) else ()
+            words = [word for word in listed if isinstance(word, bytes)] if isinstance(listed, tuple) else []
+            if len(words) < 2 or not all(word.isdigit() for word in words[:2]):
+                raise Bad("QRESYNC takes UIDVALIDITY, a MODSEQ and UIDs")
+            known = Known(int(words[0]), int(words[1]), _set(words[2]) if len(words) > 2 else None)
+    return known
 
 
 async def _list(session: ImapProtocol, arguments: Arguments) -> bytes:
@@ -203,17 +237,48 @@ def _store(by_uid: bool) -> Handler:
     async def handler(session: ImapProtocol, arguments: Arguments) -> bytes:
         wanted = _set(arguments.word())
         arguments.space()
-        item = arguments.word().upper()
+        value = arguments.value()
+        unchanged_since = None
+        if isinstance(value, tuple):
+            unchanged_since = _unchanged_since(value)
+            arguments.space()
+            value = arguments.word()
+        item = value.upper()
         values = arguments.rest()
         words = values[0] if len(values) == 1 and isinstance(values[0], tuple) else tuple(values)
         match = re.fullmatch(rb"([+-]?)FLAGS(\.SILENT)?", item)
         if match is None:
             raise Bad("STORE takes FLAGS")
         return await storing.store(
-            session, wanted, by_uid, match[1].decode(), tuple(_words(words)), bool(match[2]), None
+            session, wanted, by_uid, match[1].decode(), tuple(_words(words)), bool(match[2]), unchanged_since
         )
 
     return handler
+
+
+def _unchanged_since(values: tuple[Value, ...]) -> int:
+    words = _words(values)
+    if len(words) != 2 or words[0].upper() != b"UNCHANGEDSINCE" or not re.fullmatch(rb"\d{1,19}", words[1]):
+        raise Bad("STORE takes (UNCHANGEDSINCE MODSEQ)")
+    return int(words[1])
+
+
+def _transfer(
+    handler: Callable[[ImapProtocol, SequenceSet, bool, bytes], Awaitable[bytes]], by_uid: bool
+) -> Handler:
+    async def transfer(session: ImapProtocol, arguments: Arguments) -> bytes:
+        wanted = _set(arguments.word())
+        arguments.space()
+        name = arguments.word()
+        arguments.end()
+        return await handler(session, wanted, by_uid, name)
+
+    return transfer
+
+
+async def _append(session: ImapProtocol, arguments: Arguments) -> bytes:
+    # With one it does not come here.
+    raise Bad("APPEND takes a message as a literal")
 
 
 def _set(word: bytes) -> SequenceSet:
@@ -269,6 +334,11 @@ _AFTER: dict[str, Handler] = {
     "UNSELECT": _alone(selecting.unselect),
     "EXPUNGE": _expunge,
     "UID EXPUNGE": _uid_expunge,
+    "APPEND": _append,
+    "COPY": _transfer(transferring.copy, False),
+    "UID COPY": _transfer(transferring.copy, True),
+    "MOVE": _transfer(transferring.move, False),
+    "UID MOVE": _transfer(transferring.move, True),
     "STORE": _store(False),
     "UID STORE": _store(True),
 }

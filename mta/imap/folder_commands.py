@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mta.imap import folder_name, listing, selecting, updates
 from mta.imap.listing import Line, Wish
 from mta.imap.refusal import Bad, Refused
+from mta.imap.resync import Known
 from mta.imap.status import ITEMS, status
 from mta.mailbox import names
 from mta.mailbox.mailroom import Account
@@ -71,7 +72,7 @@ async def tell_status(session: ImapProtocol, name: bytes, items: Sequence[str]) 
     return b"as of now"
 
 
-async def select(session: ImapProtocol, name: bytes, read_only: bool) -> bytes:
+async def select(session: ImapProtocol, name: bytes, read_only: bool, known: Known | None = None) -> bytes:
     """SELECT and EXAMINE."""
     text = folder_name.read(session, name)
     try:
@@ -80,7 +81,7 @@ async def select(session: ImapProtocol, name: bytes, read_only: bool) -> bytes:
         # Whatever cannot be a folder is none.
         session.leave_folder()
         raise
-    return await selecting.select(session, text, directory, read_only)
+    return await selecting.select(session, text, directory, read_only, known)
 
 
 # --- changing them -----------------------------------------------------------

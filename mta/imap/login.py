@@ -112,5 +112,5 @@ async def _enter(session: ImapProtocol, name: str) -> bytes:
     except TemporarilyUnavailable as trouble:
         # What is there can be read all the same.
         session.note_refusal("trouble", str(trouble))
-    session.account = account
+    session.enter(account)
     return b"[%s] logged in" % capabilities.line(session)

@@ -179,6 +179,11 @@ class ImapProtocol(Visit, IMAP4Server):
         assert self.account is not None
         return self.account
 
+    def enter(self, account: Account) -> None:
+        """Somebody has logged in: what comes may be larger."""
+        self.account = account
+        self._framing.inside = True
+
     def trouble(self, why: str) -> Refused:
         """Something of ours does not work: why is told to the journal; what the client is told."""
         self.note_refusal("trouble", why)
@@ -206,6 +211,12 @@ class ImapProtocol(Visit, IMAP4Server):
     def next_line(self) -> bytes | None:
         """A line that is no command; ``None`` if it has not come yet."""
         found = self._framing.line()
+        self._regulate()
+        return found
+
+    def literal(self, most: int) -> bytes:
+        """Octets of a literal that have come."""
+        found = self._framing.take(most)
         self._regulate()
         return found
 

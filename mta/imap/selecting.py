@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mta.imap import updates
 from mta.imap.refusal import Bad, Refused
+from mta.imap.resync import Known, resync
 from mta.imap.selected import Selected
 from mta.imap.sequence_set import SequenceSet
 from mta.mailbox import acts
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
     from mta.imap.protocol import ImapProtocol
 
 
-async def select(session: ImapProtocol, name: str, directory: bytes, read_only: bool) -> bytes:
+async def select(
+    session: ImapProtocol, name: str, directory: bytes, read_only: bool, known: Known | None = None
+) -> bytes:
     """SELECT and EXAMINE.
 
     :param name: of the folder, for messages.
     :param directory: of it, below the Maildir.
+    :param known: what the client knows of it from an earlier session.
     :raise Refused: if it is not there; then no folder is selected.
     """
     session.leave_folder()
@@ -46,7 +50,8 @@ async def select(session: ImapProtocol, name: str, directory: bytes, read_only: 
         b"* OK [UIDNEXT %d] the next UID\r\n" % now.next_uid,
         b"* OK [HIGHESTMODSEQ %d] the last change\r\n" % now.modseq,
     ]
-    await session.write(b"".join(lines))
+    if await session.write(b"".join(lines)) and known is not None:
+        await resync(session, selected, known)
     return b"[READ-ONLY] look at it" if read_only else b"[READ-WRITE] selected"
 
 

@@ -68,15 +68,20 @@ def _number(text: bytes) -> int | None:
 
 def compact(numbers: Iterable[int]) -> bytes:
     """Numbers in rising order as a set: ``1,5:9``; nothing for none."""
+    return compact_ranges((number, number) for number in numbers)
+
+
+def compact_ranges(ranges: Iterable[tuple[int, int]]) -> bytes:
+    """The same of ranges: first and last of each."""
     parts: list[bytes] = []
     low = high = 0
-    for number in numbers:
-        if number == high + 1 and low:
-            high = number
+    for first, last in ranges:
+        if first == high + 1 and low:
+            high = last
             continue
         if low:
             parts.append(_range(low, high))
-        low = high = number
+        low, high = first, last
     if low:
         parts.append(_range(low, high))
     return b",".join(parts)

@@ -42,6 +42,8 @@ async def enable(session: ImapProtocol, names: list[bytes]) -> bytes:
     for name in names:
         if name.upper() == b"CONDSTORE":
             session.counts_changes = True
+        elif name.upper() == b"QRESYNC":
+            session.counts_changes = session.quick_resync = True
         elif name.upper() == b"UTF8=ACCEPT":
             session.utf8 = True
         else:

@@ -137,8 +137,18 @@ class Account:
         """
         return await self._turn.run(self._room.in_thread, self._do, work)
 
+    async def work(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Have something done in a thread that needs no index.
+
+        :raise TemporarilyUnavailable: if the disk cannot be used.
+        """
+        try:
+            return await self._room.in_thread(work, *arguments)
+        except OSError as error:
+            raise self._unusable(error) from error
+
     def in_thread(self, work: Callable[..., T], *arguments: Any) -> Deferred[T]:
-        """Have something done in a thread that needs no index."""
+        """The same, and errors are as they are."""
         return self._room.in_thread(work, *arguments)
 
     async def snapshot(self, directory: bytes, thorough: bool = False) -> Snapshot:
@@ -230,8 +240,11 @@ class Account:
         except sqlite3.Error as error:
             raise TemporarilyUnavailable(f"the index of {self._named()} cannot be used: {error}") from error
         except OSError as error:
-            problem = error.strerror or type(error).__name__
-            raise TemporarilyUnavailable(f"{self._named()} cannot be used: {problem}") from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> TemporarilyUnavailable:
+        problem = error.strerror or type(error).__name__
+        return TemporarilyUnavailable(f"{self._named()} cannot be used: {problem}")
 
     def _opened(self) -> Index:
         if self._index is None:
