@@ -56,6 +56,7 @@ async def append(session: ImapProtocol, frame: Frame, text: bytes) -> bytes:
     """
     arguments = Arguments((text, *frame.parts[1:]))
     appending = _Appending(session)
+    session.appending = True
     try:
         coming = None
         try:
@@ -89,6 +90,7 @@ async def append(session: ImapProtocol, frame: Frame, text: bytes) -> bytes:
                 coming, appending.problem = None, appending.problem or problem
         return await appending.commit()
     finally:
+        session.appending = False
         await appending.abandon()
 
 

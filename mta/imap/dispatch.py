@@ -329,7 +329,7 @@ _AFTER: dict[str, Handler] = {
     "GETQUOTA": _of_name(quota_commands.of_root),
     "SETQUOTA": _set_quota,
     "STATUS": _status,
-    "CHECK": _alone(session_commands.noop),
+    "CHECK": _alone(session_commands.check),
     "CLOSE": _alone(selecting.close),
     "UNSELECT": _alone(selecting.unselect),
     "EXPUNGE": _expunge,

@@ -38,6 +38,8 @@ class ImapProtocol(Visit, IMAP4Server):
     :ivar quick_resync: whether it has enabled QRESYNC.
     :ivar utf8: whether it has enabled UTF8=ACCEPT (RFC 6855).
     :ivar idling: whether it waits for news.
+    :ivar appending: whether it brings messages.
+    :ivar program: what the client calls itself (RFC 2971).
     :ivar fetched: messages of which something was sent.
     :ivar removed: messages that it has removed.
     """
@@ -52,12 +54,13 @@ class ImapProtocol(Visit, IMAP4Server):
     idling = False
     fetched = 0
     removed = 0
-    client_name = ""
+    program = ""
     _poked = False
     _waiting: Deferred[None] | None = None
 
     tls_next = False
     leaving = False
+    appending = False
 
     def __init__(self) -> None:
         # Twisted's own makes what is done elsewhere here.
@@ -93,6 +96,11 @@ class ImapProtocol(Visit, IMAP4Server):
         """See :class:`~mta.mailbox.visit.Visit`.  Who waits for news has nothing to say."""
         return self.idling or self.at_work()
 
+    def drain(self) -> None:
+        """See :class:`~mta.mailbox.visit.Visit`.  A message that is being brought is taken."""
+        if not self.at_work() and not self.appending:
+            super().drain()
+
     def longest(self) -> float:
         """See :class:`~mta.mailbox.visit.Visit`.  People leave their mail open for weeks."""
         return 0 if self.is_inside() else self.terms.limits.session_time
@@ -117,6 +125,7 @@ class ImapProtocol(Visit, IMAP4Server):
             octets=self.sent,
             removed=self.removed,
             seconds=self.seconds,
+            program=self.program,
         )
 
     def leave_folder(self) -> None:
@@ -232,7 +241,7 @@ class ImapProtocol(Visit, IMAP4Server):
     async def _run(self) -> None:
         """Answer commands until none is left."""
         try:
-            while not self.over_soon:
+            while not (self.over_soon or self.premises.draining):
                 frame = self._framing.command()
                 self._regulate()
                 if frame is None:
@@ -277,6 +286,9 @@ class ImapProtocol(Visit, IMAP4Server):
                 self.say_last(tag + b" OK " + done)
                 return
             self.say(tag + b" OK " + done)
+            if self.is_inside():
+                # Mistakes count that come one after the other.
+                self._errors = 0
             if self.tls_next:
                 self.tls_next = False
                 self.start_tls()

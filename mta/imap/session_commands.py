@@ -8,6 +8,7 @@ from mta import __version__
 from mta.imap import capabilities, updates
 from mta.imap.idle import idle
 from mta.imap.refusal import Bad
+from mta.imap.selecting import selected_of
 
 if TYPE_CHECKING:
     from mta.imap.protocol import ImapProtocol
@@ -23,9 +24,15 @@ async def capability(session: ImapProtocol) -> bytes:
 
 
 async def noop(session: ImapProtocol) -> bytes:
-    """NOOP and CHECK: what has changed is told."""
+    """NOOP: what has changed is told."""
     await updates.tell(session)
     return b"done"
+
+
+async def check(session: ImapProtocol) -> bytes:
+    """CHECK."""
+    selected_of(session)
+    return await noop(session)
 
 
 async def logout(session: ImapProtocol) -> bytes:
@@ -57,7 +64,7 @@ async def identify(session: ImapProtocol, fields: dict[bytes, bytes]) -> bytes:
     """ID: who the client is goes to the journal, with the session's end; who we are is no secret but the
     version before the log-in."""
     name = b" ".join(filter(None, (fields.get(b"name"), fields.get(b"version"))))
-    session.client_name = name[:_NAME].decode("ascii", "replace")
+    session.program = "".join(filter(str.isprintable, name[:_NAME].decode("ascii", "replace")))
     own = b'"name" "mta"'
     if session.is_inside():
         own += b' "version" "%s"' % __version__.encode()

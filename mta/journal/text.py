@@ -200,11 +200,12 @@ def _dashboard_session(event: DashboardSession) -> str:
 
 def _mailbox_session(event: MailboxSession) -> str:
     by = event.role.removesuffix("s").upper() + (" over TLS" if event.role.endswith("s") else "")
-    extra = " ".join(_pairs(client=event.client, tls=event.tls))
+    extra = " ".join(_pairs(client=event.client, tls=event.tls, program=event.program))
     if event.action != "ended":
         words = "did not get the mailbox" if event.action == "refused" else "cannot use the mailbox"
         return f"{event.account} {words} by {by}: {event.reason} {extra}".rstrip()
-    did = f"{event.fetched} of {event.messages} messages fetched ({event.octets} octets)"
+    count = f"{event.fetched} of {event.messages}" if event.role.startswith("pop3") else str(event.fetched)
+    did = f"{count} messages fetched ({event.octets} octets)"
     return (
         f"{event.account} left the mailbox ({event.reason}): {did}, {event.removed} removed {extra}".rstrip()
     )

@@ -13,9 +13,10 @@ class MailboxSession(Event):
     """A session that had a mailbox open has ended (``action`` is ``ended``), its log-in was right but it
     did not get the mailbox (``refused``), or something of ours did not work (``trouble``).
 
-    ``reason`` is why; of an end ``quit``, ``lost``, ``timeout``, ``errors``, ``stopped`` or ``trouble``.
-    ``role`` is the listener's.  ``messages`` is how many there were, ``fetched`` and ``removed`` what
-    became of them, ``octets`` what was sent of them.
+    ``reason`` is why; of an end ``quit``, ``lost``, ``timeout``, ``errors``, ``stopped``, ``inconsistent``
+    (the selected folder was removed or made anew) or ``trouble``.  ``role`` is the listener's, ``program``
+    what the client calls itself.  ``messages`` is how many there were (POP3), ``fetched`` and ``removed``
+    what became of them, ``octets`` what was sent of them.
     """
 
     kind: ClassVar[str] = "mailbox-session"
@@ -32,6 +33,7 @@ class MailboxSession(Event):
     removed: int = 0
     octets: int = 0
     seconds: float = 0.0
+    program: str = ""
 
     def keys(self) -> tuple[str, ...]:
         """Account, client and session."""

@@ -132,3 +132,30 @@ class SessionTests(ImapCase):
         client.protocol.resumeProducing()
         self.assertEqual(10_000, client.transport.value().count(b"b OK"))
         self.assertEqual("producing", client.transport.producerState)
+
+    def test_mistakes_in_a_row(self) -> None:
+        """An open session is not ended for a mistake now and then."""
+        self.make(errors=3)
+        client = self.logged_in()
+        for _ in range(5):
+            client.say(b"a FOO\r\na FOO\r\n")
+            self.assertIn(b"a OK", client.do(b"NOOP")[-1])
+        self.assertIn(b"* BYE too many errors", client.say(b"a FOO\r\n" * 3)[-1])
+
+    def test_drained_while_a_message_comes(self) -> None:
+        client = self.logged_in()
+        client.do(b"APPEND INBOX {4}")
+        done = Deferred.fromCoroutine(self.factory.drain(5.0))
+        answer = client.say(b"a: b\r\nb NOOP\r\n")
+        self.assertEqual([b"a OK", b"* BY"], [line[:4] for line in answer])
+        client.protocol.connectionLost()
+        self.successResultOf(done)
+
+    def test_program(self) -> None:
+        """Who the client is stands in the journal."""
+        client = self.logged_in()
+        client.do(b'ID ("name" "mutt" "version" "2.2")')
+        client.protocol.connectionLost()
+        event = self.events[-1]
+        assert isinstance(event, MailboxSession)
+        self.assertEqual("mutt 2.2", event.program)
