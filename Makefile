@@ -49,7 +49,7 @@ docs: $(STAMP)
 	@echo "docs/_build/html/index.html"
 
 crash: test-parts
-	@MTA_CRASHES=$${MTA_CRASHES:-200} $(TRIAL) tests.e2e.test_crash
+	@MTA_CRASHES=$${MTA_CRASHES:-200} $(TRIAL) tests.e2e.test_crash tests.mailbox.test_killed
 
 fuzz: test-parts
 	@MTA_FUZZ=$${MTA_FUZZ:-20000} $(TRIAL) tests.e2e.test_hostile tests.dkim.test_fuzz tests.fuzz.test_milter tests.template.test_fuzz tests.sequence.test_fuzz

@@ -252,17 +252,27 @@ def _remove(index: Index, into: OpenFolder, drafts: Sequence[Draft]) -> None:
 
 
 def finish(index: Index, folder: Folder) -> None:
-    """Put where they belong what was promised to come; within a transaction.  It gets its UIDs by the look
-    at the directories that follows.
+    """Put where they belong messages that were promised to come into a folder, or to go from it; within a
+    transaction.  They get their UIDs by the next look at the directories.
 
     :raise OSError: if that cannot be done now.
     """
-    rows = index.connection.execute(
-        "SELECT draft, base, info, source, source_uid FROM arriving WHERE folder = ? ORDER BY base",
+    targets = index.connection.execute(
+        "SELECT DISTINCT f.directory FROM arriving a JOIN folders f ON f.id = a.folder"
+        " WHERE a.folder = ?1 OR a.source = ?1",
         (folder.id,),
     ).fetchall()
-    if not rows:
-        return
+    for (directory,) in targets:
+        into = folder if directory == folder.directory else index.known(directory)
+        assert into is not None
+        _finish(index, into)
+        into.save(index.connection)
+
+
+def _finish(index: Index, folder: Folder) -> None:
+    rows = index.connection.execute(
+        "SELECT draft, base, info, source, source_uid FROM arriving WHERE folder = ?", (folder.id,)
+    ).fetchall()
     path = index.path(folder.directory)
     for draft, base, info, source, uid in rows:
         there = True

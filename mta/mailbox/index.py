@@ -188,8 +188,8 @@ class Index:
                 if folder is None:
                     folder, before = self._begin(directory)
                 if there:
-                    finish(self, folder)
                     arriving.finish(self, folder)
+                    finish(self, folder)
                     self._scan(folder, thorough, before)
         if folder is None or not (there or not directory):
             raise Gone("there is no such folder")
@@ -222,7 +222,7 @@ class Index:
             and cur.proves(folder.cur_mark, folder.cur_looked)
             and not self.connection.execute(
                 "SELECT 1 FROM doomed WHERE folder = ?1"
-                " UNION ALL SELECT 1 FROM arriving WHERE folder = ?1 LIMIT 1",
+                " UNION ALL SELECT 1 FROM arriving WHERE ?1 IN (folder, source) LIMIT 1",
                 (folder.id,),
             ).fetchone()
         )

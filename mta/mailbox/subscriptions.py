@@ -8,6 +8,7 @@ there is such a folder or not (RFC 9051, 6.3.7).
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import time
@@ -15,14 +16,17 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mta.mailbox.names import INBOX, canonical, directory_of, name_of
+from mta.mailbox.place import spare
 from mta.mailbox.refusal import Refused
 
 NAME = b"subscriptions"
 #: What Dovecot makes while it writes, and so do we.
 _LOCK = b"subscriptions.lock"
-#: Seconds after which the lock is one that somebody left, and those for which it is waited for.
+_MARK = b"mta\n"
+#: Seconds after which a lock of others is one that somebody left, and those for which one is waited for.
 _STALE, _PATIENCE, _PAUSE = 30.0, 5.0, 0.02
 _LARGEST = 4 << 20
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 #: Names in the file.
 MOST = 10_000
 _SECOND = b"V\t2\n\n"
@@ -66,45 +70,85 @@ def change(maildir: bytes, name: str, subscribed: bool) -> None:
 
 
 def _rewrite(maildir: bytes, changed: Callable[[list[bytes]], list[bytes] | None]) -> None:
-    draft = maildir + b"/" + _LOCK
-    file = _locked(draft)
+    lock, path = -1, maildir + b"/" + _LOCK
+    draft = spare(maildir, b"mta-subscriptions.")
     try:
-        try:
-            before = _content(maildir)
-            lines = changed(_lines(before))
-            if lines is None:
-                os.unlink(draft)
-                return
-            owner = os.stat(maildir)
-            if os.geteuid() == 0:
-                os.fchown(file, owner.st_uid, owner.st_gid)
-            data = _written(lines, before.startswith(_SECOND))
-            while data:
-                data = data[os.write(file, data) :]
-            os.fsync(file)
-        finally:
-            os.close(file)
-        os.rename(draft, maildir + b"/" + NAME)
-    except BaseException:
+        lock = _locked(path, draft)
+        before = _content(maildir)
+        lines = changed(_lines(before))
+        if lines is not None:
+            _write(maildir, draft, _written(lines, before.startswith(_SECOND)))
+            os.rename(draft, maildir + b"/" + NAME)
+    finally:
         with suppress(OSError):
             os.unlink(draft)
-        raise
+        if lock >= 0:
+            os.unlink(path)
+            os.close(lock)
 
 
-def _locked(path: bytes) -> int:
-    """The lock, which becomes the file."""
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except FileExistsError:
-            with suppress(FileNotFoundError):
-                if time.time() - os.lstat(path).st_mtime > _STALE:
-                    os.unlink(path)
+def _write(maildir: bytes, path: bytes, data: bytes) -> None:
+    file = os.open(path, _NEW, 0o600)
+    try:
+        if os.geteuid() == 0:
+            owner = os.stat(maildir)
+            os.fchown(file, owner.st_uid, owner.st_gid)
+        while data:
+            data = data[os.write(file, data) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _locked(path: bytes, draft: bytes) -> int:
+    """The lock, which is ours until it is removed; it is made with its mark in it, in one step.
+
+    :raise OSError: if it cannot be had.
+    """
+    file = os.open(draft, _NEW, 0o600)
+    try:
+        # By these a lock is known whose owner is dead.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.write(file, _MARK)
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                os.link(draft, path)
+                break
+            except FileExistsError:
+                if _removed(path):
                     continue
-        if time.monotonic() > until:
-            raise OSError(errno.EAGAIN, "another program changes the subscriptions", path)
-        time.sleep(_PAUSE)
+            if time.monotonic() > until:
+                raise OSError(errno.EAGAIN, "another program changes the subscriptions", path)
+            time.sleep(_PAUSE)
+        os.unlink(draft)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _removed(path: bytes) -> bool:
+    """Remove a lock if nobody lives any more who has made it; whether it was one."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        facts = os.fstat(file)
+        if os.read(file, len(_MARK)) != _MARK:
+            if time.time() - facts.st_mtime <= _STALE:
+                return False
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # While we hold it nobody else takes it away: it is this one still, or one that lives.
+        if os.lstat(path).st_ino == facts.st_ino:
+            os.unlink(path)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return True
 
 
 def _content(maildir: bytes) -> bytes:
