@@ -43,6 +43,13 @@ class Arguments:
     def _near(self) -> str:
         return ascii(self._text[self._at : self._at + 20].decode("latin-1"))
 
+    def match(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
+        """What fits a pattern and stands here, taken; ``None`` if nothing does."""
+        found = pattern.match(self._text, self._at)
+        if found is not None:
+            self._at = found.end()
+        return found
+
     def space(self) -> None:
         """One space.
 
