@@ -23,8 +23,9 @@ from mta.interfaces import TemporarilyUnavailable
 from mta.mailbox.folder import Gone
 from mta.mailbox.index import Index
 from mta.mailbox.lock import InUse, Lock
+from mta.mailbox.opening import OpenIndex
 from mta.mailbox.refusal import Refused
-from mta.mailbox.schema import Damaged, connect, is_damage, set_aside
+from mta.mailbox.schema import Damaged, is_damage
 from mta.mailbox.snapshot import Snapshot, take
 from mta.mailbox.watching import Watcher
 
@@ -121,7 +122,7 @@ class Account:
     def __init__(self, room: Mailroom, maildir: bytes) -> None:
         self._room = room
         self.maildir = maildir
-        self._index: Index | None = None
+        self._file = OpenIndex(room.file_of(maildir, ".db"), maildir)
         self._turn = DeferredLock()
         self._sessions = 0
         self._closing: Any = None
@@ -220,21 +221,21 @@ class Account:
         if self._closing is not None:
             self._closing.cancel()
             self._closing = None
-        index, self._index = self._index, None
-        if index is not None:
-            await self._turn.run(self._room.in_thread, index.close)
+        await self._turn.run(self._room.in_thread, self._file.release)
 
     # --- in a thread -----------------------------------------------------------
 
     def _do(self, work: Callable[[Index], T]) -> T:
         try:
             try:
-                return work(self._opened())
-            except sqlite3.DatabaseError as error:
-                if not is_damage(error):
+                with self._file.use() as index:
+                    return work(index)
+            except (Damaged, sqlite3.DatabaseError) as error:
+                if isinstance(error, sqlite3.Error) and not is_damage(error):
                     raise
                 self._abandon(str(error))
-                return work(self._opened())
+                with self._file.use() as index:
+                    return work(index)
         except (Gone, InUse, Refused, TemporarilyUnavailable):
             raise
         except sqlite3.Error as error:
@@ -246,28 +247,14 @@ class Account:
         problem = error.strerror or type(error).__name__
         return TemporarilyUnavailable(f"{self._named()} cannot be used: {problem}")
 
-    def _opened(self) -> Index:
-        if self._index is None:
-            path = self._room.file_of(self.maildir, ".db")
-            try:
-                connection = connect(path, self.maildir)
-            except Damaged as error:
-                self._abandon(str(error))
-                connection = connect(path, self.maildir)
-            self._index = Index(connection, self.maildir)
-        return self._index
-
     def _abandon(self, why: str) -> None:
         """An index that cannot be used is put aside, and made anew from the files."""
-        self.log.error(
-            "The index of {maildir} is made anew, the old one is put aside: {why}",
-            maildir=self._named(),
-            why=why,
-        )
-        index, self._index = self._index, None
-        if index is not None:
-            index.close()
-        set_aside(self._room.file_of(self.maildir, ".db"))
+        if self._file.abandon():
+            self.log.error(
+                "The index of {maildir} is made anew, the old one is put aside: {why}",
+                maildir=self._named(),
+                why=why,
+            )
 
     def _named(self) -> str:
         return os.fsdecode(self.maildir)

@@ -52,7 +52,7 @@ class ResyncTests(ImapCase):
         client.do(b"STORE 1,2,6 +FLAGS (\\Deleted)")
         client.do(b"EXPUNGE")
         account = client.protocol.inside
-        account._index.connection.execute("UPDATE folders SET forgotten = modseq")  # type: ignore[union-attr]
+        account._file.index.connection.execute("UPDATE folders SET forgotten = modseq")  # type: ignore[union-attr]
         answer = untagged(client.do(b"SELECT INBOX (QRESYNC (%d %d))" % (validity, modseq)))
         self.assertEqual(b"* VANISHED (EARLIER) 1:2,6", answer[2])
         answer = untagged(client.do(b"SELECT INBOX (QRESYNC (%d %d 2:4,9))" % (validity, modseq)))

@@ -122,7 +122,7 @@ class SelectedTests(ImapCase):
         assert account is not None
 
         def lose(index: object) -> None:
-            account._index.connection.execute("UPDATE folders SET validity = validity + 1")  # type: ignore[union-attr]
+            account._file.index.connection.execute("UPDATE folders SET validity = validity + 1")  # type: ignore[union-attr]
 
         self.successResultOf(_run(account, lose))
         self.assertEqual([b"* BYE [UNAVAILABLE] the selected folder was made anew"], client.do(b"NOOP"))
