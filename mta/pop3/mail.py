@@ -149,10 +149,13 @@ async def quit_(session: Pop3Protocol, command: Command) -> None:
     try:
         left = await drop.commit(settings_of(session).mark_seen)
     except (TemporarilyUnavailable, Gone) as trouble:
+        drop.close()
         session.note_refusal("trouble", str(trouble))
         session.ending = "trouble"
         session.goodbye(error(f"nothing was removed, session {session.client.session}", "SYS/TEMP"))
         return
+    # Who reads our answer may come again at once, in another worker.
+    drop.close()
     if left:
         session.note_refusal(
             "trouble", f"{left} messages could not be removed: the directory may not be ours"

@@ -213,6 +213,13 @@ class MailTests(Pop3Case):
         assert isinstance(event, MailboxSession)
         self.assertEqual(("ended", "quit", 1, 1), (event.action, event.reason, event.fetched, event.removed))
 
+    def test_again_at_once(self) -> None:
+        """Who has heard the answer to QUIT may come again, before the connection is closed."""
+        pair = self.logged_in()
+        self.say(pair, b"DELE 1\r\nQUIT\r\n")
+        self.assertEqual(b"+OK 1 22\r\n", self.say(self.logged_in(), b"STAT\r\n"))
+        pair[0].connectionLost()
+
     def test_lost(self) -> None:
         """Without QUIT nothing goes."""
         pair = self.logged_in()
