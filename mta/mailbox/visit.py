@@ -27,6 +27,8 @@ from mta.smtp.binding import channel_binding
 _TURNED_AWAY_EVERY = 1.0
 #: Seconds for which a client may take its time to read our last words.
 _FAREWELL = 30.0
+#: The same while the server stops: a client that is asleep must not keep it.
+_FAREWELL_OF_ALL = 2.0
 
 
 @implementer(IHandshakeListener, IPushProducer)
@@ -272,7 +274,7 @@ class Visit:
         self._free()
         self.transport.loseConnection()
         self.hear()
-        self._arm(_FAREWELL)
+        self._arm(self._farewell)
 
     def cut_off(self, why: str) -> None:
         """An answer that cannot be ended must not look as if it had."""
@@ -316,6 +318,10 @@ class Visit:
         terms = self.terms
         return terms.settings.timeout if self.is_inside() else terms.limits.command_timeout or 300.0
 
+    @property
+    def _farewell(self) -> float:
+        return _FAREWELL_OF_ALL if self.premises.draining else _FAREWELL
+
     def _arm(self, seconds: float | None = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -337,7 +343,7 @@ class Visit:
     def _look_at_clock(self) -> None:
         self._timer = None
         now = self.premises.reactor.seconds()
-        left = self._heard + (_FAREWELL if self._closing else self._patience) - now
+        left = self._heard + (self._farewell if self._closing else self._patience) - now
         longest = self.longest()
         overlong = longest and now - self._began > longest
         if left > 0 and not overlong:

@@ -115,6 +115,15 @@ class SessionTests(ImapCase):
         self.successResultOf(done)
         self.assertEqual([], [call for call in self.clock.getDelayedCalls() if call.func.__name__ == "poke"])
 
+    def test_drained_asleep(self) -> None:
+        """A client that does not hang up, such as a telephone without a network, does not keep the server."""
+        client = self.logged_in()
+        done = Deferred.fromCoroutine(self.factory.drain(30.0))
+        self.clock.advance(2.5)
+        self.assertTrue(client.transport.disconnected)
+        client.protocol.connectionLost()
+        self.successResultOf(done)
+
     def test_enable(self) -> None:
         client = self.logged_in()
         self.assertEqual([b"* ENABLED CONDSTORE", b"a OK enabled"], client.do(b"ENABLE X-FOO condstore"))
