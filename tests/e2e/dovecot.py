@@ -27,6 +27,7 @@ lmtp_save_to_detail_mailbox = no
 protocol lmtp {{
   auth_username_chars =
 }}
+mail_max_userip_connections = 50
 passdb {{
   driver = static
   args = password=imap-secret

@@ -1,0 +1,85 @@
+"""Sessions of one mailbox are in two workers: one lock, and the same unique ids."""
+
+from __future__ import annotations
+
+import os
+import poplib
+import signal
+import smtplib
+from collections.abc import Callable
+from typing import TypeVar
+
+from tests.e2e.imap import message, trusting
+from tests.e2e.mail_place import ANNA
+from tests.e2e.process import lives
+from tests.e2e.scenario import Scenario, wait_for
+from tests.e2e.server import Server
+
+T = TypeVar("T")
+PASSWORD = "anna-secret"
+
+
+class MailboxWorkersTests(Scenario):
+    """See the module."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.server = self.part(Server(self.place / "server", workers=2))
+        for role in ("pop3s", "imaps"):
+            self.server.add_listener(role)
+        self.server.write()
+        self.server.start()
+        wait_for(lambda: self.server.output.count("ready: ") >= 2, "a worker is not ready")
+        self.first, self.second = self.server.workers()
+
+    def on(self, worker: int, act: Callable[[], T]) -> T:
+        """Connect to one worker: the other one is made to stand still meanwhile."""
+        other = self.first if worker == self.second else self.second
+        os.kill(other, signal.SIGSTOP)
+        try:
+            return act()
+        finally:
+            os.kill(other, signal.SIGCONT)
+
+    def pop3(self) -> poplib.POP3:
+        """A session of POP3 that has logged in."""
+        session = poplib.POP3_SSL("127.0.0.1", self.server.ports["pop3s"], context=trusting(), timeout=30)
+        session.user(ANNA)
+        session.pass_(PASSWORD)
+        return session
+
+    def put(self, *names: str) -> None:
+        """Have messages delivered."""
+        count = len(self.server.mails(ANNA))
+        self.deliver(*names)
+        self.server.wait_mail(ANNA, count + len(names))
+
+    def deliver(self, *names: str) -> None:
+        """Send messages."""
+        with smtplib.SMTP("127.0.0.1", self.server.ports["mx"], timeout=30) as client:
+            for name in names:
+                client.sendmail("x@elsewhere.test", [ANNA], message(name))
+
+    def test_pop3(self) -> None:
+        """The mailbox is locked for both, their unique ids are the same, and a lock ends with its worker."""
+        self.put("m0", "m1", "m2")
+        session = self.on(self.first, self.pop3)
+        ids = names(session)
+        with self.assertRaisesRegex(poplib.error_proto, "IN-USE"):
+            self.on(self.second, self.pop3)
+        session.dele(2)
+        session.quit()
+        session = self.on(self.second, self.pop3)
+        self.assertEqual([ids[0], ids[2]], names(session))
+        session.dele(1)
+        os.kill(self.second, signal.SIGKILL)
+        session.close()
+        wait_for(lambda: not lives(self.second), "it lives still")
+        session = self.pop3()
+        self.assertEqual(2, session.stat()[0])
+        session.quit()
+
+
+def names(session: poplib.POP3) -> list[bytes]:
+    """The unique ids, in their order."""
+    return [line.split()[1] for line in session.uidl()[1]]
