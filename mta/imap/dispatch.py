@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from mta.imap import (
     appending,
+    fetch_item,
+    fetching,
     folder_commands,
     folder_name,
     login,
@@ -256,6 +258,27 @@ def _store(by_uid: bool) -> Handler:
     return handler
 
 
+def _fetch(by_uid: bool) -> Handler:
+    async def handler(session: ImapProtocol, arguments: Arguments) -> bytes:
+        wanted = _set(arguments.word())
+        arguments.space()
+        items = fetch_item.parse(arguments)
+        changed_since, vanished = None, False
+        if not arguments.over:
+            arguments.space()
+            values = arguments.value()
+            words = [word.upper() for word in _words(values)] if isinstance(values, tuple) else []
+            vanished = b"VANISHED" in words
+            words = [word for word in words if word != b"VANISHED"]
+            if len(words) != 2 or words[0] != b"CHANGEDSINCE" or not re.fullmatch(rb"\d{1,19}", words[1]):
+                raise Bad("behind the items there can be (CHANGEDSINCE MODSEQ)")
+            changed_since = int(words[1])
+        arguments.end()
+        return await fetching.fetch(session, wanted, by_uid, items, changed_since, vanished)
+
+    return handler
+
+
 def _unchanged_since(values: tuple[Value, ...]) -> int:
     words = _words(values)
     if len(words) != 2 or words[0].upper() != b"UNCHANGEDSINCE" or not re.fullmatch(rb"\d{1,19}", words[1]):
@@ -339,6 +362,8 @@ _AFTER: dict[str, Handler] = {
     "UID COPY": _transfer(transferring.copy, True),
     "MOVE": _transfer(transferring.move, False),
     "UID MOVE": _transfer(transferring.move, True),
+    "FETCH": _fetch(False),
+    "UID FETCH": _fetch(True),
     "STORE": _store(False),
     "UID STORE": _store(True),
 }

@@ -1,0 +1,317 @@
+"""FETCH: flags, sizes, times and content of messages (RFC 3501, 7.4.2), some messages at a time.
+
+What is small is put together in a thread, for many messages at once; what is large is read a block at a
+time, as fast as the client takes it.  The length of a literal is found out of the file itself: what names
+and the index tell may be wrong, and then the client would lose its place.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mta.imap import flags
+from mta.imap.date_time import MONTHS
+from mta.imap.fetch_item import FetchItem, Section
+from mta.mailbox import acts
+from mta.mailbox.content import BLOCK, Lines
+from mta.mailbox.folder import MESSAGE, Gone, Message
+from mta.mailbox.index import Index
+
+#: Octets that are put together at once, and from which on a message is read in pieces.
+_TOGETHER = 256 * 1024
+#: Messages whose facts are asked of the index at once.
+_ROWS = 500
+#: Octets of a header section; what is behind them belongs to the body.
+_LONGEST_HEADER = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A piece of a file, that is sent with CRLF at each line's end.
+
+    :ivar first: of its octets in the file, and ``end``: the one behind the last.
+    :ivar skip: octets that are left out of what is sent, and ``length``: those that are sent then.
+    """
+
+    first: int
+    end: int
+    skip: int
+    length: int
+
+
+@dataclass(slots=True)
+class Large:
+    """A message that is to be read in pieces: octets, and extents of an open file in between.
+
+    :ivar file: its descriptor; whoever gets this closes it.
+    """
+
+    file: int
+    parts: list[bytes | Extent]
+
+
+class Fetch:
+    """One command.
+
+    :param directory: of the folder.
+    :param items: what is asked for.
+    :param words: the folder's keywords, as the client knows them.
+    :param number: of a message, by its UID.
+    :param is_recent: whether a message is recent, by its UID.
+    """
+
+    def __init__(
+        self,
+        directory: bytes,
+        items: Sequence[FetchItem],
+        words: str,
+        number: Callable[[int], int],
+        is_recent: Callable[[int], bool],
+    ) -> None:
+        self._directory = directory
+        self._items = items
+        self._words = words
+        self._number = number
+        self._is_recent = is_recent
+        self._opens = any(item.section is not None or item.name in _CONTENT for item in items)
+        self.fetched = 0
+
+    def some(self, index: Index, uids: Sequence[int], since: int = 0) -> tuple[list[bytes | Large], int]:
+        """Answers for the first of some messages; in a thread.
+
+        :param since: leave out what has not changed after this MODSEQ.
+        :return: what is to be written, and how many of the UIDs are done with.
+        :raise Gone: if the folder is not there any more.
+        """
+        answers: list[bytes | Large] = []
+        octets = done = 0
+        messages = {one.uid: one for one in self._messages(index, uids[:_ROWS])}
+        for uid in uids[:_ROWS]:
+            done += 1
+            message = messages.get(uid)
+            if message is None or message.modseq <= since:
+                continue
+            try:
+                answer = self._answer(index, message)
+            except Gone:
+                continue
+            answers.append(answer)
+            if isinstance(answer, Large):
+                break
+            octets += len(answer)
+            if octets >= _TOGETHER:
+                break
+        return answers, done
+
+    def _messages(self, index: Index, uids: Sequence[int]) -> Iterator[Message]:
+        folder = index.known(self._directory)
+        if folder is None:
+            raise Gone("the folder is not there any more")
+        if not uids:
+            return
+        rows = index.connection.execute(
+            f"SELECT {MESSAGE} FROM messages WHERE folder = ? AND uid BETWEEN ? AND ?",  # noqa: S608
+            (folder.id, uids[0], uids[-1]),
+        )
+        for row in rows:
+            place = bisect_left(uids, row[0])
+            if place < len(uids) and uids[place] == row[0]:
+                yield Message(*row)
+
+    def _answer(self, index: Index, message: Message) -> bytes | Large:
+        file = -1
+        if self._opens or _needs_file(self._items, message):
+            file, message = acts.open_message(index, self._directory, message.uid)
+        keep = False
+        try:
+            content = _Content(file) if file >= 0 else None
+            parts: list[bytes | Extent] = [b"* %d FETCH (" % self._number(message.uid)]
+            for place, item in enumerate(self._items):
+                parts.append((b" " if place else b"") + item.label + b" ")
+                parts += self._value(index, item, message, content)
+            parts.append(b")\r\n")
+            if self._opens:
+                self.fetched += 1
+            if sum(one.length for one in parts if isinstance(one, Extent)) > _TOGETHER:
+                keep = True
+                return Large(file, parts)
+            return b"".join(one if isinstance(one, bytes) else b"".join(stream(file, one)) for one in parts)
+        finally:
+            if file >= 0 and not keep:
+                os.close(file)
+
+    def _value(
+        self, index: Index, item: FetchItem, message: Message, content: _Content | None
+    ) -> list[bytes | Extent]:
+        if item.name == "FLAGS":
+            recent = self._is_recent(message.uid)
+            return [flags.told(message.flags, message.keywords, self._words, recent)]
+        if item.name == "UID":
+            return [b"%d" % message.uid]
+        if item.name == "MODSEQ":
+            return [b"(%d)" % message.modseq]
+        if item.name == "INTERNALDATE":
+            return [_internal_date(_received(message, content))]
+        if item.name == "RFC822.SIZE":
+            return [
+                b"%d"
+                % (content.size if content is not None and message.virtual is None else message.virtual or 0)
+            ]
+        assert content is not None
+        section = item.section or _SECTIONS.get(item.name)
+        if section is None:
+            return [b"NIL"]
+        return content.section(section, item.partial)
+
+
+_CONTENT = frozenset({"RFC822", "RFC822.HEADER", "RFC822.TEXT"})
+_SECTIONS = {"RFC822": Section(), "RFC822.HEADER": Section((), "HEADER"), "RFC822.TEXT": Section((), "TEXT")}
+
+
+def _needs_file(items: Sequence[FetchItem], message: Message) -> bool:
+    names = {item.name for item in items}
+    return (message.received is None and "INTERNALDATE" in names) or (
+        message.virtual is None and "RFC822.SIZE" in names
+    )
+
+
+def _received(message: Message, content: _Content | None) -> float:
+    if message.received is not None or content is None:
+        return message.received or 0
+    return content.modified
+
+
+def _internal_date(seconds: float) -> bytes:
+    when = time.gmtime(min(max(int(seconds), 0), 253_402_300_799))
+    return b'"%02d-%s-%04d %02d:%02d:%02d +0000"' % (
+        when.tm_mday,
+        MONTHS[when.tm_mon - 1].encode(),
+        when.tm_year,
+        when.tm_hour,
+        when.tm_min,
+        when.tm_sec,
+    )
+
+
+class _Content:
+    """A message's file, open."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        facts = os.fstat(file)
+        self._octets = facts.st_size
+        self.modified = facts.st_mtime
+        self._header: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Octets with CRLF at each line's end."""
+        return self._measured(0, self._octets)
+
+    @property
+    def _body(self) -> int:
+        """Where the body begins."""
+        if self._header is None:
+            self._header = self._find_body()
+        return self._header
+
+    def _find_body(self) -> int:
+        data = b""
+        place = 0
+        while len(data) < min(_LONGEST_HEADER, self._octets):
+            block = os.pread(self._file, BLOCK, len(data))
+            if not block:
+                break
+            data += block
+            if data.startswith((b"\n", b"\r\n")):
+                return data.index(b"\n") + 1
+            found = [
+                at + len(end)
+                for end in (b"\n\n", b"\n\r\n")
+                if (at := data.find(end, max(place - 3, 0))) >= 0
+            ]
+            if found:
+                return min(found)
+            place = len(data)
+        return len(data)
+
+    def section(self, section: Section, partial: tuple[int, int] | None) -> list[bytes | Extent]:
+        """A section as a literal; ``NIL`` if there is none."""
+        if section.part:
+            return [b"NIL"]
+        if section.text.startswith("HEADER.FIELDS"):
+            return _literal(self._fields(section), partial)
+        first, end = {
+            "": (0, self._octets),
+            "HEADER": (0, self._body),
+            "TEXT": (self._body, self._octets),
+        }[section.text]
+        length = self._measured(first, end)
+        skip = 0
+        if partial is not None:
+            skip = min(partial[0], length)
+            length = min(partial[1], length - skip)
+        if not length:
+            return [b'""']
+        return [b"{%d}\r\n" % length, Extent(first, end, skip, length)]
+
+    def _measured(self, first: int, end: int) -> int:
+        whole = Extent(first, end, 0, 1 << 62)
+        return sum(len(block) for block in _converted(self._file, whole))
+
+    def _fields(self, section: Section) -> bytes:
+        header = b"".join(_converted(self._file, Extent(0, self._body, 0, 1 << 62)))
+        wanted = {name.lower() for name in section.fields}
+        inverse = section.text.endswith("NOT")
+        kept: list[bytes] = []
+        keep = False
+        for line in header.splitlines(keepends=True):
+            if line in (b"\r\n", b"\n"):
+                break
+            if not line.startswith((b" ", b"\t")):
+                name = line.partition(b":")[0].rstrip().lower()
+                keep = (name in wanted) != inverse
+            if keep:
+                kept.append(line)
+        return b"".join(kept) + b"\r\n"
+
+
+def _literal(octets: bytes, partial: tuple[int, int] | None) -> list[bytes | Extent]:
+    if partial is not None:
+        octets = octets[partial[0] : partial[0] + partial[1]]
+    return [b"{%d}\r\n%s" % (len(octets), octets)]
+
+
+def _converted(file: int, extent: Extent) -> Iterator[bytes]:
+    lines = Lines()
+    place = extent.first
+    while place < extent.end:
+        block = os.pread(file, min(BLOCK, extent.end - place), place)
+        if not block:
+            break
+        place += len(block)
+        yield lines.feed(block)
+    if extent.end > extent.first:
+        yield lines.end()
+
+
+def stream(file: int, extent: Extent) -> Iterator[bytes]:
+    """What is sent of an extent: exactly so many octets, whatever has become of the file."""
+    skip, left = extent.skip, extent.length
+    for block in _converted(file, extent):
+        if skip:
+            block, skip = block[skip:], max(skip - len(block), 0)
+        block = block[:left]
+        left -= len(block)
+        if block:
+            yield block
+        if not left:
+            return
+    while left:
+        # The file is shorter than it was: its reader must not take our next words for it.
+        yield b" " * min(left, BLOCK)
+        left -= min(left, BLOCK)

@@ -1,0 +1,99 @@
+"""FETCH: what is told of messages, and how."""
+
+from __future__ import annotations
+
+import os
+
+from tests.imap.sessions import ImapCase
+from tests.imap.test_selected import untagged
+
+TEXT = b"Subject: one\nX-A: 1\n more\nDate: x\n\nbody\nend\n"
+SENT = TEXT.replace(b"\n", b"\r\n")
+
+
+class FetchTests(ImapCase):
+    """See the module."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for number in range(1, 4):
+            path = self.maildir.put(b"100%d.a" % number, TEXT, "cur")
+            os.utime(path, (1_600_000_000, 1_600_000_000))
+
+    def test_facts(self) -> None:
+        client = self.selected(command=b"EXAMINE")
+        answer = client.do(b"FETCH 2 (FLAGS UID INTERNALDATE RFC822.SIZE)")
+        wanted = b'* 2 FETCH (FLAGS () UID 2 INTERNALDATE "13-Sep-2020 12:26:40 +0000" RFC822.SIZE %d)' % len(
+            SENT
+        )
+        self.assertEqual([wanted, b"a OK fetched"], answer)
+        self.assertEqual(3, len(untagged(client.do(b"FETCH 1:* FLAGS"))))
+        self.assertEqual([b"* 3 FETCH (UID 3 FLAGS ())"], untagged(client.do(b"UID FETCH 3:99 FLAGS")))
+
+    def octets(self, answer: bytes) -> bytes:
+        """What a single literal holds."""
+        start = answer.index(b"{") + 1
+        end = answer.index(b"}\r\n")
+        return answer[end + 3 : end + 3 + int(answer[start:end])]
+
+    def test_content(self) -> None:
+        client = self.selected()
+        for item, wanted in (
+            (b"BODY.PEEK[]", SENT),
+            (b"RFC822.HEADER", SENT[: SENT.index(b"body")]),
+            (b"BODY.PEEK[TEXT]", b"body\r\nend\r\n"),
+            (b"BODY.PEEK[HEADER.FIELDS (x-a)]", b"X-A: 1\r\n more\r\n\r\n"),
+            (b"BODY.PEEK[HEADER.FIELDS.NOT (X-A date)]", b"Subject: one\r\n\r\n"),
+            (b"BODY.PEEK[]<5.12>", SENT[5:17]),
+            (b"BODY.PEEK[TEXT]<9.100>", b"\r\n"),
+        ):
+            client.transport.clear()
+            client.protocol.dataReceived(b"a FETCH 1 " + item + b"\r\n")
+            self.assertEqual(wanted, self.octets(client.transport.value()), item)
+        self.assertIn(b'BODY[]<500> ""', client.do(b"FETCH 1 BODY.PEEK[]<500.9>")[0])
+        self.assertNotIn(b"Seen", client.do(b"FETCH 1 FLAGS")[0])
+
+    def test_seen(self) -> None:
+        """It is told where it is new, and marked for others."""
+        client, other = self.selected(), self.selected()
+        self.assertIn(b" FLAGS (\\Seen))", client.do(b"FETCH 2 BODY[TEXT]")[-2])
+        self.assertNotIn(b"FLAGS", client.do(b"FETCH 2 BODY[TEXT]")[-2])
+        self.assertEqual([b"* 2 FETCH (UID 2 FLAGS (\\Seen))"], untagged(other.do(b"NOOP")))
+        other.do(b"EXAMINE INBOX")
+        other.do(b"FETCH 1 BODY[]")
+        self.assertEqual([], untagged(client.do(b"NOOP")))
+
+    def test_large(self) -> None:
+        """No more is read of a message than the client takes."""
+        self.maildir.put(b"2000.b", b"a: b\n\n" + b"y" * 99 + b"\n" + (b"x" * 99 + b"\n") * 20_000)
+        client = self.selected()
+        client.protocol.pauseProducing()
+        client.say(b"a FETCH 3:4 (UID BODY.PEEK[])\r\nb NOOP\r\n")
+        self.assertLess(len(client.transport.value()), 200_000)
+        for _ in range(100):
+            client.protocol.resumeProducing()
+        answer = client.transport.value()
+        self.assertTrue(answer.endswith(b"x\r\n)\r\na OK fetched\r\nb OK done\r\n"), answer[-60:])
+        self.assertEqual(8 + 101 * 20_001, len(self.octets(answer[answer.index(b"* 4 FETCH") :])))
+
+    def test_changed_since(self) -> None:
+        client, other = self.selected(), self.selected()
+        modseq = client.protocol.selected.snapshot.modseq  # type: ignore[union-attr]
+        other.do(b"STORE 3 +FLAGS (\\Seen)")
+        answer = untagged(client.do(b"FETCH 1:3 (FLAGS) (CHANGEDSINCE %d)" % modseq))
+        self.assertRegex(answer[0], rb"\* 3 FETCH \(MODSEQ \(\d+\) FLAGS \(\\Seen\)\)")
+        other.do(b"ENABLE QRESYNC")
+        client.do(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
+        client.do(b"EXPUNGE")
+        other.do(b"NOOP")
+        answer = untagged(other.do(b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d VANISHED)" % modseq))
+        self.assertEqual(b"* VANISHED (EARLIER) 1", answer[0])
+
+    def test_gone(self) -> None:
+        client, other = self.selected(), self.selected()
+        other.do(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
+        other.do(b"EXPUNGE")
+        answer = client.do(b"FETCH 1:3 UID")
+        self.assertEqual(2, len(untagged(answer)))
+        self.assertIn(b"a NO [EXPUNGEISSUED]", answer[-1])
+        self.assertIn(b"a BAD", client.do(b"FETCH 4 UID")[-1])
