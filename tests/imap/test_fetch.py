@@ -89,6 +89,17 @@ class FetchTests(ImapCase):
         answer = untagged(other.do(b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d VANISHED)" % modseq))
         self.assertEqual(b"* VANISHED (EARLIER) 1", answer[0])
 
+    def test_facts_of_many(self) -> None:
+        """What the index has is told as well as what the file tells."""
+        client = self.selected()
+        client.do(b"STORE 1:2 FLAGS (\\Seen a b)")
+        client.do(b"STORE 2 -FLAGS (a)")
+        lines = untagged(client.do(b"FETCH 1:* (UID FLAGS MODSEQ RFC822.SIZE)"))
+        for number, line in enumerate(lines, 1):
+            (one,) = untagged(client.do(b"FETCH %d (UID FLAGS MODSEQ RFC822.SIZE INTERNALDATE)" % number))
+            self.assertEqual(line[:-1], one[: one.index(b" INTERNALDATE")])
+        self.assertIn(b"(\\Seen b)", lines[1])
+
     def test_gone(self) -> None:
         client, other = self.selected(), self.selected()
         other.do(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
