@@ -7,10 +7,11 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from mta.mailbox import keywords, uid_list
+from mta.mailbox import keywords, names, subscriptions, uid_list
 from mta.mailbox.content import Lines, Top
 from mta.mailbox.file_name import flags_of, info_of, split, unique_id
 from mta.mailbox.index import Index
+from mta.mailbox.refusal import Refused
 from mta.mailbox.schema import connect
 from mta.pop3.command import (
     BadLine,
@@ -85,7 +86,32 @@ def maildir(octets: bytes) -> None:
         assert seen[0][1] == seen[1][1] and seen[0][0] == seen[1][0], seen
 
 
+def folder_names(octets: bytes) -> None:
+    """Whatever a list of folders has, or a client calls one, nothing leads out of the Maildir."""
+    for name in (*subscriptions.parse(octets), octets.decode("utf-8", "replace"), octets.decode("latin-1")):
+        try:
+            directory = names.directory_of(name)
+        except Refused:
+            continue
+        assert not directory or (directory[:1] == b"." and directory.strip(b"."))
+        assert not set(b"/\0") & set(directory) and len(directory) <= 255
+        assert names.directory_of(names.name_of(directory)) == directory
+    for line in octets.split(b"/"):
+        if line.strip(b".") and b"\0" not in line and len(line) < 80:
+            assert names.directory_of(names.name_of(b"." + line)) == b"." + line
+
+
 TARGETS = (
+    Target(
+        "folder-names",
+        folder_names,
+        (
+            b"INBOX\nSent\nGr&APYA3w-e.a\n",
+            b"V\t2\n\na\tb\x01t\n",
+            b"..\n./\n&\n&-\n",
+            "\uf02e\uf02f".encode(),
+        ),
+    ),
     Target("pop3-line", pop3_line, (b"TOP 1 10", b"AUTH PLAIN AGEAYg==", b"USER anna", b"RETR 4294967296")),
     Target("pop3-content", pop3_content, (b"A: b\r\n\r\n.\r\n..\n.x\r", b"\r\r\n.\n.", b"no end")),
     Target("maildir-name", maildir_name, (b"1.M2Q3N0.host,S=1,W=2:2,FSab", b":2,", b"1.a:1,x")),
