@@ -59,6 +59,8 @@ class ServedApi:
         self.server = Server(reactor, load(file))
         service = self.server.service
         service._ready = lambda: self._ready.callback(None)
+        # A request that a test leaves without an answer is not waited for.
+        service._grace = 1.0
         service._failed = lambda why: self._ready.errback(RuntimeError(why))
         service.privilegedStartService()
         service.startService()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import re
+from copy import copy
 from datetime import UTC, datetime
 from email import policy
 from email.parser import BytesParser
@@ -307,6 +308,13 @@ class AcceptanceTests(BatchCase):
 class OnceTests(BatchCase):
     """Nothing twice, nothing forgotten."""
 
+    def start_anew(self, batcher: Any, take: Any) -> None:
+        """As another process has it: nothing in memory, and the one that died goes on with nothing."""
+        batcher._acceptance = copy(batcher._acceptance)
+        batcher._acceptance._until = 0.0
+        batcher._acceptance._take = take
+        batcher._waiting.clear()
+
     async def test_the_same_key(self) -> None:
         await self.served()
         headers = {"Idempotency-Key": "a"}
@@ -339,8 +347,7 @@ class OnceTests(BatchCase):
         (before,) = (await self.get("/v1/batches"))["batches"]
         self.assertEqual(("accepting", 500), (before["state"], before["waiting"]))
         # What the process had in memory is gone; the disk has the rest.
-        batcher._acceptance._take = take
-        batcher._waiting.clear()
+        self.start_anew(batcher, take)
         self.api.server.api._idempotency._owner = "0:another"
         await self.api.server.api._idempotency.adopt()
         # An id that was promised to one of them goes to nobody else, whatever the clock says.
@@ -373,8 +380,7 @@ class OnceTests(BatchCase):
         request = {**BATCH, "recipients": people}
         self.api.ask_soon("POST", "/v1/batches", request, key=self.key, headers=headers)
         await self.until(lambda: len(_NEVER) >= before + 3)
-        batcher._acceptance._take = take
-        batcher._waiting.clear()
+        self.start_anew(batcher, take)
         self.api.server.api._idempotency._owner = "0:another"
         await self.api.server.api._idempotency.adopt()
         asked = Deferred.fromCoroutine(self.batch(people, headers_=headers))
