@@ -72,7 +72,9 @@ def _change(
                 changed.append(message)
             else:
                 missed.append(uid)
-        folder.save(index.connection)
+        if any(message.modseq == folder.modseq for message in changed):
+            # Who asks what has changed need not look when nothing has.
+            folder.save(index.connection)
     return missed
 
 

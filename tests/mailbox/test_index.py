@@ -276,6 +276,13 @@ class ActTests(Indexed):
         _, changed, left = acts.change_flags(self.index, b"", [1], self.seen, folder.modseq)
         self.assertEqual(([], [1]), (changed, left))
 
+    def test_flags_that_are_there(self) -> None:
+        """Then nothing has changed."""
+        self.maildir.put(b"1.a:2,S", place="cur")
+        before = self.index.refresh()
+        after, changed, _ = acts.change_flags(self.index, b"", [1], self.seen)
+        self.assertEqual((before.modseq, 1), (after.modseq, len(changed)))
+
     def test_keywords(self) -> None:
         self.assertEqual(0b11, acts.keyword_bits(self.index, b"", ["$Junk", "work"]))
         self.assertEqual(0b10, acts.keyword_bits(self.index, b"", ["Work"]))
