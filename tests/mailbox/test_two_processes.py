@@ -1,16 +1,18 @@
-"""Two processes work on one mailbox at the same time, while others deliver into it and set flags."""
+"""Two processes work on one mailbox, others deliver and set flags, and one is killed all the time."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -27,6 +29,8 @@ from mta.mailbox.schema import connect
 from tests.mailbox.maildirs import Maildir
 
 FOLDERS = (b"", b".a", b".b")
+#: Where somebody works who is killed over and over.
+OTHERS = (b".v", b".w")
 
 
 class Worker:
@@ -45,7 +49,16 @@ class Worker:
         self.log = (place / f"log{number}").open("w")
 
     def run(self, until: float) -> None:
-        acts_ = (self.append, self.copy, self.move, self.move, self.expunge, self.flag, self.folder)
+        acts_ = (
+            self.append,
+            self.copy,
+            self.move,
+            self.move,
+            self.expunge,
+            self.flag,
+            self.folder,
+            self.look,
+        )
         while time.monotonic() < until:
             with contextlib.suppress(Gone, Refused):
                 self.random.choice(acts_)()
@@ -121,6 +134,10 @@ class Worker:
             self.index, directory, uids, lambda flags: Flags(flags.system ^ FLAGGED, flags.keywords)
         )
 
+    def look(self) -> None:
+        """Where another one is killed: whoever looks puts right what he left."""
+        self.chosen(self.random.choice(OTHERS))
+
     def folder(self) -> None:
         """Folders come and go, too."""
         folders = Folders({})
@@ -129,6 +146,38 @@ class Worker:
             folders.create(self.index, name)
         else:
             folders.delete(self.index, name)
+
+
+def _victim(place: Path, number: int) -> NoReturn:
+    """Moves messages to and fro, and brings some, until it is killed."""
+    try:
+        worker = Worker(place, number)
+        disk: Any = worker.index.disk
+        between = disk.rename
+        turn = 0
+        while True:
+            turn += 1
+            # Every second time as if the folders were on two disks.
+            disk.rename = _refuse if turn % 2 else between
+            source, target = worker.random.sample(OTHERS, 2)
+            with contextlib.suppress(Gone, Refused):
+                move(worker.index, source, worker.chosen(source), target)
+            append = Append(worker.index, b".v")
+            for part in range(3):
+                append.begin(9)
+                append.write(f"group {number} {turn} {part}\n".encode())
+                append.end()
+            append.commit(worker.index)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def _refuse(*arguments: object) -> NoReturn:
+    raise OSError(errno.EXDEV, "another file system")
 
 
 def _worker(place: Path, number: int, until: float) -> NoReturn:
@@ -148,15 +197,18 @@ class TwoProcessTests(SynchronousTestCase):
     """For a second; with ``MTA_SOAK``, for as many as it says."""
 
     def events(self, place: Path) -> Iterator[list[str | int]]:
-        for path in place.glob("log*"):
+        for path in place.glob("log[12]"):
             for line in path.read_text().splitlines():
                 yield json.loads(line)
 
     def test_together(self) -> None:
         place = Path(self.mktemp()).absolute()
         box = Maildir(place / "box")
-        for name in (".a", ".b"):
+        for name in (".a", ".b", ".v", ".w"):
             Maildir(box.path / name)
+        for number in range(10):
+            (box.path / ".v" / "cur" / f"{number}.v").write_text(f"v {number}\n")
+        Worker(place, 0)
         until = time.monotonic() + float(os.environ.get("MTA_SOAK", "10")) / 10
         children = []
         for number in (1, 2):
@@ -164,11 +216,22 @@ class TwoProcessTests(SynchronousTestCase):
             if not child:
                 _worker(place, number, until)
             children.append(child)
-        delivered = 0
+        delivered = victim = 0
         while time.monotonic() < until:
             delivered += 1
             box.put(b"%d.d" % delivered, b"0.%d\n" % delivered)
             self.flag_beside(box)
+            if delivered % 10 == 1:
+                victim = os.fork()
+                if not victim:
+                    _victim(place, 1000 + delivered)
+            elif delivered % 10 == 0:
+                os.kill(victim, signal.SIGKILL)
+                self.assertTrue(os.WIFSIGNALED(os.waitpid(victim, 0)[1]))
+                victim = 0
+        if victim:
+            os.kill(victim, signal.SIGKILL)
+            os.waitpid(victim, 0)
         for child in children:
             self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         self.check(place, delivered)
@@ -193,7 +256,9 @@ class TwoProcessTests(SynchronousTestCase):
             if what in ("is", "came"):
                 self.assertEqual(rest[0], content.setdefault((int(validity), int(uid)), str(rest[0])))
         there = set()
-        for directory in FOLDERS:
+        for directory in (*FOLDERS, *OTHERS):
+            index.refresh(directory)
+        for directory in (*FOLDERS, *OTHERS):
             folder = index.refresh(directory, thorough=True)
             path = index.path(directory)
             for message in index.messages(folder):
@@ -203,9 +268,11 @@ class TwoProcessTests(SynchronousTestCase):
                 self.assertEqual(octets, content.setdefault(key, octets))
                 there.add(key)
                 found[octets] += 1
+                self.assertEqual(directory in OTHERS, octets.startswith(("v ", "group")))
             names = os.listdir(path + b"/cur") + os.listdir(path + b"/new")
             self.assertEqual(folder.messages, len(names))
-            self.assertEqual([], os.listdir(path + b"/tmp"))
+            if directory in FOLDERS:
+                self.assertEqual([], os.listdir(path + b"/tmp"))
         moved = [(int(validity), int(uid)) for what, validity, uid, *_ in events if what == "moved"]
         self.assertEqual(len(moved), len(set(moved)), "a message was moved twice")
         # Whoever removes what another has just moved away removes nothing.
@@ -213,6 +280,10 @@ class TwoProcessTests(SynchronousTestCase):
         self.assertFalse(there & {*moved, *went})
         expected.subtract(content[key] for key in went - set(moved))
         expected.update(content[int(one[1]), int(one[2])] for one in events if one[0] in ("came", "copied"))
+        groups = Counter(octets.rsplit(" ", 1)[0] for octets in found if octets.startswith("group"))
+        self.assertLessEqual(set(groups.values()), {3}, "a command came in part")
+        moving = {f"v {number}\n" for number in range(10)}
+        expected.update([*moving, *(octets for octets in found if octets.startswith("group"))])
         self.assertEqual(+expected, found)
         for table in ("doomed", "arriving", "renaming"):
             self.assertEqual([], index.connection.execute(f"SELECT * FROM {table}").fetchall())
