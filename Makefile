@@ -65,7 +65,7 @@ audit: $(STAMP)
 	@.venv/bin/python tools/audit.py
 
 soak: test-parts
-	@MTA_SOAK=$${MTA_SOAK:-600} $(TRIAL) tests.e2e.test_soak
+	@MTA_SOAK=$${MTA_SOAK:-600} MTA_STRESS=$${MTA_SOAK:-600} $(TRIAL) tests.e2e.test_soak tests.e2e.test_imap_stress
 
 sim: test-parts
 	@MTA_SIM=$${MTA_SIM:-1000000} $(TRIAL) tests.sim.test_sites

@@ -231,11 +231,16 @@ class Imap:
         """Select a folder, and learn its UIDs and flags."""
         self.uids, self.flags, self.selected = [], {}, folder
         answer = self.do(b"%s %s" % (command, folder))
-        while None in self.uids:  # More may come meanwhile.
-            self.do(b"FETCH %d:* (UID FLAGS)" % (self.uids.index(None) + 1))
+        self.learn()
         known = [uid for uid in self.uids if uid is not None]
         assert known == sorted(set(known)), "UIDs do not rise"
         return answer
+
+    def learn(self) -> None:
+        """Learn UIDs and flags of messages that have only been counted; more may come meanwhile."""
+        if None in self.uids:
+            known = self.uids[: self.uids.index(None)]
+            self.do(b"UID FETCH %d:* (FLAGS)" % ((known[-1] or 0) + 1 if known else 1))
 
     def append(self, folder: bytes, message: bytes, flags: bytes = b"", date: bytes = b"") -> tuple[int, int]:
         """Append a message; its UIDVALIDITY and UID."""

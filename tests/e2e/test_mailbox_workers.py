@@ -1,4 +1,4 @@
-"""Sessions of one mailbox are in two workers: one lock, and the same unique ids."""
+"""Sessions of one mailbox are in two workers: one lock, the same UIDs, and news from one to the other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import smtplib
 from collections.abc import Callable
 from typing import TypeVar
 
-from tests.e2e.imap import message, trusting
+from tests.e2e.imap import Imap, message, trusting
 from tests.e2e.mail_place import ANNA
 from tests.e2e.process import lives
 from tests.e2e.scenario import Scenario, wait_for
@@ -48,6 +48,12 @@ class MailboxWorkersTests(Scenario):
         session.pass_(PASSWORD)
         return session
 
+    def imap(self) -> Imap:
+        """A session of IMAP that has selected the inbox."""
+        session = Imap(self.server.ports["imaps"]).login(ANNA, PASSWORD)
+        session.select()
+        return session
+
     def put(self, *names: str) -> None:
         """Have messages delivered."""
         count = len(self.server.mails(ANNA))
@@ -78,6 +84,34 @@ class MailboxWorkersTests(Scenario):
         session = self.pop3()
         self.assertEqual(2, session.stat()[0])
         session.quit()
+
+    def test_imap(self) -> None:
+        """What one worker's session does is told to the other's at once, and so is a delivery by either."""
+        self.put("m0", "m1", "m2")
+        one, two = self.on(self.first, self.imap), self.on(self.second, self.imap)
+        self.assertEqual((one.uids, one.validity), (two.uids, two.validity))
+        tag = two.idle()
+        one.do(b"STORE 2 +FLAGS (\\Flagged $Work)")
+        while b"\\Flagged" not in two.flags[two.uids[1] or 0]:
+            two.news()
+        one.do(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
+        one.do(b"EXPUNGE")
+        while len(two.uids) > 2:
+            two.news()
+        for worker in (self.first, self.second):
+            count = len(two.uids)
+            self.on(worker, lambda worker=worker: self.deliver(f"d{worker}"))  # type: ignore[misc]
+            while len(two.uids) == count:
+                two.news()
+        two.done(tag)
+        one.do(b"NOOP")
+        for session in (one, two):
+            session.learn()
+        self.assertEqual(one.uids, two.uids)
+        self.assertEqual(one.flags, two.flags)
+        highest = max(uid or 0 for uid in one.uids)
+        self.assertEqual(highest + 1, one.append(b"INBOX", message("a0"))[1])
+        self.assertEqual(highest + 2, two.append(b"INBOX", message("a1"))[1])
 
 
 def names(session: poplib.POP3) -> list[bytes]:
