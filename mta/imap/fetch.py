@@ -8,27 +8,30 @@ and the index tell may be wrong, and then the client would lose its place.
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mta.imap import flags
 from mta.imap.date_time import MONTHS
 from mta.imap.fetch_item import FetchItem, Section
-from mta.mailbox import acts
+from mta.mailbox import acts, rendering
 from mta.mailbox.content import BLOCK, Lines
 from mta.mailbox.folder import MESSAGE, Gone, Message
 from mta.mailbox.index import Index
+from mta.mailbox.mime import Part, Reader
 
 #: Octets that are put together at once, and from which on a message is read in pieces.
 _TOGETHER = 256 * 1024
 #: Messages whose facts are asked of the index at once.
 _ROWS = 500
+#: Octets of an envelope or a structure that the index keeps.
+_KEPT = 16 * 1024
 #: The same of facts alone.
 _MANY = 2000
-#: Octets of a header section; what is behind them belongs to the body.
-_LONGEST_HEADER = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,15 @@ class Extent:
     """A piece of a file, that is sent with CRLF at each line's end.
 
     :ivar first: of its octets in the file, and ``end``: the one behind the last.
+    :ivar whole: whether it is sent with an end of its last line: it is the end of the message.
     :ivar skip: octets that are left out of what is sent, and ``length``: those that are sent then.
     """
 
     first: int
     end: int
-    skip: int
-    length: int
+    whole: bool
+    skip: int = 0
+    length: int = 1 << 62
 
 
 @dataclass(slots=True)
@@ -54,6 +59,23 @@ class Large:
 
     file: int
     parts: list[bytes | Extent]
+
+
+@dataclass(slots=True)
+class Rendered:
+    """What is kept of a message as it is written.
+
+    :ivar fresh: whether some of it is not in the index yet.
+    """
+
+    envelope: bytes | None = None
+    structure: bytes | None = None
+    fresh: bool = False
+
+    def row(self, folder: int, uid: int) -> tuple[bytes | None, bytes | None, int, int]:
+        """Values for the index; what is large is rendered again."""
+        kept = [one if one is None or len(one) <= _KEPT else None for one in (self.envelope, self.structure)]
+        return kept[0], kept[1], folder, uid
 
 
 class Fetch:
@@ -79,7 +101,9 @@ class Fetch:
         self._words = words
         self._number = number
         self._is_recent = is_recent
+        names = {item.name for item in items}
         self._opens = any(item.section is not None or item.name in _CONTENT for item in items)
+        self._kept = bool(names & {"ENVELOPE", "BODYSTRUCTURE"})
         self._plain = all(item.name in _PLAIN for item in items)
         self.fetched = 0
 
@@ -95,13 +119,14 @@ class Fetch:
         answers: list[bytes | Large] = []
         octets = done = 0
         messages = {one.uid: one for one in self._messages(index, uids[:_ROWS])}
+        rendered = self._rendered(index, uids[:_ROWS]) if self._kept else {}
         for uid in uids[:_ROWS]:
             done += 1
             message = messages.get(uid)
             if message is None or message.modseq <= since:
                 continue
             try:
-                answer = self._answer(index, message)
+                answer = self._answer(index, message, rendered.setdefault(uid, Rendered()))
             except Gone:
                 continue
             answers.append(answer)
@@ -110,7 +135,30 @@ class Fetch:
             octets += len(answer)
             if octets >= _TOGETHER:
                 break
+        self._keep(index, rendered)
         return answers, done
+
+    def _rendered(self, index: Index, uids: Sequence[int]) -> dict[int, Rendered]:
+        """Envelopes and structures that were rendered before."""
+        folder = index.known(self._directory)
+        if folder is None or not uids:
+            return {}
+        rows = index.connection.execute(
+            "SELECT uid, envelope, structure FROM messages WHERE folder = ? AND uid BETWEEN ? AND ?",
+            (folder.id, uids[0], uids[-1]),
+        )
+        return {uid: Rendered(envelope, structure) for uid, envelope, structure in rows}
+
+    def _keep(self, index: Index, rendered: dict[int, Rendered]) -> None:
+        """Keep those that were rendered now; without room for that, they are rendered again."""
+        folder = index.known(self._directory)
+        fresh = [(uid, one) for uid, one in rendered.items() if one.fresh]
+        if fresh and folder is not None:
+            with suppress(sqlite3.Error), index.transaction():
+                index.connection.executemany(
+                    "UPDATE messages SET envelope = ?, structure = ? WHERE folder = ? AND uid = ?",
+                    [one.row(folder.id, uid) for uid, one in fresh],
+                )
 
     def _facts(self, index: Index, uids: Sequence[int], since: int) -> tuple[list[bytes | Large], int]:
         """The same of what stands in the index: clients ask so for all messages of a folder."""
@@ -163,9 +211,10 @@ class Fetch:
             if place < len(uids) and uids[place] == row[0]:
                 yield Message(*row)
 
-    def _answer(self, index: Index, message: Message) -> bytes | Large:
+    def _answer(self, index: Index, message: Message, rendered: Rendered | None = None) -> bytes | Large:
         file = -1
-        if self._opens or _needs_file(self._items, message):
+        rendered = rendered or Rendered()
+        if self._opens or _needs_file(self._items, message, rendered):
             file, message = acts.open_message(index, self._directory, message.uid)
         keep = False
         try:
@@ -173,7 +222,7 @@ class Fetch:
             parts: list[bytes | Extent] = [b"* %d FETCH (" % self._number(message.uid)]
             for place, item in enumerate(self._items):
                 parts.append((b" " if place else b"") + item.label + b" ")
-                parts += self._value(index, item, message, content)
+                parts += self._value(item, message, content, rendered)
             parts.append(b")\r\n")
             if self._opens:
                 self.fetched += 1
@@ -186,7 +235,7 @@ class Fetch:
                 os.close(file)
 
     def _value(
-        self, index: Index, item: FetchItem, message: Message, content: _Content | None
+        self, item: FetchItem, message: Message, content: _Content | None, rendered: Rendered
     ) -> list[bytes | Extent]:
         if item.name == "FLAGS":
             recent = self._is_recent(message.uid)
@@ -202,10 +251,20 @@ class Fetch:
                 b"%d"
                 % (content.size if content is not None and message.virtual is None else message.virtual or 0)
             ]
+        if item.name == "ENVELOPE" and rendered.envelope is not None:
+            return [rendered.envelope]
+        if item.name == "BODYSTRUCTURE" and rendered.structure is not None:
+            return [rendered.structure]
         assert content is not None
-        section = item.section or _SECTIONS.get(item.name)
-        if section is None:
-            return [b"NIL"]
+        if item.name == "ENVELOPE":
+            rendered.envelope, rendered.fresh = rendering.envelope(content.top), True
+            return [rendered.envelope]
+        if item.name == "BODYSTRUCTURE":
+            rendered.structure, rendered.fresh = rendering.structure(content.message, True), True
+            return [rendered.structure]
+        if item.name == "BODY":
+            return [rendering.structure(content.message, False)]
+        section = item.section or _SECTIONS[item.name]
         return content.section(section, item.partial)
 
 
@@ -220,10 +279,14 @@ _CONTENT = frozenset({"RFC822", "RFC822.HEADER", "RFC822.TEXT"})
 _SECTIONS = {"RFC822": Section(), "RFC822.HEADER": Section((), "HEADER"), "RFC822.TEXT": Section((), "TEXT")}
 
 
-def _needs_file(items: Sequence[FetchItem], message: Message) -> bool:
+def _needs_file(items: Sequence[FetchItem], message: Message, rendered: Rendered) -> bool:
     names = {item.name for item in items}
-    return (message.received is None and "INTERNALDATE" in names) or (
-        message.virtual is None and "RFC822.SIZE" in names
+    return (
+        "BODY" in names
+        or (message.received is None and "INTERNALDATE" in names)
+        or (message.virtual is None and "RFC822.SIZE" in names)
+        or (rendered.envelope is None and "ENVELOPE" in names)
+        or (rendered.structure is None and "BODYSTRUCTURE" in names)
     )
 
 
@@ -253,7 +316,8 @@ class _Content:
         facts = os.fstat(file)
         self._octets = facts.st_size
         self.modified = facts.st_mtime
-        self._header: int | None = None
+        self._top: Part | None = None
+        self._message: Part | None = None
 
     @property
     def size(self) -> int:
@@ -261,42 +325,34 @@ class _Content:
         return self._measured(0, self._octets)
 
     @property
-    def _body(self) -> int:
-        """Where the body begins."""
-        if self._header is None:
-            self._header = self._find_body()
-        return self._header
+    def top(self) -> Part:
+        """The message with its header."""
+        if self._top is None:
+            self._top = self._message or Reader(self._file).top()
+        return self._top
 
-    def _find_body(self) -> int:
-        data = b""
-        place = 0
-        while len(data) < min(_LONGEST_HEADER, self._octets):
-            block = os.pread(self._file, BLOCK, len(data))
-            if not block:
-                break
-            data += block
-            if data.startswith((b"\n", b"\r\n")):
-                return data.index(b"\n") + 1
-            found = [
-                at + len(end)
-                for end in (b"\n\n", b"\n\r\n")
-                if (at := data.find(end, max(place - 3, 0))) >= 0
-            ]
-            if found:
-                return min(found)
-            place = len(data)
-        return len(data)
+    @property
+    def message(self) -> Part:
+        """The message with its parts."""
+        if self._message is None:
+            self._message = Reader(self._file).read()
+        return self._message
 
     def section(self, section: Section, partial: tuple[int, int] | None) -> list[bytes | Extent]:
         """A section as a literal; ``NIL`` if there is none."""
-        if section.part:
+        part: Part | None = self.message.find(section.part) if section.part else self.top
+        if part is not None and section.part and section.text not in ("", "MIME"):
+            # Header and text are those of the message in it.
+            part = part.children[0] if part.is_message else None
+        if part is None:
             return [b"NIL"]
         if section.text.startswith("HEADER.FIELDS"):
-            return _literal(self._fields(section), partial)
+            return _literal(self._fields(part, section), partial)
         first, end = {
-            "": (0, self._octets),
-            "HEADER": (0, self._body),
-            "TEXT": (self._body, self._octets),
+            "": (part.body if section.part else 0, part.end),
+            "HEADER": (part.start, part.body),
+            "MIME": (part.start, part.body),
+            "TEXT": (part.body, part.end),
         }[section.text]
         length = self._measured(first, end)
         skip = 0
@@ -305,14 +361,13 @@ class _Content:
             length = min(partial[1], length - skip)
         if not length:
             return [b'""']
-        return [b"{%d}\r\n" % length, Extent(first, end, skip, length)]
+        return [b"{%d}\r\n" % length, Extent(first, end, end >= self._octets, skip, length)]
 
     def _measured(self, first: int, end: int) -> int:
-        whole = Extent(first, end, 0, 1 << 62)
-        return sum(len(block) for block in _converted(self._file, whole))
+        return sum(len(block) for block in _converted(self._file, Extent(first, end, end >= self._octets)))
 
-    def _fields(self, section: Section) -> bytes:
-        header = b"".join(_converted(self._file, Extent(0, self._body, 0, 1 << 62)))
+    def _fields(self, part: Part, section: Section) -> bytes:
+        header = b"".join(_converted(self._file, Extent(part.start, part.body, False)))
         wanted = {name.lower() for name in section.fields}
         inverse = section.text.endswith("NOT")
         kept: list[bytes] = []
@@ -344,7 +399,7 @@ def _converted(file: int, extent: Extent) -> Iterator[bytes]:
         place += len(block)
         yield lines.feed(block)
     if extent.end > extent.first:
-        yield lines.end()
+        yield lines.end() if extent.whole else lines.rest()
 
 
 def stream(file: int, extent: Extent) -> Iterator[bytes]:

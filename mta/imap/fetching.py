@@ -46,10 +46,8 @@ async def fetch(
     except BadNumber as problem:
         raise Bad(str(problem)) from None
     names = {item.name for item in items}
-    if names & {"ENVELOPE", "BODY", "BODYSTRUCTURE", "BINARY[]", "BINARY.SIZE[]"} or any(
-        item.section is not None and item.section.part for item in items
-    ):
-        raise Refused("parts of messages are not told yet", "CANNOT")
+    if names & {"BINARY[]", "BINARY.SIZE[]"}:
+        raise Bad("BINARY is not offered")
     if changed_since is not None or "MODSEQ" in names:
         session.counts_changes = True
     if vanished:

@@ -66,10 +66,14 @@ class Lines:
         block = block.replace(b"\n", b"\r\n")
         return b"." + block if dotted else block
 
+    def rest(self) -> bytes:
+        """What is left."""
+        held, self._held = self._held, b""
+        return self._turn(held) if held else b""
+
     def end(self) -> bytes:
         """What is left, with an end for a last line that has none."""
-        held, self._held = self._held, b""
-        rest = self._turn(held) if held else b""
+        rest = self.rest()
         if not self._begins:
             rest += b"\r\n"
             self._begins = True

@@ -53,6 +53,38 @@ class FetchTests(ImapCase):
         self.assertIn(b'BODY[]<500> ""', client.do(b"FETCH 1 BODY.PEEK[]<500.9>")[0])
         self.assertNotIn(b"Seen", client.do(b"FETCH 1 FLAGS")[0])
 
+    def test_parts(self) -> None:
+        """Structures, and the parts that they tell of; again out of the index."""
+        text = (
+            b"Subject: x\nFrom: a@b.org\nContent-Type: multipart/mixed; boundary=q\n\n--q\n\none\n"
+            b"--q\nContent-Type: message/rfc822\n\nSubject: inner\n\ntwo\n--q--\n"
+        )
+        self.maildir.put(b"2000.b", text)
+        client = self.selected()
+        first = client.do(b"FETCH 4 (ENVELOPE BODYSTRUCTURE)")
+        self.assertEqual(first, client.do(b"FETCH 4 (ENVELOPE BODYSTRUCTURE)"))
+        self.assertIn(b'* 4 FETCH (ENVELOPE (NIL "x" ((NIL NIL "a" "b.org")) ', first[0])
+        self.assertIn(b' "MIXED" ("BOUNDARY" "q") NIL NIL NIL))', first[0])
+        self.assertIn(b"a OK", client.do(b"FETCH 1:* FULL")[-1])
+        for item, wanted in (
+            (b"BODY.PEEK[1]", b"one"),
+            (b"BODY.PEEK[2.HEADER]", b"Subject: inner\r\n\r\n"),
+            (b"BODY.PEEK[2.1]", b"two"),
+            (b"BODY.PEEK[2.TEXT]", b"two"),
+            (b"BODY.PEEK[2.MIME]", b"Content-Type: message/rfc822\r\n\r\n"),
+            (b"BODY.PEEK[2.HEADER.FIELDS (SUBJECT)]", b"Subject: inner\r\n\r\n"),
+        ):
+            client.transport.clear()
+            client.protocol.dataReceived(b"a FETCH 4 " + item + b"\r\n")
+            self.assertEqual(
+                wanted,
+                self.octets(client.transport.value()).removesuffix(
+                    b"\r\n" if b"TEXT" in item or b"." not in item else b""
+                ),
+                item,
+            )
+        self.assertIn(b"BODY[3] NIL", client.do(b"FETCH 4 BODY.PEEK[3]")[0])
+
     def test_seen(self) -> None:
         """It is told where it is new, and marked for others."""
         client, other = self.selected(), self.selected()
