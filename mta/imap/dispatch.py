@@ -159,6 +159,9 @@ async def _list(session: ImapProtocol, arguments: Arguments) -> bytes:
     first = values[0]
     if isinstance(first, tuple):
         selection = [word.upper() for word in _words(first)]
+        _known(selection, _SELECTION)
+        if b"RECURSIVEMATCH" in selection and not set(selection) - {b"RECURSIVEMATCH", b"REMOTE"}:
+            raise Bad("RECURSIVEMATCH goes with SUBSCRIBED or SPECIAL-USE")
         del values[0]
     if len(values) < 2 or isinstance(values[0], tuple):
         raise Bad("LIST takes a reference and a pattern")
@@ -171,12 +174,15 @@ async def _list(session: ImapProtocol, arguments: Arguments) -> bytes:
             raise Bad("behind the pattern there can be RETURN and a list")
         returned = options
     names = [word.upper() for word in returned if isinstance(word, bytes)]
+    _known(names, _RETURN)
     status: tuple[str, ...] = ()
     for name, value in pairwise(returned):
         if isinstance(name, bytes) and name.upper() == b"STATUS" and isinstance(value, tuple):
             status = tuple(word.upper().decode("ascii", "replace") for word in _words(value))
+    if b"STATUS" in names and not status:
+        raise Bad("STATUS takes a list of items")
     wish = Wish(
-        tuple(folder_name.read(session, reference + one) if one else "" for one in patterns),
+        tuple(folder_name.pattern(session, reference + one) if one else "" for one in patterns),
         subscribed=b"SUBSCRIBED" in selection,
         special=b"SPECIAL-USE" in selection,
         recursive=b"RECURSIVEMATCH" in selection,
@@ -187,9 +193,20 @@ async def _list(session: ImapProtocol, arguments: Arguments) -> bytes:
     return await folder_commands.list_folders(session, wish)
 
 
+#: Options of LIST (RFC 5258, 3.1 and 3.2; RFC 5819; RFC 6154).
+_SELECTION = {b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE"}
+_RETURN = {b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"}
+
+
+def _known(words: list[bytes], known: set[bytes]) -> None:
+    for word in words:
+        if word not in known:
+            raise Bad(f"LIST does not know the option {word[:20].decode('ascii', 'replace')}")
+
+
 async def _list_subscribed(session: ImapProtocol, arguments: Arguments) -> bytes:
     reference, pattern = _words([arguments.value(), *arguments.rest()])
-    return await folder_commands.list_subscribed(session, folder_name.read(session, reference + pattern))
+    return await folder_commands.list_subscribed(session, folder_name.pattern(session, reference + pattern))
 
 
 def _of_name(handler: Callable[[ImapProtocol, bytes], Awaitable[bytes]]) -> Handler:

@@ -12,6 +12,8 @@ from mta.model import utf7
 if TYPE_CHECKING:
     from mta.imap.protocol import ImapProtocol
 
+#: A pattern that no name fits: none has a NUL.
+NOTHING = "\0"
 _ATOM = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+\Z")
 
 
@@ -26,6 +28,14 @@ def read(session: ImapProtocol, octets: bytes) -> str:
     except ValueError:
         raise Refused("the name of the folder is not in modified UTF-7 (RFC 3501, 5.1.3)", "CANNOT") from None
     return names.INBOX if text.upper() == names.INBOX else text
+
+
+def pattern(session: ImapProtocol, octets: bytes) -> str:
+    """A pattern of names; what is none in modified UTF-7 is one that no name fits."""
+    try:
+        return read(session, octets)
+    except Refused:
+        return NOTHING
 
 
 def written(session: ImapProtocol, name: str) -> bytes:

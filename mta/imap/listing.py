@@ -49,7 +49,11 @@ class Line:
 def listed(folders: Sequence[Listed], wish: Wish) -> list[Line]:
     """The lines of LIST."""
     wanted = [one for one in folders if _selects(one, wish)]
-    above = {parent for one in wanted for parent in parents_of(one.name)} if wish.recursive else set()
+    above: set[str] = set()
+    if wish.recursive:
+        # What is told itself need not be told of by what is above it (RFC 5258, 3.5).
+        hidden = (one.name for one in wanted if not _fits(one.name, wish.patterns))
+        above = {parent for name in hidden for parent in parents_of(name)}
     chosen = {one.name for one in wanted}
     lines = []
     for one in folders:

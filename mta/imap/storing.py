@@ -75,7 +75,8 @@ async def store(
     if left:
         numbers = left if by_uid else [number for uid in left if (number := selected.number(uid))]
         return b"[MODIFIED %s] these had changed meanwhile" % compact(sorted(numbers))
-    if done < len(uids) and not by_uid:
+    if done < len(uids) and not by_uid and not silent:
+        # Who does not want to hear of the flags has what was wanted (RFC 2180, 4.2.1).
         raise Refused("some of the messages are gone; the others are changed", "EXPUNGEISSUED")
     return b"changed"
 

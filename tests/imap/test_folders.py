@@ -149,6 +149,38 @@ class FolderCommandTests(ImapCase):
             answer[:-1],
         )
 
+    def test_list_options(self) -> None:
+        """Options that nobody knows are mistakes; RECURSIVEMATCH wants another beside it (RFC 5258, 3.1)."""
+        client = self.logged_in()
+        for words in (
+            b'(FOO) "" *',
+            b'(RECURSIVEMATCH) "" *',
+            b'(RECURSIVEMATCH REMOTE) "" *',
+            b'"" * RETURN (FOO)',
+            b'"" * RETURN (STATUS)',
+        ):
+            self.assertIn(b"a BAD", client.do(b"LIST " + words)[-1], words)
+        self.assertIn(b"a OK", client.do(b'LIST (remote) "" % return (children special-use subscribed)')[-1])
+
+    def test_list_no_name(self) -> None:
+        """A pattern that no name can fit is not wrong, but nothing fits it."""
+        client = self.logged_in()
+        for pattern in (b"&*", b"*$&'x", b"a&b%"):
+            self.assertEqual([b"a OK"], [line[:4] for line in client.do(b'LIST "" ' + pattern)], pattern)
+            self.assertEqual([b"a OK"], [line[:4] for line in client.do(b'LSUB "" ' + pattern)], pattern)
+
+    def test_list_below(self) -> None:
+        """What is told itself is not told of by what is above it."""
+        client = self.logged_in()
+        for name in (b"a", b"a.b"):
+            client.do(b"CREATE " + name)
+        client.do(b"UNSUBSCRIBE a")
+        client.do(b"SUBSCRIBE a.b")
+        answer = client.do(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" (a a.b)')
+        self.assertEqual([b'* LIST (\\HasNoChildren \\Subscribed) "." a.b'], answer[:-1])
+        answer = client.do(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" a')
+        self.assertEqual([b'* LIST (\\HasChildren) "." a ("CHILDINFO" ("SUBSCRIBED"))'], answer[:-1])
+
     def test_quota(self) -> None:
         self.quota = 10 * 1024
         self.maildir.put(b"1000.a", b"x" * 1500)

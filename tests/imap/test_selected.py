@@ -67,6 +67,8 @@ class SelectedTests(ImapCase):
         self.mark(first, b"1")
         first.do(b"EXPUNGE")
         self.assertIn(b"a NO [EXPUNGEISSUED]", second.do(b"STORE 1 +FLAGS (\\Seen)")[-1])
+        # Who does not want to hear of it has what was wanted (RFC 2180, 4.2.1).
+        self.assertIn(b"a OK", second.do(b"STORE 1 +FLAGS.SILENT (\\Deleted)")[-1])
 
     def test_uid_expunge(self) -> None:
         client = self.selected()
