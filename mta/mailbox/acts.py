@@ -37,8 +37,9 @@ def change_flags(
     changed: list[Message] = []
     left: list[int] = []
     wanted = list(uids)
-    for _ in range(_TRIES):
-        folder = index.refresh(directory)
+    for turn in range(_TRIES):
+        # Where another program was quicker, what we know of our own changes is not all.
+        folder = index.refresh(directory, thorough=turn > 0)
         wanted = _change(index, folder, wanted, change, unchanged_since, changed, left)
         if not wanted:
             break
@@ -60,18 +61,18 @@ def _change(
     with index.transaction():
         folder = still(index, folder)
         folder.modseq += 1
-        for uid in uids:
-            try:
-                message = index.message(folder, uid)
-            except Gone:
-                continue
-            if unchanged_since is not None and message.modseq > unchanged_since:
-                left.append(uid)
-                continue
-            if _rename(index, folder, path, message, change):
-                changed.append(message)
-            else:
-                missed.append(uid)
+        with index.own(folder):
+            for uid in uids:
+                try:
+                    message = index.message(folder, uid)
+                except Gone:
+                    continue
+                if unchanged_since is not None and message.modseq > unchanged_since:
+                    left.append(uid)
+                elif _rename(index, folder, path, message, change):
+                    changed.append(message)
+                else:
+                    missed.append(uid)
         if any(message.modseq == folder.modseq for message in changed):
             # Who asks what has changed need not look when nothing has.
             folder.save(index.connection)

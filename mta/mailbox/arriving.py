@@ -134,6 +134,30 @@ def _arrive(index: Index, folder: Folder, into: OpenFolder, drafts: Sequence[tup
     uids: list[int] = []
     coming: list[tuple[Message, tuple[int, int] | None]] = []
     folder.modseq += 1
+    with index.own(folder):
+        _place(index, folder, into, drafts, uids, coming)
+        os.fsync(into.cur)
+    insert(index, folder, coming)
+    index.connection.executemany(
+        "INSERT OR IGNORE INTO doomed VALUES (?, ?)",
+        [draft.like for draft, _ in drafts if draft.moved and draft.like is not None],
+    )
+    index.connection.executemany(
+        "DELETE FROM arriving WHERE folder = ? AND draft = ?",
+        [(folder.id, draft.name) for draft, _ in drafts],
+    )
+    return Placed(folder.validity, uids)
+
+
+def _place(
+    index: Index,
+    folder: Folder,
+    into: OpenFolder,
+    drafts: Sequence[tuple[Draft, Flags]],
+    uids: list[int],
+    coming: list[tuple[Message, tuple[int, int] | None]],
+) -> None:
+    """Give the files their names."""
     for draft, flags in drafts:
         row = index.connection.execute(
             "SELECT uid FROM messages WHERE folder = ? AND base = ?", (folder.id, draft.base)
@@ -159,17 +183,6 @@ def _arrive(index: Index, folder: Folder, into: OpenFolder, drafts: Sequence[tup
         )
         coming.append((message, draft.like))
         uids.append(message.uid)
-    os.fsync(into.cur)
-    insert(index, folder, coming)
-    index.connection.executemany(
-        "INSERT OR IGNORE INTO doomed VALUES (?, ?)",
-        [draft.like for draft, _ in drafts if draft.moved and draft.like is not None],
-    )
-    index.connection.executemany(
-        "DELETE FROM arriving WHERE folder = ? AND draft = ?",
-        [(folder.id, draft.name) for draft, _ in drafts],
-    )
-    return Placed(folder.validity, uids)
 
 
 def take_uid(folder: Folder) -> int:

@@ -39,19 +39,20 @@ def finish(index: Index, folder: Folder) -> list[int]:
         return []
     path = index.path(folder.directory)
     removed, left, octets, count = [], [], 0, 0
-    for (uid,) in rows:
-        try:
-            message = index.message(folder, uid)
-        except Gone:
-            continue
-        try:
-            _unlink(path, message.place, message.base)
-        except OSError:
-            left.append(uid)
-            continue
-        removed.append(message)
-        if message.counts:
-            octets, count = octets + message.size, count + 1
+    with index.own(folder):
+        for (uid,) in rows:
+            try:
+                message = index.message(folder, uid)
+            except Gone:
+                continue
+            try:
+                _unlink(path, message.place, message.base)
+            except OSError:
+                left.append(uid)
+                continue
+            removed.append(message)
+            if message.counts:
+                octets, count = octets + message.size, count + 1
     for place in (b"/new", b"/cur"):
         with suppress(OSError):
             file = os.open(path + place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

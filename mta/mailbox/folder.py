@@ -9,7 +9,7 @@ from mta.mailbox.file_name import SEEN, TRASHED
 
 FOLDER = (
     "id, directory, validity, next_uid, modseq, messages, octets, unseen, keywords, "
-    "new_mark, cur_mark, new_looked, cur_looked, forgotten"
+    "new_mark, cur_mark, new_looked, cur_looked, cur_trusted, forgotten"
 )
 MESSAGE = "uid, base, info, cur, flags, keywords, size, virtual, received, modseq"
 
@@ -31,6 +31,7 @@ class Folder:
     :ivar modseq: of the last change, HIGHESTMODSEQ (RFC 7162).
     :ivar unseen: messages without the flag seen.
     :ivar words: its keywords by number, ended by line feeds.
+    :ivar cur_trusted: since when changes of ``cur`` were ours alone, as far as we know; 0: there were none.
     :ivar forgotten: expunged UIDs are known from the change after this one on.
     """
 
@@ -47,6 +48,7 @@ class Folder:
     cur_mark: str
     new_looked: float
     cur_looked: float
+    cur_trusted: float
     forgotten: int
 
     @property
@@ -69,7 +71,8 @@ class Folder:
         """Keep it."""
         connection.execute(
             "UPDATE folders SET validity = ?, next_uid = ?, modseq = ?, messages = ?, octets = ?, unseen = ?,"
-            " keywords = ?, new_mark = ?, cur_mark = ?, new_looked = ?, cur_looked = ?, forgotten = ?"
+            " keywords = ?, new_mark = ?, cur_mark = ?, new_looked = ?, cur_looked = ?, cur_trusted = ?,"
+            " forgotten = ?"
             " WHERE id = ?",
             (
                 self.validity,
@@ -83,6 +86,7 @@ class Folder:
                 self.cur_mark,
                 self.new_looked,
                 self.cur_looked,
+                self.cur_trusted,
                 self.forgotten,
                 self.id,
             ),

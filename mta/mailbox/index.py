@@ -25,7 +25,7 @@ from mta.mailbox import arriving, keywords, listing, renaming, uid_list
 from mta.mailbox.doomed import finish
 from mta.mailbox.file_name import flags_of, order, size_of, split, virtual_of
 from mta.mailbox.folder import FOLDER, MESSAGE, Folder, Gone, Message, Missing
-from mta.mailbox.listing import Listing
+from mta.mailbox.listing import TRUST, Listing, Look
 from mta.mailbox.uid_list import LAST, UidList
 
 #: Expunged UIDs that are remembered of a folder.
@@ -219,7 +219,7 @@ class Index:
             return False
         return (
             new.proves(folder.new_mark, folder.new_looked)
-            and cur.proves(folder.cur_mark, folder.cur_looked)
+            and _is_known(folder, cur)
             and not self.connection.execute(
                 "SELECT 1 FROM doomed WHERE folder = ?1"
                 " UNION ALL SELECT 1 FROM arriving WHERE ?1 IN (folder, source) LIMIT 1",
@@ -247,6 +247,22 @@ class Index:
 
     # --- scanning --------------------------------------------------------------
 
+    @contextmanager
+    def own(self, folder: Folder) -> Iterator[None]:
+        """Change files of ``cur``, and know it afterwards without reading it; before the folder is saved.
+
+        :raise OSError: if it cannot be seen.
+        """
+        path = self.path(folder.directory) + b"/cur"
+        before = listing.look(path)
+        ours = folder.cur_trusted and before.mark == folder.cur_mark
+        known = ours or before.proves(folder.cur_mark, folder.cur_looked)
+        yield
+        if known:
+            after = listing.look(path)
+            folder.cur_mark = after.mark
+            folder.cur_trusted = folder.cur_trusted if ours else after.at
+
     def _scan(self, folder: Folder, thorough: bool, before: UidList | None) -> None:
         anew = not folder.cur_mark
         path = self.path(folder.directory)
@@ -256,7 +272,7 @@ class Index:
             found[0] = listing.read(path + b"/new")
         # After ``new``, because readers move messages that way: none is overlooked in between.
         cur = listing.look(path + b"/cur")
-        if thorough or not cur.proves(folder.cur_mark, folder.cur_looked):
+        if thorough or not _is_known(folder, cur):
             found[1] = listing.read(path + b"/cur")
         missing = self._compare(folder, found)
         if 1 not in found and any(not message.cur for message in missing):
@@ -269,7 +285,9 @@ class Index:
             # What was not read whole is read again.
             mark, at = (one.look.mark, one.look.at) if one.whole else ("", 0.0)
             if cur_too:
-                folder.cur_mark, folder.cur_looked = mark, at
+                # Nothing but our own changes since the last time: that goes on from here.
+                ours = bool(folder.cur_trusted and mark and mark == folder.cur_mark)
+                folder.cur_mark, folder.cur_looked, folder.cur_trusted = mark, at, at if ours else 0.0
             else:
                 folder.new_mark, folder.new_looked = mark, at
         folder.save(self.connection)
@@ -471,3 +489,10 @@ class Index:
                 "DELETE FROM expunged WHERE folder = ? AND modseq <= ?", (folder.id, folder.forgotten)
             )
         folder.save(self.connection)
+
+
+def _is_known(folder: Folder, cur: Look) -> bool:
+    """Whether ``cur`` is as it was read, but for our own changes."""
+    if cur.proves(folder.cur_mark, folder.cur_looked):
+        return True
+    return cur.mark == folder.cur_mark and 0 <= cur.at - folder.cur_trusted < TRUST

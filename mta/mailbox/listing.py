@@ -4,6 +4,9 @@ Reading a directory of 100,000 files takes a tenth of a second, looking at its t
 directory whose times and number are as they were has the same names, unless the last change came in
 the same tick of the kernel's clock as the look before it: times younger than :data:`RACY` at that
 look prove nothing, and the directory is read once more.
+
+What we change ourselves we know without reading.  Whoever renames a file in the same moment is noticed
+when the directory is read next, for which nobody waits longer than :data:`TRUST` seconds.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from dataclasses import dataclass
 
 #: Seconds within which two changes may leave the same time; some file systems keep no fractions.
 RACY = 2.0
+#: Seconds for which a directory that we have changed ourselves need not be read for that.
+TRUST = 5.0
 #: Readings of one directory until no change came in between.
 _TRIES = 4
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 from mta.mailbox.acts import still
 from mta.mailbox.arriving import Words, insert, take_uid
@@ -113,19 +114,20 @@ class _Moving:
             self.validity = target.validity
             words = Words(index.path(self._target))
             target.modseq += 1
-            for uid in uids:
-                try:
-                    before = index.message(source, uid)
-                except Gone:
-                    continue
-                try:
-                    now = self._rename(before, source, target, words, same)
-                except FileNotFoundError:
-                    missed.append(uid)
-                except OSError as error:
-                    self._not_moved(uid, error)
-                else:
-                    moved.append((before, now))
+            with index.own(source), nullcontext() if same else index.own(target):
+                for uid in uids:
+                    try:
+                        before = index.message(source, uid)
+                    except Gone:
+                        continue
+                    try:
+                        now = self._rename(before, source, target, words, same)
+                    except FileNotFoundError:
+                        missed.append(uid)
+                    except OSError as error:
+                        self._not_moved(uid, error)
+                    else:
+                        moved.append((before, now))
             if moved:
                 os.fsync(self._into.cur)
                 for cur in {before.cur for before, _ in moved}:

@@ -11,7 +11,7 @@ from mta.private_file import make_private
 from mta.write_ahead import use_write_ahead
 
 #: Of the tables.  An index of another version is made anew from the files.
-VERSION = 2
+VERSION = 3
 
 _TABLES = """
 CREATE TABLE folders (
@@ -28,6 +28,7 @@ CREATE TABLE folders (
     cur_mark TEXT NOT NULL DEFAULT '',
     new_looked REAL NOT NULL DEFAULT 0,
     cur_looked REAL NOT NULL DEFAULT 0,
+    cur_trusted REAL NOT NULL DEFAULT 0,
     forgotten INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE messages (

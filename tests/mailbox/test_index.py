@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.mailbox import acts, uid_list
+from mta.mailbox import acts, listing, uid_list
 from mta.mailbox.doomed import doom
 from mta.mailbox.file_name import FLAGGED, SEEN, Flags, flags_of, info_of, unique_id
 from mta.mailbox.folder import Gone, Message, Missing
@@ -105,6 +106,62 @@ class FollowingTests(Indexed):
         folder.save(self.index.connection)
         self.index.connection.execute("PRAGMA query_only = ON")
         self.assertEqual(1, self.index.refresh().messages)
+
+    def test_own_changes_are_not_read(self) -> None:
+        """Nor is the directory read again soon because it has changed just now."""
+        for number in range(5):
+            self.maildir.put(b"%d.a" % number, place="cur")
+        os.utime(self.maildir.path / "cur", (1, 1))
+        self.index.refresh()
+        folder = self.index.refresh()
+        # As if it had been read long after the last change, and then we had changed something.
+        folder.cur_trusted = time.time()
+        folder.save(self.index.connection)
+        read: list[bytes] = []
+        real = listing.read
+
+        def noted(path: bytes) -> listing.Listing:
+            read.append(path)
+            return real(path)
+
+        self.patch(listing, "read", noted)
+        acts.change_flags(self.index, b"", [1, 2], lambda flags: Flags(SEEN))
+        acts.expunge(self.index, b"", [2])
+        acts.change_flags(self.index, b"", [3], lambda flags: Flags(SEEN))
+        self.index.refresh()
+        self.assertEqual([], [path for path in read if path.endswith(b"/cur")])
+        # What others do is seen, and so is what they did in the same moment, a little later.
+        self.maildir.move(b"4.a", b"4.a:2,F", "cur")
+        os.utime(self.maildir.path / "cur", (2, 2))
+        self.assertEqual(FLAGGED, self.found()[b"4.a"].flags)
+        self.assertEqual(1, len([path for path in read if path.endswith(b"/cur")]))
+        self.check()
+
+    def test_others_in_the_moment_of_our_own_change(self) -> None:
+        """They are noticed when the directory is not trusted any more."""
+        for number in range(2):
+            self.maildir.put(b"%d.a" % number, place="cur")
+        os.utime(self.maildir.path / "cur", (1, 1))
+        folder = self.index.refresh()
+        # As if it had been read long after the last change, and then we had changed something.
+        folder.cur_trusted = time.time()
+        folder.save(self.index.connection)
+        rename = os.rename
+        path = os.fsencode(self.maildir.path) + b"/cur/1.a"
+
+        def both(source: bytes, target: bytes) -> None:
+            rename(path, path + b":2,F")
+            rename(source, target)
+
+        patch = self.patch(os, "rename", both)
+        acts.change_flags(self.index, b"", [1], lambda flags: Flags(SEEN))
+        patch.restore()
+        self.index.refresh()
+        self.index.connection.execute("UPDATE folders SET cur_trusted = cur_trusted - 5")
+        self.assertEqual(
+            {b"0.a": SEEN, b"1.a": FLAGGED}, {base: one.flags for base, one in self.found().items()}
+        )
+        self.check()
 
     def test_not_messages(self) -> None:
         """Links, directories, pipes and hidden files are none."""

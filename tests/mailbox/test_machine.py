@@ -72,6 +72,7 @@ class Mailbox(RuleBasedStateMachine):
         self.known: dict[tuple[int, int], bytes] = {}
         self.shared: list[Any] = [{}, {}]
         self.number = 0
+        self.ticks = 0
         for name in ("a", "a.b"):
             self.create(0, name)
         for name in ("INBOX", "INBOX", "a", "a.b"):
@@ -128,6 +129,12 @@ class Mailbox(RuleBasedStateMachine):
             Maildir.put(self.of(name), b"%s.x,S=%d" % (content[:-1], len(content)), content)
             self.model[name][content, 0, frozenset()] += 1
 
+    def aged(self, *names: str) -> None:
+        """Let other programs change a directory in another moment than we do."""
+        for name in names:
+            self.ticks += 1
+            os.utime(self.path(name) / "cur", ns=(self.ticks, self.ticks))
+
     def of(self, name: str) -> Maildir:
         maildir = Maildir.__new__(Maildir)
         maildir.path = self.path(name)
@@ -147,6 +154,7 @@ class Mailbox(RuleBasedStateMachine):
             base, info = split(os.fsencode(path.name))
             flags = Flags(system, flags_of(info).keywords)
             os.rename(path, self.path(name) / "cur" / os.fsdecode(base + info_of(flags)))
+            self.aged(name)
             self.model[name][state] -= 1
             self.model[name][state[0], system, state[2]] += 1
 
@@ -156,6 +164,7 @@ class Mailbox(RuleBasedStateMachine):
         if pick < len(files):
             self.model[name][self.state_of(name, files[pick])] -= 1
             files[pick].unlink()
+            self.aged(name)
 
     def state_of(self, name: str, path: Path) -> State:
         flags = flags_of(split(os.fsencode(path.name))[1])
@@ -175,6 +184,7 @@ class Mailbox(RuleBasedStateMachine):
             if any(split(os.fsencode(one.name))[0] == base for one in self.files(to)):
                 return
             os.rename(path, self.path(to) / "cur" / os.fsdecode(base + info_of(Flags(system))))
+            self.aged(name, to)
             self.model[name][content, system, named] -= 1
             self.model[to][content, system, frozenset()] += 1
 
