@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mta.imap import (
@@ -27,6 +26,7 @@ from mta.imap.listing import Wish
 from mta.imap.refusal import Bad
 from mta.imap.resync import Known
 from mta.imap.sequence_set import SequenceSet
+from mta.imap.status import ITEMS
 
 if TYPE_CHECKING:
     from mta.imap.protocol import ImapProtocol
@@ -155,57 +155,74 @@ def _parameters(session: ImapProtocol, values: tuple[Value, ...]) -> Known | Non
 
 async def _list(session: ImapProtocol, arguments: Arguments) -> bytes:
     values = [arguments.value(), *arguments.rest()]
-    selection: list[bytes] = []
-    first = values[0]
-    if isinstance(first, tuple):
-        selection = [word.upper() for word in _words(first)]
-        _known(selection, _SELECTION)
-        if b"RECURSIVEMATCH" in selection and not set(selection) - {b"RECURSIVEMATCH", b"REMOTE"}:
-            raise Bad("RECURSIVEMATCH goes with SUBSCRIBED or SPECIAL-USE")
-        del values[0]
-    if len(values) < 2 or isinstance(values[0], tuple):
+    selection: set[bytes] = set()
+    extended = isinstance(values[0], tuple)
+    if isinstance(values[0], tuple):
+        selection = _options(values.pop(0), _SELECTIONS)
+    if len(values) not in (2, 4) or isinstance(values[0], tuple):
         raise Bad("LIST takes a reference and a pattern")
     reference, pattern = values[0], values[1]
     patterns = tuple(_words(pattern)) if isinstance(pattern, tuple) else (pattern,)
-    returned: tuple[Value, ...] = ()
-    if len(values) > 2:
-        options = values[3] if len(values) == 4 else None
-        if values[2] not in (b"RETURN", b"return") or not isinstance(options, tuple):
+    returned: list[Value] = []
+    if len(values) == 4:
+        if not isinstance(values[2], bytes) or values[2].upper() != b"RETURN":
             raise Bad("behind the pattern there can be RETURN and a list")
-        returned = options
-    names = [word.upper() for word in returned if isinstance(word, bytes)]
-    _known(names, _RETURN)
+        returned = list(_listed(values[3]))
     status: tuple[str, ...] = ()
-    for name, value in pairwise(returned):
-        if isinstance(name, bytes) and name.upper() == b"STATUS" and isinstance(value, tuple):
-            status = tuple(word.upper().decode("ascii", "replace") for word in _words(value))
-    if b"STATUS" in names and not status:
-        raise Bad("STATUS takes a list of items")
+    for place, value in enumerate(returned):
+        if isinstance(value, bytes) and value.upper() == b"STATUS":
+            items = _listed(returned[place + 1] if place + 1 < len(returned) else b"")
+            status = _status_items(items)
+            del returned[place : place + 2]
+            break
+    names = _options(tuple(returned), _RETURNS)
+    if b"RECURSIVEMATCH" in selection and not selection - {b"RECURSIVEMATCH", b"REMOTE"}:
+        raise Bad("RECURSIVEMATCH needs another option beside it")
     wish = Wish(
         tuple(folder_name.pattern(session, reference + one) if one else "" for one in patterns),
         subscribed=b"SUBSCRIBED" in selection,
         special=b"SPECIAL-USE" in selection,
         recursive=b"RECURSIVEMATCH" in selection,
         tells_subscribed=b"SUBSCRIBED" in names,
-        extended=isinstance(pattern, tuple) or bool(selection) or len(values) > 2,
+        extended=extended or isinstance(pattern, tuple) or len(values) == 4,
         status=status,
     )
     return await folder_commands.list_folders(session, wish)
 
 
-#: Options of LIST (RFC 5258, 3.1 and 3.2; RFC 5819; RFC 6154).
-_SELECTION = {b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE"}
-_RETURN = {b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"}
+#: Options of LIST: which names are told, and what of them.  REMOTE adds none here.
+_SELECTIONS = frozenset({b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE"})
+_RETURNS = frozenset({b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE"})
 
 
-def _known(words: list[bytes], known: set[bytes]) -> None:
+def _options(value: Value, known: frozenset[bytes]) -> set[bytes]:
+    found = {word.upper() for word in _words(_listed(value))}
+    if found - known:
+        raise Bad("LIST does not know " + min(found - known)[:30].decode("ascii", "replace"))
+    return found
+
+
+def _listed(value: Value) -> tuple[Value, ...]:
+    if not isinstance(value, tuple):
+        raise Bad("a word stands where a list is wanted")
+    return value
+
+
+def _status_items(values: tuple[Value, ...]) -> tuple[str, ...]:
+    words = tuple(word.upper().decode("ascii", "replace") for word in _words(values))
     for word in words:
-        if word not in known:
-            raise Bad(f"LIST does not know the option {word[:20].decode('ascii', 'replace')}")
+        if word not in ITEMS:
+            raise Bad(f"STATUS does not know {word[:30]}")
+    if not words:
+        raise Bad("STATUS takes a list of items")
+    return tuple(dict.fromkeys(words))
 
 
 async def _list_subscribed(session: ImapProtocol, arguments: Arguments) -> bytes:
-    reference, pattern = _words([arguments.value(), *arguments.rest()])
+    reference = arguments.word()
+    arguments.space()
+    pattern = arguments.word()
+    arguments.end()
     return await folder_commands.list_subscribed(session, folder_name.pattern(session, reference + pattern))
 
 
@@ -220,12 +237,14 @@ def _of_name(handler: Callable[[ImapProtocol, bytes], Awaitable[bytes]]) -> Hand
 
 async def _create(session: ImapProtocol, arguments: Arguments) -> bytes:
     name = arguments.word()
-    values = arguments.rest()
     uses: list[str] = []
-    if values and isinstance(values[0], tuple):
-        (word, listed) = values[0]
-        if isinstance(word, bytes) and word.upper() == b"USE" and isinstance(listed, tuple):
-            uses = [one.decode("ascii", "replace") for one in _words(listed)]
+    if not arguments.over:
+        arguments.space()
+        values = _listed(arguments.value())
+        arguments.end()
+        if len(values) != 2 or not isinstance(values[0], bytes) or values[0].upper() != b"USE":
+            raise Bad("CREATE takes (USE (\\Sent)) at the most")
+        uses = [word.decode("ascii", "replace") for word in _words(_listed(values[1]))]
     return await folder_commands.create(session, name, uses)
 
 
@@ -244,12 +263,9 @@ async def _set_quota(session: ImapProtocol, arguments: Arguments) -> bytes:
 async def _status(session: ImapProtocol, arguments: Arguments) -> bytes:
     name = arguments.word()
     arguments.space()
-    items = arguments.value()
+    items = _status_items(_listed(arguments.value()))
     arguments.end()
-    if not isinstance(items, tuple) or not items:
-        raise Bad("STATUS takes a list of items")
-    words = [word.upper().decode("ascii", "replace") for word in _words(items)]
-    return await folder_commands.tell_status(session, name, words)
+    return await folder_commands.tell_status(session, name, items)
 
 
 def _store(by_uid: bool) -> Handler:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from mta.imap import folder_name, listing, selecting, updates
 from mta.imap.listing import Line, Wish
-from mta.imap.refusal import Bad, Refused
+from mta.imap.refusal import Refused
 from mta.imap.resync import Known
-from mta.imap.status import ITEMS, status
+from mta.imap.status import status
 from mta.mailbox import names
 from mta.mailbox.mailroom import Account
 
@@ -63,10 +63,7 @@ async def _tell(session: ImapProtocol, command: str, lines: Sequence[Line], wish
 
 async def tell_status(session: ImapProtocol, name: bytes, items: Sequence[str]) -> bytes:
     """STATUS."""
-    for item in items:
-        if item not in ITEMS:
-            raise Bad(f"STATUS does not know {item[:20]}")
-    found = await status(session, folder_name.read(session, name), tuple(dict.fromkeys(items)))
+    found = await status(session, folder_name.read(session, name), items)
     session.say(found)
     await updates.tell(session)
     return b"as of now"
