@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,26 @@ class Client:
         return self.say(b"a " + command + b"\r\n")
 
 
+def serve(
+    clock: Clock, room: Mailroom, home: Any, note: Any, settings: Imap | None = None, **bounds: Any
+) -> ImapFactory:
+    """A server for accounts whose homes ``home`` tells."""
+    terms = Terms(
+        role="imap",
+        hostname="mx.example.org",
+        settings=settings or Imap(clear_from=["10.0.0.0/8"]),  # type: ignore[call-arg,list-item]
+        limits=limits(**bounds),
+        authenticator=Passwords(),
+        tls=None,
+        home=home,
+        folders=Folders(UsualFolders().by_use()),
+    )
+    # What the kernel tells comes through a reactor.
+    room.watcher._kernel = lambda folder, path: None  # type: ignore[method-assign]
+    numbers = count()
+    return ImapFactory(clock, terms, room, Connections(terms.limits), lambda: f"s{next(numbers)}", note)
+
+
 class ImapCase(SynchronousTestCase):
     """A server with one mailbox."""
 
@@ -96,29 +117,9 @@ class ImapCase(SynchronousTestCase):
                 raise TemporarilyUnavailable(self.trouble)
             return Home(str(self.maildir.path), self.quota)
 
-        terms = Terms(
-            role="imap",
-            hostname="mx.example.org",
-            settings=settings or Imap(clear_from=["10.0.0.0/8"]),  # type: ignore[call-arg,list-item]
-            limits=limits(**bounds),
-            authenticator=Passwords(),
-            tls=None,
-            home=home,
-            folders=Folders(UsualFolders().by_use()),
-        )
         self.room = Direct(self.clock, self.place / "state")
-        # What the kernel tells comes through a reactor.
-        self.patch(self.room.watcher, "_kernel", lambda folder, path: None)
         self.addCleanup(self.room.watcher.stop)
-        numbers = iter(range(1000))
-        self.factory = ImapFactory(
-            self.clock,
-            terms,
-            self.room,
-            Connections(terms.limits),
-            lambda: f"s{next(numbers)}",
-            self.events.append,
-        )
+        self.factory = serve(self.clock, self.room, home, self.events.append, settings, **bounds)
 
     def connect(self, address: str = "10.1.2.3") -> Client:
         """A client that has connected."""

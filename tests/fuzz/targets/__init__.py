@@ -10,6 +10,7 @@ from tests.fuzz.targets import (
     dkim,
     dmarc,
     dmarc_report,
+    imap_session,
     mailbox,
     message,
     milter,
@@ -20,6 +21,6 @@ from tests.fuzz.targets import (
 
 TARGETS = {
     target.name: target
-    for module in (smtp, message, spf, dkim, dmarc, milter, dmarc_report, tls_report, mailbox)
+    for module in (smtp, message, spf, dkim, dmarc, milter, dmarc_report, tls_report, mailbox, imap_session)
     for target in module.TARGETS
 }
