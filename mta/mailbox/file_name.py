@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 #: The letters of flags, by their bits.
 DRAFT, FLAGGED, PASSED, REPLIED, SEEN, TRASHED = 1, 2, 4, 8, 16, 32
@@ -45,6 +46,7 @@ def split(name: bytes) -> tuple[bytes, bytes]:
     return (name, b"") if place < 0 else (name[:place], name[place:])
 
 
+@lru_cache(maxsize=1024)
 def flags_of(info: bytes) -> Flags:
     """The flags in the part behind the base."""
     if not info.startswith(_INFO):

@@ -378,9 +378,10 @@ class Index:
             return made
         rows = []
         folder.modseq += 1
+        empty = not folder.messages
         for base in sorted(arrived, key=order):
             info, cur = arrived[base]
-            if folder.messages and self._has(folder, base):
+            if not empty and self._has(folder, base):
                 self._twin_of_known(folder, path, base, info, cur)
                 continue
             size = size_of(base)
