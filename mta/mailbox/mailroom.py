@@ -27,6 +27,8 @@ from mta.mailbox.opening import OpenIndex
 from mta.mailbox.refusal import Refused
 from mta.mailbox.schema import Damaged, is_damage
 from mta.mailbox.snapshot import Snapshot, take
+from mta.mailbox.text_index import ENDING
+from mta.mailbox.texts import Texts
 from mta.mailbox.watching import Watcher
 
 T = TypeVar("T")
@@ -52,6 +54,7 @@ class Mailroom:
         self.directory = directory
         self.pool = ThreadPool(0, threads, "mailbox")
         self.watcher = Watcher(reactor, self.in_thread, poll)
+        self.background = DeferredLock()
         self._accounts: dict[bytes, Account] = {}
         self._started = False
 
@@ -114,6 +117,7 @@ class Account:
 
     :ivar maildir: its path.
     :ivar quota: octets that it may have; 0: any number.
+    :ivar texts: what its messages say.
     """
 
     log = Logger()
@@ -128,6 +132,7 @@ class Account:
         self._closing: Any = None
         self._snapshots: WeakValueDictionary[bytes, Snapshot] = WeakValueDictionary()
         self._claimed: dict[bytes, tuple[int, int]] = {}
+        self.texts = Texts(self, room.file_of(maildir, ENDING), room.reactor, room.background)
 
     async def run(self, work: Callable[[Index], T]) -> T:
         """Have something done with the index, in a thread, when it is our turn.
@@ -158,7 +163,10 @@ class Account:
         :raise Gone: if it is not there.
         :raise TemporarilyUnavailable: if it cannot be read.
         """
-        return await self.run(lambda index: take(index, directory, self._snapshots, thorough))
+        now = await self.run(lambda index: take(index, directory, self._snapshots, thorough))
+        if self._sessions:
+            self.texts.follow(now)
+        return now
 
     def claim(self, directory: bytes, now: Snapshot, keep: bool = True) -> tuple[int, int]:
         """UIDs of a folder that no session was told of: from, and up to this one (RFC 3501, ``\\Recent``).
@@ -222,6 +230,7 @@ class Account:
             self._closing.cancel()
             self._closing = None
         await self._turn.run(self._room.in_thread, self._file.release)
+        await self.texts.close()
 
     # --- in a thread -----------------------------------------------------------
 
