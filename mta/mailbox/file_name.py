@@ -23,6 +23,7 @@ _INFO = b":2,"
 _SIZE = re.compile(rb",S=(\d{1,15})(?=[,:]|\Z)")
 _VIRTUAL = re.compile(rb",W=(\d{1,15})(?=[,:]|\Z)")
 _SECONDS = re.compile(rb"(\d{1,12})[._]")
+_MICROSECONDS = re.compile(rb"\d{1,12}\.M(\d{1,6})(?!\d)")
 _UIDL = re.compile(rb"[\x21-\x7e]{1,70}\Z")
 
 
@@ -88,9 +89,10 @@ def seconds_of(base: bytes) -> int:
     return 0 if found is None else int(found[1])
 
 
-def order(base: bytes) -> tuple[int, bytes]:
+def order(base: bytes) -> tuple[int, int, bytes]:
     """Sorts as messages were delivered: they get their UIDs so."""
-    return seconds_of(base), base
+    found = _MICROSECONDS.match(base)
+    return seconds_of(base), 0 if found is None else int(found[1]), base
 
 
 def unique_id(base: bytes) -> bytes:

@@ -60,6 +60,14 @@ class Indexed(SynchronousTestCase):
 class FollowingTests(Indexed):
     """What other programs do."""
 
+    def test_order_within_a_second(self) -> None:
+        """Microseconds are a number, however many digits they have."""
+        for name in (b"7.M100861Q1N0.h", b"7.M91965Q2N0.h", b"7.M5Q3N0.h", b"6.M999999Q4N0.h"):
+            self.maildir.put(name)
+        self.assertEqual(
+            [b"6.M999999Q4N0.h", b"7.M5Q3N0.h", b"7.M91965Q2N0.h", b"7.M100861Q1N0.h"], list(self.uids())
+        )
+
     def test_order_of_delivery(self) -> None:
         for name in (b"30.c", b"4.b", b"200.a"):
             self.maildir.put(name)
