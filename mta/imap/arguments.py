@@ -13,7 +13,20 @@ Value: TypeAlias = "bytes | tuple[Value, ...]"
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n\x00]|\\["\\])*)"')
 _WORD = re.compile(rb"[^\x00-\x20\x7f(){\"]+")
 _LITERAL = re.compile(rb"\{[0-9]{1,10}\+?\}\Z")
+_NUMBER = re.compile(rb"[0-9]{1,19}\Z")
+_HIGHEST = 2**63 - 1
 _DEEPEST = 20
+
+
+def number(word: bytes) -> int:
+    """A number of 63 bits, such as a MODSEQ (RFC 7162, 7), or a size.
+
+    :raise Bad: if the word is none.
+    """
+    if not _NUMBER.match(word) or int(word) > _HIGHEST:
+        shown = ascii(word[:20].decode("latin-1"))
+        raise Bad(f"a number of 63 bits is wanted where {shown} stands")
+    return int(word)
 
 
 class Arguments:
@@ -23,8 +36,9 @@ class Arguments:
     """
 
     def __init__(self, parts: tuple[bytes, ...]) -> None:
-        self._parts = list(parts)
-        self._text = self._parts.pop(0)
+        # The last first: there can be many.
+        self._parts = list(reversed(parts))
+        self._text = self._parts.pop()
         self._at = 0
 
     @property
@@ -74,8 +88,8 @@ class Arguments:
             self._at = match.end()
             return re.sub(rb"\\(.)", rb"\1", match[1])
         if first == b"{" and _LITERAL.match(self._text, self._at) and self._parts:
-            found = self._parts.pop(0)
-            self._text = self._parts.pop(0) if self._parts else b""
+            found = self._parts.pop()
+            self._text = self._parts.pop() if self._parts else b""
             self._at = 0
             return found
         match = _WORD.match(self._text, self._at)

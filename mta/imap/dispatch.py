@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,8 @@ from mta.imap import (
     storing,
     transferring,
 )
-from mta.imap.arguments import Arguments, Value
-from mta.imap.framing import Frame
+from mta.imap.arguments import Arguments, Value, number
+from mta.imap.framing import TAG, Frame
 from mta.imap.listing import Wish
 from mta.imap.refusal import Bad
 from mta.imap.resync import Known
@@ -33,12 +33,10 @@ if TYPE_CHECKING:
 
 Handler = Callable[["ImapProtocol", Arguments], Awaitable[bytes]]
 
-_TAG = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\+]{1,64}(?= |\Z)")
-
 
 def tag_of(text: bytes) -> bytes:
     """The tag of a command; ``*`` if it has none."""
-    found = _TAG.match(text)
+    found = TAG.match(text)
     return found[0] if found else b"*"
 
 
@@ -49,7 +47,7 @@ async def run(session: ImapProtocol, frame: Frame) -> bytes:
     :raise Refused: if it cannot be done.
     """
     text = frame.parts[0]
-    tag = _TAG.match(text)
+    tag = TAG.match(text)
     if tag is None:
         raise Bad("a command begins with its tag")
     keyword, _, rest = text[tag.end() + 1 :].partition(b" ")
@@ -84,10 +82,14 @@ async def _start_tls(session: ImapProtocol, arguments: Arguments) -> bytes:
 
 
 async def _login(session: ImapProtocol, arguments: Arguments) -> bytes:
-    name = arguments.word()
-    arguments.space()
-    password = arguments.word()
-    arguments.end()
+    try:
+        name = arguments.word()
+        arguments.space()
+        password = arguments.word()
+        arguments.end()
+    except Bad:
+        # Whatever stands there may be a password.
+        raise Bad("LOGIN takes a name and a password, each of them an atom or a string") from None
     return await login.log_in(session, name, password)
 
 
@@ -100,7 +102,7 @@ async def _authenticate(session: ImapProtocol, arguments: Arguments) -> bytes:
     return await login.authenticate(session, mechanism, initial)
 
 
-def _words(values: list[Value] | tuple[Value, ...]) -> list[bytes]:
+def _words(values: Sequence[Value]) -> list[bytes]:
     found = []
     for value in values:
         if isinstance(value, tuple):
@@ -138,19 +140,40 @@ def _select(read_only: bool) -> Handler:
 
 
 def _parameters(session: ImapProtocol, values: tuple[Value, ...]) -> Known | None:
-    known = None
-    for place, value in enumerate(values):
-        if value in (b"CONDSTORE", b"condstore"):
-            session.counts_changes = True
-        elif isinstance(value, bytes) and value.upper() == b"QRESYNC":
+    known, counts = None, False
+    left = list(reversed(values))
+    while left:
+        value = left.pop()
+        name = value.upper() if isinstance(value, bytes) else b""
+        if name == b"CONDSTORE":
+            counts = True
+        elif name == b"QRESYNC":
             if not session.quick_resync:
                 raise Bad("ENABLE QRESYNC comes first")
-            listed = values[place + 1] if place + 1 < len(values) else ()
-            words = [word for word in listed if isinstance(word, bytes)] if isinstance(listed, tuple) else []
-            if len(words) < 2 or not all(word.isdigit() for word in words[:2]):
-                raise Bad("QRESYNC takes UIDVALIDITY, a MODSEQ and UIDs")
-            known = Known(int(words[0]), int(words[1]), _set(words[2]) if len(words) > 2 else None)
+            known = _resync(left.pop() if left else b"")
+        else:
+            raise Bad("behind the folder there can be (CONDSTORE) or (QRESYNC (...))")
+    session.counts_changes |= counts
     return known
+
+
+def _resync(listed: Value) -> Known:
+    """What a client knows of a folder; numbers that match UIDs tell us nothing new (RFC 7162, 3.2.5.2)."""
+    problem = Bad("QRESYNC takes UIDVALIDITY, a MODSEQ, UIDs, and numbers with their UIDs")
+    values = list(listed) if isinstance(listed, tuple) else []
+    last = values[-1] if values else b""
+    matched: list[bytes] = []
+    if isinstance(last, tuple):
+        matched = _words(last)
+        del values[-1]
+    words = _words(values)
+    if len(words) not in (2, 3) or len(matched) not in (0, 2):
+        raise problem
+    for word in words[2:] + matched:
+        if b"*" in word:
+            raise problem
+        _set(word)
+    return Known(number(words[0]), number(words[1]), _set(words[2]) if len(words) > 2 else None)
 
 
 async def _list(session: ImapProtocol, arguments: Arguments) -> bytes:
@@ -282,8 +305,9 @@ def _store(by_uid: bool) -> Handler:
         values = arguments.rest()
         words = values[0] if len(values) == 1 and isinstance(values[0], tuple) else tuple(values)
         match = re.fullmatch(rb"([+-]?)FLAGS(\.SILENT)?", item)
-        if match is None:
-            raise Bad("STORE takes FLAGS")
+        if match is None or not values:
+            # Without a list, all flags would go.
+            raise Bad("STORE takes FLAGS, +FLAGS or -FLAGS, and flags")
         return await storing.store(
             session, wanted, by_uid, match[1].decode(), tuple(_words(words)), bool(match[2]), unchanged_since
         )
@@ -303,9 +327,9 @@ def _fetch(by_uid: bool) -> Handler:
             words = [word.upper() for word in _words(values)] if isinstance(values, tuple) else []
             vanished = b"VANISHED" in words
             words = [word for word in words if word != b"VANISHED"]
-            if len(words) != 2 or words[0] != b"CHANGEDSINCE" or not re.fullmatch(rb"\d{1,19}", words[1]):
+            if len(words) != 2 or words[0] != b"CHANGEDSINCE":
                 raise Bad("behind the items there can be (CHANGEDSINCE MODSEQ)")
-            changed_since = int(words[1])
+            changed_since = number(words[1])
         arguments.end()
         return await fetching.fetch(session, wanted, by_uid, items, changed_since, vanished)
 
@@ -314,9 +338,9 @@ def _fetch(by_uid: bool) -> Handler:
 
 def _unchanged_since(values: tuple[Value, ...]) -> int:
     words = _words(values)
-    if len(words) != 2 or words[0].upper() != b"UNCHANGEDSINCE" or not re.fullmatch(rb"\d{1,19}", words[1]):
+    if len(words) != 2 or words[0].upper() != b"UNCHANGEDSINCE":
         raise Bad("STORE takes (UNCHANGEDSINCE MODSEQ)")
-    return int(words[1])
+    return number(words[1])
 
 
 def _transfer(

@@ -15,8 +15,12 @@ LONGEST_COMMAND = 256 * 1024
 #: Octets of a literal that is held, before the log-in.
 LONGEST_BEFORE = 4096
 
+#: What a command begins with: its tag.
+TAG = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\+]{1,64}(?= |\Z)")
+
 _LITERAL = re.compile(rb"\{([0-9]{1,10})(\+?)\}\Z")
-_STREAMED = re.compile(rb"[^ ]+ APPEND ", re.IGNORECASE)
+# What is no command must not be taken for one: nobody would pass over its message.
+_STREAMED = re.compile(TAG.pattern + rb" APPEND ", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ class Framing:
         self._data = bytearray()
         self._parts: list[bytes] = []
         self._octets = 0
-        self._literal = -1
+        #: What has come of a literal, and its size.
+        self._literal: tuple[bytearray, int] | None = None
         self._skipping = 0
         self._discarding = False
         #: Whether somebody has logged in, and literals may be larger.
@@ -79,7 +84,12 @@ class Framing:
         """Forget what has come."""
         self._data.clear()
         self._parts.clear()
-        self._octets, self._literal, self._skipping, self._discarding = 0, -1, 0, False
+        self._octets, self._literal, self._skipping, self._discarding = 0, None, 0, False
+
+    @property
+    def endless(self) -> bool:
+        """Whether there are more octets than a line may have, and no end of one."""
+        return len(self._data) > LONGEST_LINE and b"\n" not in self._data
 
     def line(self) -> bytes | None:
         """The next line without its end, whatever it is."""
@@ -103,11 +113,14 @@ class Framing:
                 self._skipping -= len(self.take(self._skipping))
                 if self._skipping:
                     return None
-            if self._literal >= 0:
-                if len(self._data) < self._literal:
+            if self._literal is not None:
+                # Taken as it comes: what waits in front of a command has a bound of its own.
+                octets, size = self._literal
+                octets += self.take(size - len(octets))
+                if len(octets) < size:
                     return None
-                self._parts.append(self.take(self._literal))
-                self._literal = -1
+                self._parts.append(bytes(octets))
+                self._literal = None
             line = self.line()
             if line is None:
                 return self._overlong() if len(self._data) > LONGEST_LINE else None
@@ -153,7 +166,7 @@ class Framing:
                 # It comes all the same: it is passed over, up to the end of the command.
                 self._skipping, self._discarding = size, True
             return TooLong(text, True)
-        self._literal = size
+        self._literal = bytearray(), size
         return Continue() if waits else None
 
 

@@ -32,6 +32,8 @@ async def idle(session: ImapProtocol) -> bool:
             said = session.next_line()
             if said is not None:
                 return said.strip().upper() == b"DONE"
+            if session.runs_on():
+                break
             selected = session.selected
             if selected is not None and selected.stale:
                 await updates.tell(session)

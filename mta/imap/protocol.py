@@ -235,8 +235,20 @@ class ImapProtocol(Visit, IMAP4Server):
             found = self.next_line()
             if found is not None:
                 return found
-            await self.poked()
+            if not self.runs_on():
+                await self.poked()
         return None
+
+    def runs_on(self) -> bool:
+        """Whether the client writes a line without an end: then the session has one."""
+        if not self._framing.endless:
+            return False
+        self._end_endless()
+        return True
+
+    def _end_endless(self) -> None:
+        self.ending = "errors"
+        self.say_last(self.last_words("the line is too long", False))
 
     async def _run(self) -> None:
         """Answer commands until none is left."""
@@ -264,8 +276,7 @@ class ImapProtocol(Visit, IMAP4Server):
             if frame.whole:
                 self.mistake(tag, "the command is too long")
             else:
-                self.ending = "errors"
-                self.say_last(self.last_words("the line is too long", False))
+                self._end_endless()
         else:
             await self._answer(frame)
 

@@ -122,6 +122,8 @@ def _returned(arguments: Arguments) -> Returned | None:
         while True:
             word = _word(arguments)
             if word == "PARTIAL":
+                if partial is not None:
+                    raise Bad("PARTIAL is returned once")
                 arguments.space()
                 partial = _range(arguments)
             elif word in _RETURNED:

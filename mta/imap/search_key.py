@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeAlias
 
-from mta.imap.arguments import Arguments
+from mta.imap.arguments import Arguments, number
 from mta.imap.date_time import MONTHS
 from mta.imap.refusal import Bad
 from mta.imap.sequence_set import SequenceSet
 from mta.mailbox.file_name import DRAFT, FLAGGED, REPLIED, SEEN, TRASHED
 
-#: Keys of one command, and how deep they may be nested.
-_MOST, _DEEPEST = 500, 20
+#: Keys of one command, and how deep they may be nested.  Clients write ``OR a OR b OR c d``.
+_MOST, _DEEPEST = 500, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +172,8 @@ _OPEN, _CLOSE, _SPACE = re.compile(rb"\("), re.compile(rb"\)"), re.compile(rb" "
 _WORD = re.compile(rb"[A-Za-z]+(?=[ )]|\Z)")
 _SET = re.compile(rb"[0-9*][0-9*:,]*(?=[ )]|\Z)")
 _SAVED = re.compile(rb"\$(?=[ )]|\Z)")
-_NUMBER = re.compile(rb"[0-9]{1,19}\Z")
 _CHARSET = re.compile(
-    r"(?:utf-?8|us-ascii|ascii|iso-8859-\d{1,2}|windows-125\d|koi8-[ru]|utf-16(?:le|be)?)\Z"
+    r"utf-?8|us-ascii|ascii|iso-8859-\d{1,2}|windows-125\d|koi8-[ru]|utf-16(?:le|be)?", re.ASCII
 )
 _DATE = re.compile(rb"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})\Z")
 
@@ -189,9 +188,7 @@ def charset_of(name: bytes) -> str:
     :raise BadCharset: if there is none of this name.
     """
     text = name.decode("ascii", "replace").lower()
-    if not re.fullmatch(
-        r"utf-?8|us-ascii|ascii|iso-8859-\d{1,2}|windows-125\d|koi8-[ru]|utf-16(?:le|be)?", text
-    ):
+    if not _CHARSET.fullmatch(text):
         raise BadCharset("known are UTF-8, US-ASCII and ISO-8859-1 to 16")
     try:
         b"".decode(text)
@@ -249,7 +246,8 @@ class _Reader:
         if name == "OR":
             first = self.key(depth + 1)
             arguments.space()
-            return Or((first, self.key(depth + 1)))
+            second = self.key(depth + 1)
+            return Or((first, *(second.keys if isinstance(second, Or) else (second,))))
         if name in _HEADERS:
             return Header(name.lower(), self.text())
         if name not in _WITH_ARGUMENT:
@@ -274,10 +272,7 @@ class _Reader:
         return Keyword(self._arguments.word().decode("ascii", "replace"))
 
     def number(self) -> int:
-        word = self._arguments.word()
-        if not _NUMBER.match(word):
-            raise Bad("a number is missing")
-        return int(word)
+        return number(self._arguments.word())
 
     def uids(self) -> Key:
         if self._arguments.match(_SAVED):
@@ -287,12 +282,12 @@ class _Reader:
     def changed(self) -> Key:
         """MODSEQ; names of entries make no difference here (RFC 7162, 3.1.5)."""
         word = self._arguments.word()
-        if not _NUMBER.match(word):
+        if not word[:1].isdigit():
             self._arguments.space()
             self._arguments.word()
             self._arguments.space()
-            return Changed(self.number())
-        return Changed(int(word))
+            word = self._arguments.word()
+        return Changed(number(word))
 
     def aged(self, younger: bool) -> Key:
         seconds = self.number()

@@ -78,7 +78,7 @@ class SearchCommandTests(SynchronousTestCase):
             b"ALL  SEEN",
             b"OLDER 0",
             b"TEXT \xff",
-            b"NOT " * 30 + b"ALL",
+            b"NOT " * 150 + b"ALL",
             b"ALL " * 600 + b"ALL",
             b"RETURN (FOO) ALL",
             b"RETURN (ALL PARTIAL 1:2) ALL",
