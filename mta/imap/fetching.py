@@ -63,7 +63,7 @@ async def fetch(
     told = await _fetch(session, selected, uids, [*extra, *items], changed_since or 0)
     await updates.tell(session, removals=by_uid)
     if not by_uid and changed_since is None and told < len(uids) and not session.lost:
-        raise Refused("some of the messages are gone", "EXPUNGEISSUED")
+        raise Refused("some of the messages no longer exist", "EXPUNGEISSUED")
     return b"fetched"
 
 

@@ -37,7 +37,7 @@ async def store(
     :param sign: ``+`` adds, ``-`` takes away, ``""`` replaces.
     :param silent: whether the client does not want to hear of the flags.
     :param unchanged_since: leave out what has changed after this MODSEQ.
-    :raise Refused: if it cannot be done, or some of the messages are gone.
+    :raise Refused: if it cannot be done, or some of the messages no longer exist.
     """
     selected = selected_of(session, changing=True)
     if unchanged_since is not None:
@@ -77,7 +77,7 @@ async def store(
         return b"[MODIFIED %s] these had changed meanwhile" % compact(sorted(numbers))
     if done < len(uids) and not by_uid and not silent:
         # Who does not want to hear of the flags has what was wanted (RFC 2180, 4.2.1).
-        raise Refused("some of the messages are gone; the others are changed", "EXPUNGEISSUED")
+        raise Refused("some of the messages no longer exist; the others are changed", "EXPUNGEISSUED")
     return b"changed"
 
 

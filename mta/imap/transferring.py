@@ -90,7 +90,7 @@ async def move(session: ImapProtocol, wanted: SequenceSet, by_uid: bool, name: b
         session.note_refusal("trouble", f"{left} messages could not be moved: {trouble}")
         raise Refused(f"{left} messages could not be moved, session {session.client.session}", "SERVERBUG")
     if not by_uid and len(pairs) < len(uids):
-        raise Refused("some of the messages are gone; the others are moved", "EXPUNGEISSUED")
+        raise Refused("some of the messages no longer exist; the others are moved", "EXPUNGEISSUED")
     return b"moved"
 
 
