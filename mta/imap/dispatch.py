@@ -15,6 +15,7 @@ from mta.imap import (
     folder_name,
     login,
     quota_commands,
+    searching,
     selecting,
     session_commands,
     storing,
@@ -23,8 +24,10 @@ from mta.imap import (
 from mta.imap.arguments import Arguments, Value, number
 from mta.imap.framing import TAG, Frame
 from mta.imap.listing import Wish
-from mta.imap.refusal import Bad
+from mta.imap.refusal import Bad, Refused
 from mta.imap.resync import Known
+from mta.imap.search_command import Search, parse_search, parse_sort
+from mta.imap.search_key import BadCharset
 from mta.imap.sequence_set import SequenceSet
 from mta.imap.status import ITEMS
 
@@ -368,6 +371,25 @@ def _set(word: bytes) -> SequenceSet:
         raise Bad(str(problem)) from None
 
 
+def _search(parse: Callable[[ImapProtocol, Arguments], Search], by_uid: bool) -> Handler:
+    async def handler(session: ImapProtocol, arguments: Arguments) -> bytes:
+        try:
+            command = parse(session, arguments)
+        except BadCharset as problem:
+            raise Refused(str(problem), "BADCHARSET (UTF-8 US-ASCII ISO-8859-1 ISO-8859-15)") from None
+        return await searching.search(session, command, by_uid, session.tag)
+
+    return handler
+
+
+def _parse_search(session: ImapProtocol, arguments: Arguments) -> Search:
+    return parse_search(arguments, session.utf8)
+
+
+def _parse_sort(session: ImapProtocol, arguments: Arguments) -> Search:
+    return parse_sort(arguments)
+
+
 async def _expunge(session: ImapProtocol, arguments: Arguments) -> bytes:
     arguments.end()
     return await selecting.expunge(session, None)
@@ -421,6 +443,10 @@ _AFTER: dict[str, Handler] = {
     "UID MOVE": _transfer(transferring.move, True),
     "FETCH": _fetch(False),
     "UID FETCH": _fetch(True),
+    "SEARCH": _search(_parse_search, False),
+    "UID SEARCH": _search(_parse_search, True),
+    "SORT": _search(_parse_sort, False),
+    "UID SORT": _search(_parse_sort, True),
     "STORE": _store(False),
     "UID STORE": _store(True),
 }

@@ -42,6 +42,7 @@ class ImapProtocol(Visit, IMAP4Server):
     :ivar program: what the client calls itself (RFC 2971).
     :ivar fetched: messages of which something was sent.
     :ivar removed: messages that it has removed.
+    :ivar tag: of the command that is being answered.
     """
 
     noisy = False
@@ -54,6 +55,7 @@ class ImapProtocol(Visit, IMAP4Server):
     idling = False
     fetched = 0
     removed = 0
+    tag = b"*"
     program = ""
     _poked = False
     _waiting: Deferred[None] | None = None
@@ -281,7 +283,7 @@ class ImapProtocol(Visit, IMAP4Server):
             await self._answer(frame)
 
     async def _answer(self, frame: Frame) -> None:
-        tag = dispatch.tag_of(frame.parts[0])
+        tag = self.tag = dispatch.tag_of(frame.parts[0])
         try:
             done = await dispatch.run(self, frame)
         except (Bad, Refused, TemporarilyUnavailable) as problem:

@@ -40,7 +40,7 @@ _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|<([^<>]*)>?|([,:;()])|[^",:;()<>]+|.',
 class Text:
     """What is searched and sorted by; see the module.  Everything is folded.
 
-    :ivar header: all fields, each ``name: value`` and ended.
+    :ivar header: all fields, each ``name: value``, with an end before and behind it.
     :ivar body: the text of the parts, each ended.
     :ivar whole: whether that is all of it.
     :ivar sent: seconds since 1970, by the field Date; ``None`` if it says nothing.
@@ -117,7 +117,7 @@ def _fields(text: Text, header: bytes) -> None:
             shown.setdefault(name, []).append(folded)
             if name not in firsts:
                 firsts[name] = plain if name == b"subject" else _raw(value)
-    text.header = "".join(lines) + END
+    text.header = END + "".join(lines) + END
     text.subject, text.sender, text.to, text.cc, text.bcc = (
         END.join(shown.get(name, ()))[:_FIELD] for name in (b"subject", b"from", b"to", b"cc", b"bcc")
     )

@@ -25,7 +25,7 @@ from mta.private_file import make_private
 from mta.write_ahead import use_write_ahead
 
 #: Of the tables and of how text is folded.  An index of another version is made anew.
-VERSION = 1
+VERSION = 2
 #: Of the files, beside those of the accounts' indexes.
 ENDING = ".text.db"
 #: Columns of :class:`~mta.mailbox.text.Text` that can be searched for alone.
