@@ -10,6 +10,7 @@ from tests.fuzz.targets import (
     dkim,
     dmarc,
     dmarc_report,
+    imap,
     imap_session,
     mailbox,
     message,
@@ -21,6 +22,18 @@ from tests.fuzz.targets import (
 
 TARGETS = {
     target.name: target
-    for module in (smtp, message, spf, dkim, dmarc, milter, dmarc_report, tls_report, mailbox, imap_session)
+    for module in (
+        smtp,
+        message,
+        spf,
+        dkim,
+        dmarc,
+        milter,
+        dmarc_report,
+        tls_report,
+        mailbox,
+        imap,
+        imap_session,
+    )
     for target in module.TARGETS
 }
