@@ -18,6 +18,7 @@ from mta.interfaces import Ledger, PluginContext
 from mta.journal.history import History
 from mta.model.bounce_data import classifier
 from mta.model.network import is_within
+from mta.queue.follow_ups import FollowUps
 from mta.route.dane_records import DaneRecords
 from mta.route.egress import Egress
 from mta.route.exchangers import Exchangers
@@ -28,6 +29,9 @@ from mta.route.own_addresses import OwnAddresses
 from mta.route.resolver import Resolver, is_loopback
 from mta.route.shaping import Shaping
 from mta.route.tls_demands import Published, TlsDemands
+from mta.rules.memory import NAME as MEMORY
+from mta.rules.memory import Memory
+from mta.rules.sorter import Sorter
 from mta.tls_report.post import ReportPoster
 
 #: Roles of listeners that speak SMTP or LMTP.
@@ -92,6 +96,14 @@ class Environment:
         self.demands = TlsDemands(settings.tls_policy, settings.relay.tls, published, reactor)
         #: Told of folders of Maildirs, by their paths, into which something came.
         self.delivered: Callable[[Iterable[bytes]], None] = lambda folders: None
+        self._rules = settings
+        self.sorter = Sorter(
+            Memory(loaded.state / MEMORY),
+            loaded.state / "mailboxes",
+            lambda: self._rules.rules,
+            lambda: [name.lower() for name in self._rules.domains],
+            reactor.seconds,
+        )
         self.context = PluginContext(
             reactor=reactor,
             state=str(loaded.state),
@@ -107,16 +119,39 @@ class Environment:
             tls_demands=self.demands,
             ledger=ledger,
             delivered=lambda folders: self.delivered(folders),
+            sorter=self.sorter,
         )
 
     def use(self, settings: Settings) -> None:
         """Go by other settings from now on."""
+        self._rules = settings
         self.shaping.use(shapes_of(settings))
         self.egress.use(settings.egress, settings.egress_pool)
         self.demands.use(settings.tls_policy, settings.relay.tls, settings.relay.port)
         self.exchangers.use(settings.relay.port, settings.relay.ipv6)
         self.exchangers.call_us(settings.backup_mx.names)
         self.classifier = classifier(one.rule() for one in settings.bounce)
+
+    def follow_ups(self, new_id: Callable[[], str], parts: Callable[[], Any]) -> FollowUps:
+        """What makes what follows from rules of mailboxes.
+
+        :param new_id: gives queue ids.
+        :param parts: gives the parts in use (:class:`~mta.parts.Parts`).
+        """
+
+        def return_path(message: str, sender: str, original: str, address: str) -> Any:
+            give = parts().return_path
+            return None if give is None else give(message, sender, original, address)
+
+        return FollowUps(
+            hostname=self.context.hostname,
+            new_id=new_id,
+            route=lambda address: parts().departures.notifications(parts().router.route)(address),
+            return_path=return_path,
+            run_in_thread=self.run_in_thread,
+            sign=lambda data, now: parts().signer.own(data, now),
+            expire=lambda: parts().loaded.settings.queue.expire,
+        )
 
 
 def endpoints(loaded: Loaded) -> list[tuple[str, str]]:

@@ -41,6 +41,8 @@ from mta.model.shaping import IEgress as IEgress
 from mta.model.shaping import IShaping as IShaping
 from mta.model.signed import ISigner as ISigner
 from mta.model.signed import Signed as Signed
+from mta.model.sorting import IFollowUps as IFollowUps
+from mta.model.sorting import ISorter as ISorter
 from mta.model.tls_demand import HostTls, TlsDemand
 from mta.model.verdict import Stage, Verdict
 
@@ -97,6 +99,7 @@ class PluginContext:
     :ivar tls_demands: knows which TLS is demanded of a next hop (:class:`ITlsDemands`).
     :ivar ledger: what all workers remember together; ``None`` without a server.
     :ivar delivered: told of the folders of Maildirs, by their paths, into which something came.
+    :ivar sorter: knows the rules of mailboxes (:class:`ISorter`); ``None``: there are none.
     :ivar name: under which name the configuration has the plugin.
     """
 
@@ -114,6 +117,7 @@ class PluginContext:
     tls_demands: Any = None
     ledger: Ledger | None = None
     delivered: Callable[[Iterable[bytes]], None] = lambda folders: None
+    sorter: Any = None
     name: str = ""
 
 

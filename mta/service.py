@@ -289,6 +289,7 @@ class Server:
             classifier=environment.classifier,
             run_in_thread=environment.run_in_thread,
             sign=lambda data, now: self.parts.signer.own(data, now),
+            follow_ups=environment.follow_ups(self.spool.new_id, lambda: self.parts),
         )
         self.manager.automate(automations_of(settings))
         self.reception = Reception(

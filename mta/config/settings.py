@@ -41,6 +41,7 @@ from mta.config.mailbox_settings import Pop3 as Pop3
 from mta.config.report_settings import DailyReports as DailyReports
 from mta.config.report_settings import DmarcReports as DmarcReports
 from mta.config.report_settings import TlsReports as TlsReports
+from mta.config.rules_settings import RulesTable as RulesTable
 from mta.config.sending_domain_settings import SendingDomainTable as SendingDomainTable
 from mta.config.shaping_settings import Automation as Automation
 from mta.config.shaping_settings import Egress as Egress
@@ -387,6 +388,7 @@ class Settings(Table):
     audience: AudienceTable = AudienceTable()  # type: ignore[call-arg]
     webhook: WebhookTable = WebhookTable()  # type: ignore[call-arg]
     junk: Junk = Junk()
+    rules: RulesTable = RulesTable()  # type: ignore[call-arg]
     mailbox: MailboxTable = MailboxTable()  # type: ignore[call-arg]
     pop3: Pop3 = Pop3()  # type: ignore[call-arg]
     imap: Imap = Imap()  # type: ignore[call-arg]

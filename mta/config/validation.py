@@ -127,12 +127,15 @@ def known_keys(model: type[BaseModel], loc: Sequence[str | int]) -> set[str]:
         current = _inside(current, part)
         if current is None:
             return set()
-    return set(current.model_fields) if _is_model(current) else set()
+    if not _is_model(current):
+        return set()
+    return {field.alias or name for name, field in current.model_fields.items()}
 
 
 def _inside(annotation: Any, part: str | int) -> Any:
     if _is_model(annotation):
-        field = annotation.model_fields.get(part)
+        fields = annotation.model_fields
+        field = fields.get(part) or next((one for one in fields.values() if one.alias == part), None)
         return None if field is None else _plain(field.annotation)
     arguments = typing.get_args(annotation)
     return _plain(arguments[-1]) if arguments else None

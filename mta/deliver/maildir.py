@@ -255,6 +255,7 @@ class MaildirKind:
             directory_mode=settings.directory_mode,
             detail_folder=bool(settings.detail_folder),
             create_folder=settings.detail_folder == "create",
+            sorter=context.sorter,
         )
         return MaildirTransport(context.reactor, store, settings.threads, context.delivered)
 

@@ -26,9 +26,11 @@ from mta.deliver.disk import Disk
 from mta.deliver.local_copy import excess, has_been_at, top_fields, whole_content, with_lf
 from mta.deliver.maildir_name import folder_directory, full_name, host_part, unique_part
 from mta.deliver.maildir_quota import MaildirQuota, folders
+from mta.interfaces import ISorter
 from mta.model.catalogue import REPLIES
 from mta.model.message import Addressee, InlineContent, Message
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
+from mta.model.sorting import Decision
 
 #: Files at once, and directories at once, from which on one sync of the file system is better.
 WHOLE = 3
@@ -36,6 +38,7 @@ WHOLE = 3
 ABANDONED = 36 * 3600.0
 _SUBDIRECTORIES = (b"/cur", b"/new", b"/tmp")
 _DELIVERED = REPLIES.reply("delivered", place="the mailbox")
+_BY_RULES = REPLIES.reply("delivered", place="the rules of the mailbox, which do not keep it")
 
 
 class Job:
@@ -44,13 +47,17 @@ class Job:
     :ivar sender: the reverse-path to use.
     :ivar repeat: whether to look for the file of an earlier attempt.
     :ivar path: of the Maildir or folder that it came to; ``b""`` if it came to none.
+    :ivar decision: of the mailbox's rules, if they have made one.
+    :ivar info: flags behind the name; with any it comes into ``cur``.
     :ivar outcome: set by :meth:`MaildirStore.deliver`.
     """
 
     __slots__ = (
         "addressee",
+        "decision",
         "device",
         "file",
+        "info",
         "message",
         "name",
         "outcome",
@@ -76,6 +83,8 @@ class Job:
         self.name = b""
         self.size = 0
         self.path = b""
+        self.info = b""
+        self.decision: Decision | None = None
 
 
 class Target:
@@ -85,26 +94,27 @@ class Target:
     :ivar root: the Maildir it belongs to.
     :ivar new: descriptor, -1 if closed.
     :ivar tmp: likewise.
+    :ivar cur: likewise; open only if something comes into it.
     :ivar owner: what ``fstat`` says of ``new``.
     :ivar dirty: whether ``new`` must be made durable.
     """
 
-    __slots__ = ("dirty", "new", "owner", "path", "root", "tmp")
+    __slots__ = ("cur", "dirty", "new", "owner", "path", "root", "tmp")
 
     owner: os.stat_result
 
     def __init__(self, path: bytes, root: bytes) -> None:
         self.path = path
         self.root = root
-        self.new = self.tmp = -1
+        self.new = self.tmp = self.cur = -1
         self.dirty = False
 
     def close(self) -> None:
         """Give the descriptors back."""
-        for file in (self.new, self.tmp):
+        for file in (self.new, self.tmp, self.cur):
             if file >= 0:
                 os.close(file)
-        self.new = self.tmp = -1
+        self.new = self.tmp = self.cur = -1
 
 
 class MaildirStore:
@@ -116,6 +126,7 @@ class MaildirStore:
     :param directory_mode: of Maildirs that are made, likewise.
     :param detail_folder: whether the detail of an address names a folder to deliver to.
     :param create_folder: whether such a folder is made; without, a missing one means the inbox.
+    :param sorter: knows the rules of mailboxes; ``None``: there are none.
     """
 
     def __init__(
@@ -127,7 +138,9 @@ class MaildirStore:
         directory_mode: int = 0o700,
         detail_folder: bool = False,
         create_folder: bool = False,
+        sorter: ISorter | None = None,
     ) -> None:
+        self.sorter = sorter
         self._host = host_part(hostname)
         self._disk = disk
         self._file_mode = file_mode
@@ -276,14 +289,37 @@ class _Batch:
 
     def _open(self, job: Job) -> None:
         root, folder, create = self._store.place(job)
+        sorter = self._store.sorter
+        if sorter is not None:
+            job.decision = sorter.decide(job.message, job.addressee, job.sender, root)
+            if job.decision is not None and not job.decision.keep:
+                self._pass_by(job)
+                return
+            if job.decision is not None and job.decision.folder:
+                folder, create = folder_directory(job.decision.folder, True) or b"", True
         job.unique = unique_part(job.message.created, job.message.id, job.addressee.number)
         target = self._target(root, folder, create, job)
+        decision = job.decision
+        if sorter is not None and decision is not None and (decision.flags or decision.keywords):
+            job.info = sorter.info(decision, root, folder)
         job.target, job.path, job.device = target, target.path, target.owner.st_dev
         content = job.message.content
-        if isinstance(content, InlineContent) and has_been_at(content.data, job.addressee.address):
+        start = job.message.trace
+        if isinstance(content, InlineContent):
+            start = start + content.data if b"elivered-" in start else content.data
+        if has_been_at(start, job.addressee.address):
             self._loops(job)
         elif job.repeat:
             self._find(job)
+
+    def _pass_by(self, job: Job) -> None:
+        """What rules do not keep has no file, but may be in a loop all the same."""
+        start = job.message.trace + next(iter(job.message.content.blocks()), b"")
+        if has_been_at(start, job.addressee.address):
+            self._loops(job)
+        elif job.decision is not None:
+            reply = RemoteReply.ours(_BY_RULES)
+            job.outcome = Delivered(reply, decisions=(job.decision,))
 
     def _target(self, root: bytes, folder: bytes, create: bool, job: Job) -> Target:
         path = root + b"/" + folder if folder else root
@@ -301,6 +337,8 @@ class _Batch:
                 self._target(root, b"", True, job)
             self._store.make(root, folder, self._store.directory_mode(job))
             self._enter(target)
+            if folder and job.decision is not None and self._store.sorter is not None:
+                self._store.sorter.made(root, folder)
         self._targets[path] = target
         return target
 
@@ -427,7 +465,12 @@ class _Batch:
     def _move(self, job: Job) -> None:
         target = job.target
         try:
-            if not self._disk.move(job.unique, target.tmp, job.name, target.new):
+            into, name = target.new, job.name
+            if job.info:
+                if target.cur < 0:
+                    target.cur = self._disk.open_directory(target.path + b"/cur")
+                into, name = target.cur, job.name + job.info
+            if not self._disk.move(job.unique, target.tmp, name, into):
                 # An earlier attempt got this far: the name holds id and size.
                 self._disk.remove(job.unique, target.tmp)
         except OSError:
@@ -450,6 +493,8 @@ class _Batch:
         for target in dirty:
             try:
                 self._disk.sync(target.new)
+                if target.cur >= 0:
+                    self._disk.sync(target.cur)
             except OSError as error:
                 failed[target] = error
         if failed:
@@ -480,7 +525,8 @@ class _Batch:
 
     def _delivered(self, job: Job) -> None:
         text = f"{_DELIVERED.lines[0]} as {job.name.decode('ascii', 'replace')}"
-        job.outcome = Delivered(RemoteReply(_DELIVERED.code, _DELIVERED.enhanced, text))
+        decisions = (job.decision,) if job.decision is not None else ()
+        job.outcome = Delivered(RemoteReply(_DELIVERED.code, _DELIVERED.enhanced, text), decisions=decisions)
 
     @staticmethod
     def _loops(job: Job) -> None:

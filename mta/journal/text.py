@@ -33,7 +33,7 @@ from mta.model.event_campaign import CampaignChanged
 from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
-from mta.model.event_mailbox import MailboxSession
+from mta.model.event_mailbox import MailboxSession, Sorted
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_sequence import SequenceChanged, SequenceStepped
@@ -209,6 +209,23 @@ def _mailbox_session(event: MailboxSession) -> str:
     return (
         f"{event.account} left the mailbox ({event.reason}): {did}, {event.removed} removed {extra}".rstrip()
     )
+
+
+def _sorted(event: Sorted) -> str:
+    did = []
+    if event.dropped:
+        did.append("not kept")
+    elif event.folder:
+        did.append(f"put into {event.folder}")
+    if event.flags:
+        did.append(f"flagged {' '.join(event.flags)}")
+    did += [f"forwarded to <{to}>" for to in event.forwarded]
+    if event.answered:
+        did.append(f"answered <{event.answered}>")
+    if event.queued:
+        did.append(f"as {', '.join(event.queued)}")
+    by = f" ({', '.join(event.rules)})" if event.rules else ""
+    return f"rules of {event.account}{by}: {'; '.join([*did, *event.notes]) or 'nothing to do'}"
 
 
 def _way(event: DeliveredTo | DeferredTo | FailedTo) -> str:
@@ -551,6 +568,7 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     AuthenticationFailed: _authentication_failed,
     DashboardSession: _dashboard_session,
     MailboxSession: _mailbox_session,
+    Sorted: _sorted,
     Bounced: _bounced,
     Complained: _complained,
     Confirmed: _confirmed,

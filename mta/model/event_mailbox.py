@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mta.model.event import Event, lower_words
@@ -38,3 +38,25 @@ class MailboxSession(Event):
     def keys(self) -> tuple[str, ...]:
         """Account, client and session."""
         return lower_words(self.account, self.client, self.session)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sorted(Event):
+    """The rules of a mailbox have decided about a copy, or could not.
+
+    ``rules`` are the names of those that fit, ``folder`` where it was put if they said so, ``dropped``
+    whether it is not in the mailbox, ``forwarded`` and ``queued`` to whom it was sent on, as which messages,
+    ``answered`` who got a reply of a program.  ``notes`` is what was not done, and why.
+    """
+
+    kind: ClassVar[str] = "sorted"
+
+    account: str = ""
+    rules: list[str] = field(default_factory=list)
+    folder: str = ""
+    flags: list[str] = field(default_factory=list)
+    dropped: bool = False
+    forwarded: list[str] = field(default_factory=list)
+    queued: list[str] = field(default_factory=list)
+    answered: str = ""
+    notes: list[str] = field(default_factory=list)

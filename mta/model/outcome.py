@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mta.model.reply import Reply
+from mta.model.sorting import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,12 @@ class Delivered:
 
     :ivar dsn: whether the next hop supports DSN (RFC 3461) and was told what the
         sender asked for, so that notifying of success is its duty, not ours.
+    :ivar decisions: what rules of mailboxes have decided, of which something follows.
     """
 
     reply: RemoteReply
     dsn: bool = False
+    decisions: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mta.config.settings import Queue
-from mta.interfaces import Answer, IEgress, IQueue, IShaping, ISpool, Route
+from mta.interfaces import Answer, IEgress, IFollowUps, IQueue, IShaping, ISpool, Route
 from mta.model.automation import Automation
 from mta.model.bounce import Classifier
 from mta.model.bounce_data import default_classifier
@@ -78,6 +78,7 @@ class Manager:
     :param classifier: says what replies mean; that which comes with the program by default.
     :param uniform: gives a number from 0 to 1, for jitter.
     :param sign: see :class:`~mta.queue.notifier.Notifier`.
+    :param follow_ups: makes what follows from rules of mailboxes.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Manager:
         classifier: Classifier | None = None,
         uniform: Callable[[], float] = random.random,
         sign: Callable[[bytes, float], Answer[bytes]] = lambda data, now: b"",
+        follow_ups: IFollowUps | None = None,
     ) -> None:
         self._reactor = reactor
         self._spool = spool
@@ -126,6 +128,7 @@ class Manager:
             unrecorded=self._doubt,
             admitted=self.admitted,
         )
+        self._rounds.follow_ups = follow_ups
         suspensions = suspensions or Suspensions(None, reactor.seconds)
         self._rests = Rests(reactor, spool, suspensions, self._destinations.ways_of, self._wake)
         self._attempts = Attempts(

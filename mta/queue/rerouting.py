@@ -12,6 +12,7 @@ from mta.interfaces import Answer, Delivery, ITransport, Route, RouteError, Temp
 from mta.model.catalogue import REPLIES
 from mta.model.message import Addressee
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
+from mta.model.sorting import Decision
 
 #: The name of the transport.
 REROUTE = "reroute"
@@ -56,8 +57,11 @@ class Rerouting:
                 RemoteReply.ours(REPLIES.reply("mailbox-unknown", address=addressee.address, ref=""))
             )
         worst: Outcome | None = None
+        decisions: tuple[Decision, ...] = ()
         for way in routes:
             outcome = await self._by(way, delivery, addressee)
+            if isinstance(outcome, Delivered):
+                decisions += outcome.decisions
             if worst is None or not isinstance(outcome, Delivered):
                 worst = outcome
             if isinstance(outcome, Postponed):
@@ -65,6 +69,8 @@ class Rerouting:
                 # one not at all; local delivery finds its own file and does nothing.
                 return outcome
         assert worst is not None
+        if isinstance(worst, Delivered) and decisions != worst.decisions:
+            worst = replace(worst, decisions=decisions)
         return worst
 
     async def _by(self, way: Route, delivery: Delivery, addressee: Addressee) -> Outcome:

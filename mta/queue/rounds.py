@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mta.interfaces import ISpool, Result
+from mta.interfaces import IFollowUps, ISpool, Result
 from mta.model.bounce_data import default_classifier
 from mta.model.event import Completed, Event
 from mta.model.message import Addressee, Message
@@ -53,6 +53,7 @@ class Rounds:
     :param due: told when something is due that was put off.
     :param unrecorded: told when there was an attempt of which nothing is on disk.
     :param admitted: told of notifications after their commit.
+    :ivar follow_ups: makes what follows from rules of mailboxes; to be set.
     :ivar records: records that the spool has not confirmed.
     :ivar schedule: when to try again; may be replaced at any time.
     :ivar classifier: says what replies mean; likewise.
@@ -70,6 +71,7 @@ class Rounds:
         "_reactor",
         "_spool",
         "classifier",
+        "follow_ups",
         "own_retry",
         "records",
         "schedule",
@@ -97,6 +99,7 @@ class Rounds:
         self._doubt = unrecorded
         self._admitted = admitted
         self.classifier = default_classifier()
+        self.follow_ups: IFollowUps | None = None
         self.records = 0
         self.schedule = Schedule([60.0], 0.0, lambda: 0.5)
         self.warn_after = 0.0
@@ -110,7 +113,7 @@ class Rounds:
         if len(outcomes) == 1 and not entry.jobs and not entry.reports:
             # The way of nearly every message.
             outcome, addressee = outcomes[0], job.addressees[0]
-            if type(outcome) is Delivered and "SUCCESS" not in addressee.notify:
+            if type(outcome) is Delivered and "SUCCESS" not in addressee.notify and not outcome.decisions:
                 addressee.attempts += 1
                 addressee.state = "delivered"
                 delivered = delivered_event(message, addressee, outcome.reply, now)
@@ -165,7 +168,7 @@ class Rounds:
         else:
             entry.reports = None
         reports = reports + settled.successes
-        if reports:
+        if reports or settled.decisions:
             self._tell(entry, settled, reports)
         elif settled.changed:
             self._record(entry, settled.changed, settled.events, settled.ended)
@@ -193,6 +196,14 @@ class Rounds:
         changed, ended = settled.changed, settled.ended
         now = self._reactor.seconds()
         try:
+            followed = await self._follow(message, settled, now)
+        except Exception:
+            # On disk it stands as before; what is in the mailbox by now is found there again.
+            self._log.failure("What follows from the delivery of {id} could not be made", id=message.id)
+            self._doubt()
+            self._due(now + _AFTER_TROUBLE)
+            return
+        try:
             admit, told = await self._notifier.tell(message, reports, now)
         except Exception:
             # A fault of ours: nothing ends without anybody being told, so it is tried later.
@@ -203,7 +214,7 @@ class Rounds:
                     addressee.state = "queued"
                     addressee.due = now + self.schedule.delay(addressee.attempts)
                     changed.append(addressee)
-            self._record(entry, changed, settled.events, ended)
+            self._record(entry, changed, settled.events + followed[1], ended, followed[0])
             return
         here = {addressee.number for addressee in changed}
         for report in reports:
@@ -216,7 +227,14 @@ class Rounds:
                 addressee.warned = True
                 if addressee.number not in here:
                     changed.append(addressee)
-        self._record(entry, changed, settled.events + told, ended, admit)
+        self._record(entry, changed, settled.events + followed[1] + told, ended, followed[0] + admit)
+
+    async def _follow(
+        self, message: Message, settled: Settlement, now: float
+    ) -> tuple[list[Message], list[Event]]:
+        if not settled.decisions or self.follow_ups is None:
+            return [], []
+        return await self.follow_ups.make(message, settled.decisions, now)
 
     # --- recording ---------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from mta.model.catalogue import REPLIES
 from mta.model.event import DeferredTo, DeliveredTo, Event, FailedTo
 from mta.model.message import Addressee, Message
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed, RemoteReply
+from mta.model.sorting import Decision
 from mta.queue.retry import Schedule
 
 #: Seconds over which come back what waited for a destination that was down.
@@ -58,17 +59,19 @@ class Settlement:
     :ivar events: of those.
     :ivar ended: how many of those have ended.
     :ivar successes: what the sender is told in the same transaction.
+    :ivar decisions: what rules of mailboxes have decided, each with its addressee and the reverse-path.
     :ivar reports: failures and delays, to be told together when the round ends; the
         addressees that failed are recorded then.
     """
 
-    __slots__ = ("changed", "ended", "events", "reports", "successes")
+    __slots__ = ("changed", "decisions", "ended", "events", "reports", "successes")
 
     def __init__(self) -> None:
         self.changed: list[Addressee] = []
         self.events: list[Event] = []
         self.ended = 0
         self.successes: list[Report] = []
+        self.decisions: list[tuple[Addressee, Decision, str]] = []
         self.reports: list[Report] = []
 
 
@@ -150,6 +153,7 @@ def settle_outcomes(
             settled.ended += 1
             settled.changed.append(addressee)
             settled.events.append(delivered_event(message, addressee, reply, now))
+            settled.decisions += [(addressee, decision, sender) for decision in outcome.decisions]
             if sender and not outcome.dsn and "SUCCESS" in wishes(addressee):
                 relayed = bool(reply.host) if final is None else not final
                 action: Action = "relayed" if relayed else "delivered"
