@@ -198,7 +198,7 @@ class Folders:
 
         :return: directories whose sessions must look again: the old ones and the new ones.
         :raise Refused: if there is none of this name, or it cannot be renamed so.
-        :raise OSError: if a directory cannot be renamed; those that can be are.
+        :raise OSError: if a directory cannot be renamed; none is.
         """
         old, new = directory_of(source), new_directory_of(_without_end(target))
         self._settle(index)
@@ -220,9 +220,9 @@ class Folders:
                 raise Refused(f"there is a folder {name_of(one)}", "ALREADYEXISTS")
         renaming.promise(index, pairs)
         with index.transaction():
-            left = renaming.finish(index)
-        if left:
-            raise left[0][1]
+            trouble = renaming.finish(index)
+        if trouble is not None:
+            raise trouble
         return [one for pair in pairs for one in pair]
 
     def _move_inbox(self, index: Index, target: str) -> list[bytes]:

@@ -56,6 +56,8 @@ def save(folder: bytes, keywords: Sequence[str]) -> None:
     try:
         try:
             os.write(file, data)
+            # In the place of the old one it must not be empty after the power was cut.
+            os.fsync(file)
             if os.geteuid() == 0:
                 owner = os.lstat(folder)
                 os.fchown(file, owner.st_uid, owner.st_gid)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
-from mta.mailbox.acts import still
+from mta.mailbox.acts import expunge, still
 from mta.mailbox.arriving import Words, insert, take_uid
 from mta.mailbox.copying import Copied, Copying
 from mta.mailbox.doomed import count_in_quota, finish
@@ -205,4 +205,10 @@ class _Moving:
             copying.abandon()
         with index.transaction():
             folder = self._now(self._source, self._from)
-            self.left += finish(index, still(index, folder))
+            stay = finish(index, still(index, folder))
+        if stay:
+            # Rather where it was than in both folders.
+            expunge(index, self._target, [now for before, now in self.pairs if before in stay])
+            self.pairs = [pair for pair in self.pairs if pair[0] not in stay]
+            self.left += stay
+            self.trouble = self.trouble or OSError(errno.EACCES, "what was copied cannot be removed")

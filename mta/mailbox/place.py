@@ -39,18 +39,23 @@ def spare(maildir: bytes, start: bytes) -> bytes:
 
 
 def is_folder(path: bytes) -> bool:
-    """Whether there is a folder; links are none."""
+    """Whether there is a folder; links are none, and one that is closed to us is one.
+
+    :raise OSError: if nobody can tell.
+    """
     try:
         folder = os.open(path, _DIRECTORY)
-    except OSError:
-        return False
-    try:
-        for place in (b"cur", b"new"):
-            os.close(os.open(place, _DIRECTORY, dir_fd=folder))
-    except OSError:
-        return False
-    finally:
-        os.close(folder)
+        try:
+            for place in (b"cur", b"new"):
+                os.close(os.open(place, _DIRECTORY, dir_fd=folder))
+        finally:
+            os.close(folder)
+    except PermissionError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
     return True
 
 

@@ -31,23 +31,19 @@ def promise(index: Index, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         index.connection.executemany("INSERT OR REPLACE INTO renaming VALUES (?, ?)", pairs)
 
 
-def finish(index: Index) -> list[tuple[bytes, OSError]]:
+def finish(index: Index) -> OSError | None:
     """Rename what was promised to be; within a transaction.
 
-    :return: directories that cannot be, and why; they stay where they are.
+    :return: why it cannot be; then all directories have the names that they had.
     :raise OSError: if the Maildir is not there: it will be another time.
     """
     pairs = index.connection.execute("SELECT source, target FROM renaming ORDER BY source").fetchall()
     if not pairs:
-        return []
+        return None
     os.stat(index.maildir)
-    left: list[tuple[bytes, OSError]] = []
-    for source, target in pairs:
-        try:
-            _rename(index.path(source), index.path(target))
-        except OSError as error:
-            left.append((source, error))
-            continue
+    trouble = _rename_all([(index.path(source), index.path(target)) for source, target in pairs])
+    sync(index.maildir)
+    for source, target in pairs if trouble is None else ():
         if index.known(source) is not None:
             index.drop(target)
             index.connection.execute("UPDATE folders SET directory = ? WHERE directory = ?", (target, source))
@@ -55,9 +51,22 @@ def finish(index: Index) -> list[tuple[bytes, OSError]]:
             # Other messages count now: the next delivery counts them.
             with suppress(OSError):
                 os.unlink(index.maildir + b"/maildirsize")
-    sync(index.maildir)
     index.connection.execute("DELETE FROM renaming")
-    return left
+    return trouble
+
+
+def _rename_all(pairs: Sequence[tuple[bytes, bytes]]) -> OSError | None:
+    done: list[tuple[bytes, bytes]] = []
+    for source, target in pairs:
+        try:
+            _rename(source, target)
+        except OSError as error:
+            for before, now in reversed(done):
+                with suppress(OSError):
+                    os.rename(now, before)
+            return error
+        done.append((source, target))
+    return None
 
 
 def _rename(source: bytes, target: bytes) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mta.mailbox.names import INBOX, canonical, directory_of, name_of
-from mta.mailbox.place import spare
+from mta.mailbox.place import spare, sync
 from mta.mailbox.refusal import Refused
 
 NAME = b"subscriptions"
@@ -79,6 +79,7 @@ def _rewrite(maildir: bytes, changed: Callable[[list[bytes]], list[bytes] | None
         if lines is not None:
             _write(maildir, draft, _written(lines, before.startswith(_SECOND)))
             os.rename(draft, maildir + b"/" + NAME)
+            sync(maildir)
     finally:
         with suppress(OSError):
             os.unlink(draft)
