@@ -27,6 +27,7 @@ INSIDE = (
     "QUOTA=RES-STORAGE",
     "STATUS=SIZE",
     "ESEARCH",
+    "SEARCHRES",
     "WITHIN",
     "PARTIAL",
     "SORT",

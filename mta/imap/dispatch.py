@@ -296,7 +296,7 @@ async def _status(session: ImapProtocol, arguments: Arguments) -> bytes:
 
 def _store(by_uid: bool) -> Handler:
     async def handler(session: ImapProtocol, arguments: Arguments) -> bytes:
-        wanted = _set(arguments.word())
+        wanted = _messages(session, arguments.word(), by_uid)
         arguments.space()
         value = arguments.value()
         unchanged_since = None
@@ -320,7 +320,7 @@ def _store(by_uid: bool) -> Handler:
 
 def _fetch(by_uid: bool) -> Handler:
     async def handler(session: ImapProtocol, arguments: Arguments) -> bytes:
-        wanted = _set(arguments.word())
+        wanted = _messages(session, arguments.word(), by_uid)
         arguments.space()
         items = fetch_item.parse(arguments)
         changed_since, vanished = None, False
@@ -350,7 +350,7 @@ def _transfer(
     handler: Callable[[ImapProtocol, SequenceSet, bool, bytes], Awaitable[bytes]], by_uid: bool
 ) -> Handler:
     async def transfer(session: ImapProtocol, arguments: Arguments) -> bytes:
-        wanted = _set(arguments.word())
+        wanted = _messages(session, arguments.word(), by_uid)
         arguments.space()
         name = arguments.word()
         arguments.end()
@@ -362,6 +362,13 @@ def _transfer(
 async def _append(session: ImapProtocol, arguments: Arguments) -> bytes:
     # With one it does not come here.
     raise Bad("APPEND takes a message as a literal")
+
+
+def _messages(session: ImapProtocol, word: bytes, by_uid: bool) -> SequenceSet:
+    """The messages that a command names; ``$``: what the last search has saved (RFC 5182)."""
+    if word == b"$" and session.selected is not None:
+        return session.selected.saved_set(by_uid)
+    return _set(word)
 
 
 def _set(word: bytes) -> SequenceSet:
@@ -396,7 +403,7 @@ async def _expunge(session: ImapProtocol, arguments: Arguments) -> bytes:
 
 
 async def _uid_expunge(session: ImapProtocol, arguments: Arguments) -> bytes:
-    wanted = _set(arguments.word())
+    wanted = _messages(session, arguments.word(), True)
     arguments.end()
     return await selecting.expunge(session, wanted)
 

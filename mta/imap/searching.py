@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,12 @@ async def search(session: ImapProtocol, command: Search, by_uid: bool, tag: byte
     except BaseException:
         if saves:
             # Nothing is found by a search that fails (RFC 5182, 2.1).
-            selected.saved = []
+            selected.saved = ()
         raise
     told = found if by_uid else _numbers(selected, found)
     if saves:
         assert returned is not None
-        selected.saved = sorted(_saved(returned.options, found))
+        selected.saved = array("I", sorted(_saved(returned.options, found)))
     modseq = await _modseq(selected, _counted(returned, found)) if changes and found else 0
     if returned is None:
         name = b"SORT" if command.criteria else b"SEARCH"

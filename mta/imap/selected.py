@@ -7,7 +7,7 @@ when it may (:mod:`~mta.imap.updates`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from mta.imap.sequence_set import SequenceSet
 from mta.mailbox.mailroom import Account
@@ -56,7 +56,7 @@ class Selected:
         self.recent = recent
         self.known: dict[int, int] = {}
         self.stale = False
-        self.saved: list[int] = []
+        self.saved: Sequence[int] = ()
         self._unwatch: Callable[[], None] | None = None
 
     @property
@@ -94,7 +94,7 @@ class Selected:
             if last > count or not count:
                 raise BadNumber(f"there are {count} messages, and none has the number {last}")
             found.append(range(first - 1, last))
-        if not found:
+        if not found and wanted.ranges:
             raise BadNumber("there are no messages")
         return found
 
@@ -105,6 +105,11 @@ class Selected:
         """
         uids = self.snapshot.uids
         return [uid for place in self.places(wanted, by_uid) for uid in uids[place.start : place.stop]]
+
+    def saved_set(self, by_uid: bool) -> SequenceSet:
+        """What ``$`` stands for; messages that are gone are not in it."""
+        numbers = ((uid, self.number(uid)) for uid in self.saved)
+        return SequenceSet.of(uid if by_uid else number for uid, number in numbers if number)
 
     # --- recent ----------------------------------------------------------------
 

@@ -34,6 +34,17 @@ class SequenceSet:
             ranges.append((start, _number(last) if colon else start))
         return cls(tuple(ranges))
 
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> SequenceSet:
+        """The set of numbers that rise."""
+        ranges: list[tuple[int, int]] = []
+        for number in numbers:
+            if ranges and ranges[-1][1] == number - 1:
+                ranges[-1] = (ranges[-1][0], number)
+            else:
+                ranges.append((number, number))
+        return cls(tuple(ranges))
+
     def bounds(self, last: int) -> list[tuple[int, int]]:
         """The ranges in order and apart from each other.
 

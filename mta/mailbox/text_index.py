@@ -157,12 +157,6 @@ class TextIndex:
                 with self._transaction():
                     self._drop(directory)
 
-    def rename(self, before: bytes, after: bytes) -> None:
-        """A folder is called otherwise now, and has the UIDs that it had."""
-        with self._transaction():
-            self._drop(after)
-            self.connection.execute("UPDATE folders SET directory = ? WHERE directory = ?", (after, before))
-
     # --- following -------------------------------------------------------------
 
     def known(self, number: int) -> array[int]:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -89,6 +89,8 @@ class Texts:
         self._following: Deferred[None] | None = None
         self._unusable = False
         self._closed = False
+        self._swept = False
+        self._pause: Deferred[None] | None = None
         self._timer: Any = None
 
     # --- asking ----------------------------------------------------------------
@@ -182,6 +184,10 @@ class Texts:
             self.log.failure("Texts were not put into their index", failure)
 
     async def _follow(self) -> None:
+        if not self._swept:
+            self._swept = True
+            directories = await self._account.run(lambda index: index.directories())
+            await self._try(lambda index: index.keep(directories))
         while self._ahead and not self._unusable and not self._closed:
             directory, now = self._ahead.popitem()
             left = await self._try(partial(_up_to_date, now=now))
@@ -190,8 +196,12 @@ class Texts:
             reading = _Reading(self, now, left[:_ROUND], lambda uid, one: None)
             while not reading.over and not self._closed:
                 await self._background.run(self._in_background, reading)
-                took = reading.took
-                await deferLater(self._reactor, max(_PAUSE, took * _REST), lambda: None)
+                pause = max(_PAUSE, reading.took * _REST)
+                self._pause = deferLater(self._reactor, pause, lambda: None)
+                try:
+                    await self._pause
+                except CancelledError:
+                    return
             if len(left) > _ROUND:
                 self._ahead.setdefault(directory, now)
 
@@ -206,6 +216,8 @@ class Texts:
             # A thread may be at it.
             waiting: Deferred[None] = Deferred()
             self._following.addCallback(lambda _: waiting.callback(None))
+            if self._pause is not None:
+                self._pause.cancel()
             await waiting
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
@@ -247,22 +259,23 @@ class Texts:
     def _do(self, work: Callable[[TextIndex], T]) -> T | None:
         try:
             try:
-                return work(self._opened())
+                answer = work(self._opened())
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
                 self._say(error)
                 self._close()
                 set_aside(self._path)
-                return work(self._opened())
+                answer = work(self._opened())
         except (sqlite3.Error, OSError) as error:
             self._say(error)
             return None
+        self._unusable = False
+        return answer
 
     def _opened(self) -> TextIndex:
         if self._index is None:
             self._index = TextIndex(self._path)
-            self._unusable = False
         return self._index
 
     def _say(self, error: Exception) -> None:

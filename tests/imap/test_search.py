@@ -160,6 +160,24 @@ class SearchTests(ImapCase):
         self.assertRegex(self.extended(b"SEARCH MODSEQ %d" % (modseq + 1)), rb"^\* SEARCH 2 \(MODSEQ \d+\)$")
         self.assertEqual(b"* SEARCH", self.extended(b"SEARCH MODSEQ %d" % (1 << 62)))
 
+    def test_saved(self) -> None:
+        """``$`` is what was found last (RFC 5182)."""
+        self.assertEqual([b"a OK searched"], self.client.do(b"SEARCH RETURN (SAVE) TEXT hello"))
+        self.assertEqual([4], self.numbers("$ FROM example.net"))
+        self.assertEqual(
+            [b"* 1 FETCH (UID 1)", b"* 4 FETCH (UID 4)"], untagged(self.client.do(b"FETCH $ UID"))
+        )
+        self.assertEqual(2, len(untagged(self.client.do(b"UID STORE $ +FLAGS (word)")[-3:])))
+        self.assertEqual([1, 4], self.numbers("KEYWORD word"))
+        self.client.do(b"SEARCH RETURN (SAVE MIN) ALL")
+        self.assertEqual([1], self.numbers("$"))
+        self.client.do(b"SEARCH RETURN (SAVE) BODY nobody")
+        self.assertEqual([b"a OK fetched"], self.client.do(b"FETCH $ UID"))
+        self.client.do(b"SEARCH RETURN (SAVE) DELETED")
+        self.client.do(b"UID EXPUNGE $")
+        self.assertEqual([], self.numbers("$"))
+        self.assertEqual([1, 2, 3], self.numbers("ALL"))
+
     def test_expunged_meanwhile(self) -> None:
         """Numbers are those that the client knows until it is told otherwise."""
         self.numbers("TEXT hello")
