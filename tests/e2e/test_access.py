@@ -93,7 +93,7 @@ class AccessScenario(Scenario):
         self.dns.trouble["slow.test"] = "silent"
         lists = [{"zone": "bl.test", "weight": 10}, {"zone": "slow.test", "weight": 10}]
         server = self.start(
-            judge=[{"kind": "reputation", "lists": lists, "no_reverse_name": 3, "timeout": "8s", "tag": 3}]
+            judge=[{"kind": "reputation", "lists": lists, "no_reverse_name": 3, "timeout": "2s", "tag": 3}]
         )
         port = server.ports["mx"]
         reply = sent(port, "127.0.0.7")
