@@ -1,6 +1,7 @@
-"""Where the HTTP listener leads to: the API, or the dashboard, which is made for its first visitor.
+"""Where the HTTP listener leads to: the API, what mail programs ask, or the dashboard.
 
-Many servers have no visitors; what pages are made of is not even imported before there is one.
+The dashboard is made for its first visitor; many servers have none, and what pages are made of is not
+even imported before.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 from twisted.web.resource import Resource
 
 from mta.api.v1.site import ApiSite, Late
+from mta.client_setup.reception import answer, is_asked
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
 
 if TYPE_CHECKING:
     from mta.presenting import Presenting
+
+#: How the paths begin that mail programs ask for.
+_PROGRAMS = frozenset({b"/m", b"/a", b"/."})
 
 
 class Doorway:
@@ -36,7 +41,7 @@ class Doorway:
         door = _Door(
             Late(other),
             Late(lambda: self.presenting.application.app.resource()),
-            lambda: self._settings.dashboard.enabled,
+            lambda: self._settings,
         )
         self.site = ApiSite(door, of.body_size, of.body_timeout)
 
@@ -59,21 +64,23 @@ class _Door(Resource):
 
     :param api: answers everything else.
     :param dashboard: answers what begins with ``/dashboard``.
-    :param enabled: whether there is one.
+    :param settings: gives those in use.
     """
 
     isLeaf = True
 
-    def __init__(self, api: Any, dashboard: Any, enabled: Callable[[], bool]) -> None:
+    def __init__(self, api: Any, dashboard: Any, settings: Callable[[], Settings]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._api = api
         self._dashboard = dashboard
-        self._enabled = enabled
+        self._settings = settings
 
     def render(self, request: Any) -> Any:
         """Answer."""
         path: bytes = request.path
-        if self._enabled():
+        if path[:2].lower() in _PROGRAMS and is_asked(path.decode("latin-1")):
+            return self._to_program(request)
+        if self._settings().dashboard.enabled:
             if path == b"/dashboard" or path.startswith(b"/dashboard/"):
                 return self._dashboard.render(request)
             if path == b"/" and "text/html" in (request.getHeader("accept") or ""):
@@ -81,3 +88,17 @@ class _Door(Resource):
                 request.redirect(b"/dashboard/")
                 return b""
         return self._api.render(request)
+
+    def _to_program(self, request: Any) -> bytes:
+        """What a mail program asks to set itself up."""
+        query = {
+            name.decode("utf-8", "replace").lower(): values[0].decode("utf-8", "replace")
+            for name, values in request.args.items()
+        }
+        host: str = request.getRequestHostname().decode("latin-1")
+        method, path = request.method.decode("latin-1"), request.path.decode("latin-1")
+        reply = answer(self._settings(), method, path, query, host, request.content.read())
+        request.setResponseCode(reply.status)
+        for name, value in (("content-type", reply.type), *reply.headers):
+            request.setHeader(name, value)
+        return reply.body

@@ -135,7 +135,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mta.deliver.webhook_post",
         "mta.deliver.webhook_signature",
     ),
-    "mta.cli": (*COMMON, "mta.analytics", "mta.config", "mta.journal"),
+    "mta.cli": (*COMMON, "mta.analytics", "mta.client_setup", "mta.config", "mta.journal"),
+    "mta.client_setup": COMMON,
 }
 # The composition: these see everything.  Any other module directly in mta/ is held to COMMON
 # and to its neighbours there.

@@ -14,7 +14,10 @@ from pathlib import Path
 from mta.cli.context import CommandError, Context, forbidden
 from mta.cli.starter import DnsRecord, Plan, records, report_record, sts_policy, sts_records, sts_url
 from mta.cli.zone_file import quoted_text
+from mta.client_setup.offer import offer_of
+from mta.client_setup.records import srv_records, web_records
 from mta.config.loading import Loaded
+from mta.config.settings import Settings
 from mta.model.tlsa import Tlsa
 
 
@@ -50,6 +53,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         found += sts_records(name, policy)
         if settings.tls_report.addresses:
             found.append(report_record(name, settings.tls_report.addresses))
+        found += _clients(name, settings)
     found += _keys(chosen, context)
     found += _tlsa(loaded, context)
     if context.out.as_json:
@@ -72,6 +76,15 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if not settings.dmarc_report.addresses:
         context.out.line("\nTo have reports on mail in your name read, set addresses in [dmarc_report].")
     return os.EX_OK
+
+
+def _clients(name: str, settings: Settings) -> list[DnsRecord]:
+    """The records by which mail programs find how to read and send."""
+    offer = offer_of(settings, name)
+    if offer is None or not offer.services:
+        return []
+    found = [DnsRecord(where, "SRV", value, why) for where, value, why in srv_records(offer)]
+    return [*found, *(DnsRecord(*record) for record in web_records(offer))]
 
 
 def _tlsa(loaded: Loaded, context: Context) -> list[DnsRecord]:

@@ -1,11 +1,13 @@
-"""The tables ``[mailbox]``, ``[pop3]`` and ``[imap]``: how people fetch their mail."""
+"""The tables ``[mailbox]``, ``[pop3]``, ``[imap]`` and ``[client_setup]``: how people fetch their mail."""
 
 from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from mta.config.values import Duration, Network, Table
+from mta.config.values import Duration, Network, Table, domain
 
+#: Roles of listeners that people read and send mail by.
+_READERS = ("imap", "imaps", "pop3", "pop3s", "submission", "submissions")
 _CONTROL = set(map(chr, (*range(32), 127)))
 
 
@@ -59,3 +61,27 @@ class Imap(Table):
     clear_from: list[Network] = []
     timeout: Duration = Field(1800.0, ge=1800)
     still_here: Duration = Field(120.0, ge=10)
+
+
+class ClientSetup(Table):
+    """What mail programs are told that set themselves up; see :mod:`mta.client_setup`."""
+
+    enabled: bool = True
+    host: str = ""
+    name: str = ""
+    ports: dict[str, int] = {}
+
+    @field_validator("host")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        return domain(value) if value else ""
+
+    @field_validator("ports")
+    @classmethod
+    def _are_ports(cls, values: dict[str, int]) -> dict[str, int]:
+        for role, port in values.items():
+            if role not in _READERS:
+                raise ValueError(f"{role}: a port is that of {', '.join(_READERS)}")
+            if not 0 < port < 65536:
+                raise ValueError(f"{role} = {port}: a port is from 1 to 65535")
+        return values

@@ -35,6 +35,7 @@ from mta.config.dkim_settings import Arc as Arc
 from mta.config.dkim_settings import Dkim as Dkim
 from mta.config.engagement_settings import Engagement as Engagement
 from mta.config.junk_settings import Junk as Junk
+from mta.config.mailbox_settings import ClientSetup as ClientSetup
 from mta.config.mailbox_settings import Imap as Imap
 from mta.config.mailbox_settings import MailboxTable as MailboxTable
 from mta.config.mailbox_settings import Pop3 as Pop3
@@ -392,6 +393,7 @@ class Settings(Table):
     mailbox: MailboxTable = MailboxTable()  # type: ignore[call-arg]
     pop3: Pop3 = Pop3()  # type: ignore[call-arg]
     imap: Imap = Imap()  # type: ignore[call-arg]
+    client_setup: ClientSetup = ClientSetup()
     domains: dict[str, Domain] = {}
     rewrite: list[Rewrite] = []
     route: list[RouteRule] = []

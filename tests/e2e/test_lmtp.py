@@ -49,6 +49,8 @@ class LmtpScenario(Scenario):
             for _ in range(99):
                 speaker.send("anna@example.org", ["lisa@lmtp.test"], TEXT)
         dovecot.wait_mail("lisa@lmtp.test", 100)
+        # Its log may come behind its files.
+        wait_for(lambda: dovecot.output.count("saved mail to INBOX") >= 100, "the log does not have all")
         saved = dovecot.output.count("saved mail to INBOX")
         # One more asked whether it is there.
         connections = dovecot.output.count("Connect from 127.0.0.1") - 1
