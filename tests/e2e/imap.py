@@ -38,12 +38,12 @@ class Answer:
 
     :ivar text: behind its OK.
     :ivar lines: untagged responses, without ``* `` and with literals where they stood.
-    :ivar fetched: what FETCH responses said, by sequence number; later ones complete earlier ones.
+    :ivar fetched: what each FETCH response said.
     """
 
     text: bytes = b""
     lines: list[list[bytes]] = field(default_factory=list)
-    fetched: dict[int, dict[bytes, Value]] = field(default_factory=dict)
+    fetched: list[dict[bytes, Value]] = field(default_factory=list)
 
     def words(self, name: bytes) -> list[bytes]:
         """The words of the first response that begins so."""
@@ -205,7 +205,8 @@ class Imap:
     def _heed_fetch(self, number: int, values: list[Value], answer: Answer) -> None:
         (items,) = values
         assert isinstance(items, list), values
-        found = answer.fetched.setdefault(number, {})
+        found: dict[bytes, Value] = {}
+        answer.fetched.append(found)
         for name, value in zip(items[::2], items[1::2], strict=True):
             assert isinstance(name, bytes), items
             found[name.upper()] = value
@@ -254,7 +255,7 @@ class Imap:
             return {}
         answer = self.do(b"UID FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")
         found = {}
-        for items in answer.fetched.values():
+        for items in answer.fetched:
             uid = items.get(b"UID")
             header = next((value for name, value in items.items() if name.startswith(b"BODY[")), None)
             if isinstance(uid, int) and isinstance(header, bytes):

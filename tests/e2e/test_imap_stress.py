@@ -1,4 +1,4 @@
-"""Ten clients and a stream of deliveries change one mailbox at once: what each was told holds for all.
+"""Ten clients, deliveries and another program change one mailbox at once: what each was told holds for all.
 
 * A UID means one message for ever; APPENDUID and COPYUID tell the truth.
 * No message is lost, none is there twice; what a client removed stays removed.
@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.e2e.imap import Imap, Refused, message
 from tests.e2e.mail_place import Place, PlaceScenario
@@ -192,6 +193,57 @@ class Client:
             self.session.do(b"NOOP")
 
 
+class Neighbour:
+    """Another program: it delivers, sets flags and removes by file names, and knows nothing of UIDs.
+
+    :ivar mine: the names of its own messages, by Message-ID.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.chance = random.Random(99)
+        self.mine: dict[bytes, str] = {}
+        self._made = 0
+
+    def act(self) -> None:
+        """Do one thing."""
+        self.chance.choice((self.deliver, self.change, self.change, self.remove))()
+
+    def deliver(self) -> None:
+        name, identity = f"1700000000.N{self._made}.neighbour", f"n{self._made}"
+        self._made += 1
+        path = self.place.maildir / "tmp" / name
+        path.write_bytes(message(identity).replace(b"\r\n", b"\n"))
+        if self.place.server is None:
+            os.chown(path, 65534, 65534)
+        path.rename(self.place.maildir / "new" / name)
+        self.mine[b"<%s@test>" % identity.encode()] = name
+
+    def change(self) -> None:
+        if self.mine:
+            identity = self.chance.choice(list(self.mine))
+            path = self._find(identity)
+            letters = "".join(sorted(self.chance.sample("DFRS", self.chance.randrange(5))))
+            others = "".join(letter for letter in path.name.partition(":2,")[2] if letter.islower())
+            with contextlib.suppress(FileNotFoundError):  # A client has set a flag in this moment.
+                path.rename(self.place.maildir / "cur" / f"{self.mine[identity]}:2,{letters}{others}")
+
+    def remove(self) -> None:
+        if self.mine:
+            identity = self.chance.choice(list(self.mine))
+            with contextlib.suppress(FileNotFoundError):
+                self._find(identity).unlink()
+                del self.mine[identity]
+
+    def _find(self, identity: bytes) -> Path:
+        """The file as it is called now; clients rename it as well."""
+        while True:
+            for part in ("new", "cur"):
+                for path in (self.place.maildir / part).glob(f"{self.mine[identity]}*"):
+                    if path.name.partition(":")[0].partition(",")[0] == self.mine[identity]:
+                        return path
+
+
 def copied(text: bytes, lines: list[bytes]) -> tuple[int, list[int], list[int]]:
     """What COPYUID tells: UIDVALIDITY, and UIDs there and here (RFC 4315, 3; RFC 6851, 4.3)."""
     for line in (text, *(line.partition(b" ")[2] for line in lines if line.startswith(b"OK "))):
@@ -260,8 +312,16 @@ class StressTests(PlaceScenario):
                 delivered.append(b"<%s@test>" % identity.encode())
                 time.sleep(0.02)
 
-        self.run_all([deliver, *map(acting, clients)])
+        neighbour = Neighbour(self.box)
+
+        def interfere() -> None:
+            while time.monotonic() < end and not self.errors:
+                neighbour.act()
+                time.sleep(0.005)
+
+        self.run_all([deliver, interfere, *map(acting, clients)])
         print(f"\n{sum(client.done for client in clients)} acts, {len(delivered)} deliveries")
+        delivered += neighbour.mine
         self.assertLess(20, len(delivered))
         self.assertTrue(all(client.done > 3 for client in clients), [client.done for client in clients])
         wait_for(lambda: set(delivered) <= set(self._files(b"INBOX")), "deliveries are lost")
