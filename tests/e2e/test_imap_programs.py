@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import email
+import imaplib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import SkipTest
 
-from tests.e2e.imap import message
+from tests.e2e.imap import message, trusting
 from tests.e2e.mail_place import Place, PlaceScenario
 from tests.e2e.scenario import program, wait_for
 
@@ -28,18 +31,88 @@ class Programs(PlaceScenario):
         wait_for(lambda: len(self.box.files()) == count, "messages are missing")
         return self.box
 
+    def imaplib(self) -> imaplib.IMAP4:
+        """A session of Python's imaplib that has logged in."""
+        box = self.box
+        client = (
+            imaplib.IMAP4_SSL("127.0.0.1", box.port, ssl_context=trusting(), timeout=30)
+            if box.tls
+            else imaplib.IMAP4("127.0.0.1", box.port, timeout=30)
+        )
+        client.login(box.user, box.password)
+        return client
+
+    def test_imaplib(self) -> None:
+        """Every command that imaplib has a method for."""
+        box = self.filled(3)
+
+        def ok(answer: tuple[str, list[object]]) -> list[bytes]:
+            self.assertEqual("OK", answer[0], answer)
+            return answer[1]  # type: ignore[return-value]
+
+        with self.imaplib() as client:
+            ok(client.noop())
+            self.assertIn(b'""', ok(client.namespace())[0])
+            ok(client.create("Drafts.Old"))
+            self.assertTrue(any(b"Drafts.Old" in line for line in ok(client.list())))
+            ok(client.subscribe("Drafts.Old"))
+            self.assertTrue(any(b"Drafts.Old" in line for line in ok(client.lsub())))
+            ok(client.unsubscribe("Drafts.Old"))
+            self.assertEqual([b"3"], ok(client.select("INBOX")))
+            self.assertEqual([b"1 2 3"], ok(client.search(None, "ALL")))
+            self.assertEqual([b"2"], ok(client.search(None, "SUBJECT", '"m1"')))
+            self.assertEqual([b"3 2 1"], ok(client.sort("(REVERSE SUBJECT)", "US-ASCII", "ALL")))
+            part = ok(client.fetch("1", "(BODY.PEEK[] FLAGS)"))[0]
+            self.assertEqual("m0", email.message_from_bytes(part[1])["Subject"])  # type: ignore[arg-type,index]
+            self.assertIn(b"\\Seen", ok(client.store("1:2", "+FLAGS", "(\\Seen)"))[0])
+            self.assertEqual([b"1 2"], ok(client.search(None, "SEEN")))
+            ok(
+                client.append(
+                    "Drafts.Old", "(\\Draft)", imaplib.Time2Internaldate(time.time()), message("a0")
+                )
+            )
+            ok(client.copy("1", "Drafts.Old"))
+            ok(client.uid("MOVE", "2", "Drafts.Old"))
+            self.assertIn(b"MESSAGES 3", ok(client.status("Drafts.Old", "(MESSAGES UIDNEXT)"))[0])
+            ok(client.store("1", "+FLAGS", "\\Deleted"))
+            self.assertEqual(b"1", ok(client.expunge())[-1])
+            ok(client.check())
+            ok(client.close())
+            ok(client.rename("Drafts.Old", "Archive.Old"))
+            self.assertEqual([b"3"], ok(client.select("Archive.Old", readonly=True)))
+            ok(client.unselect())
+            ok(client.delete("Archive.Old"))
+            self.assertEqual("NO", client.select("Archive.Old")[0])
+            if box.server is not None:  # Dovecot does not know it yet.
+                ok(client.enable("UTF8=ACCEPT"))
+                ok(client.create('"Größe"'))
+                self.assertEqual([b"0"], ok(client.select('"Größe"')))
+        self.assertEqual([b"<m2@test>"], list(box.files()))
+
     def test_curl(self) -> None:
-        """curl lists, fetches and appends."""
+        """curl lists, fetches, searches, and appends."""
         box = self.filled(2)
         url = f"imap{'s' if box.tls else ''}://127.0.0.1:{box.port}"
         curl = [program("curl"), "-skS", "--user", f"{box.user}:{box.password}"]
         self.assertIn("INBOX", self.call(*curl, url))
         self.assertIn("Subject: m1", self.call(*curl, f"{url}/INBOX;MAILINDEX=2"))
         self.assertIn("Subject: m0", self.call(*curl, f"{url}/INBOX;UID=1;SECTION=HEADER"))
+        self.assertIn("SEARCH 2", self.call(*curl, f"{url}/INBOX?SUBJECT%20m1"))
         file = self.place / "new"
         file.write_bytes(message("c0"))
         self.call(*curl, "-T", str(file), f"{url}/INBOX")
         self.assertIn(b"<c0@test>", box.files())
+
+    def test_imapclient(self) -> None:
+        """IMAPClient's users find what its manual promises."""
+        python = CLIENTS / "python"
+        if not python.exists():
+            raise SkipTest("IMAPClient is not there; `tools/set-up.sh clients` brings it")
+        box = self.box
+        script = Path(__file__).with_name("imapclient_run.py")
+        tls = "tls" if box.tls else "clear"
+        told = self.call(str(python), str(script), str(box.port), tls, box.user, box.password)
+        self.assertIn("done", told)
 
     def test_fetchmail(self) -> None:
         """fetchmail fetches what is new, and takes away what it has fetched."""

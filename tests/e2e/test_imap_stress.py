@@ -78,7 +78,7 @@ class Client:
             (self.remove, 2),
             (self.look, 1),
             (self.select, 1),
-            (self.search, 0),
+            (self.search, 2),
             (self.touch, 2),
             (self.wait, 1),
             (self.numbers, 2),
