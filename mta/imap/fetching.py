@@ -135,11 +135,13 @@ async def _mark(session: ImapProtocol, selected: Selected, uids: Sequence[int]) 
             return acts.change_flags(index, selected.directory, fresh, _seen)
 
         try:
-            _, messages, _ = await selected.account.run(change)
+            folder, messages, _ = await selected.account.run(change)
         except Gone:
             raise updates.Inconsistent("the selected folder was removed") from None
-        for message in messages:
-            selected.known[message.uid] = message.modseq
+        if folder.words == selected.words:
+            # Otherwise it has keywords that the client does not know yet, and is told of again.
+            for message in messages:
+                selected.known[message.uid] = message.modseq
     return set(fresh)
 
 

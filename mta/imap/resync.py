@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mta.imap import updates
-from mta.imap.sequence_set import HIGHEST, SequenceSet, compact_ranges
+from mta.imap.sequence_set import HIGHEST, SequenceSet, compact_ranges, covers
 from mta.mailbox import snapshot
 from mta.mailbox.index import Index
 from mta.mailbox.snapshot import Changed, Snapshot
@@ -51,7 +51,7 @@ async def resync(session: ImapProtocol, selected: Selected, known: Known) -> Non
             return snapshot.changed(index, now, now, after, _AT_ONCE)
 
         found = await selected.account.run(some)
-        lines = [updates.line(session, selected, one) for one in found if _within(bounds, one.uid)]
+        lines = [updates.line(session, selected, one) for one in found if covers(bounds, one.uid)]
         if lines and not await session.write(b"".join(lines)):
             return
         if len(found) < _AT_ONCE:
@@ -69,13 +69,9 @@ def vanished(index: Index, now: Snapshot, since: int, bounds: Sequence[tuple[int
     folder = index.known(now.directory)
     gone = None if folder is None else index.expunged(folder, since)
     if gone is not None:
-        lost = sorted(uid for uid in gone if now.place(uid) < 0 and _within(bounds, uid))
+        lost = sorted(uid for uid in gone if now.place(uid) < 0 and covers(bounds, uid))
         return compact_ranges((uid, uid) for uid in lost)
     return compact_ranges(_holes(now, bounds))
-
-
-def _within(bounds: Sequence[tuple[int, int]], uid: int) -> bool:
-    return any(low <= uid <= high for low, high in bounds)
 
 
 def _holes(now: Snapshot, bounds: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:

@@ -8,7 +8,7 @@ from mta.imap import updates
 from mta.imap.refusal import Bad, Refused
 from mta.imap.resync import Known, resync
 from mta.imap.selected import Selected
-from mta.imap.sequence_set import SequenceSet
+from mta.imap.sequence_set import SequenceSet, covers
 from mta.mailbox import acts
 from mta.mailbox.file_name import SEEN, TRASHED
 from mta.mailbox.folder import Gone
@@ -126,7 +126,7 @@ async def _remove(session: ImapProtocol, selected: Selected, wanted: SequenceSet
         if wanted is not None:
             last = selected.snapshot.uids[-1] if selected.snapshot.uids else 0
             bounds = wanted.bounds(last)
-            found = [uid for uid in found if any(low <= uid <= high for low, high in bounds)]
+            found = [uid for uid in found if covers(bounds, uid)]
         return found
 
     try:

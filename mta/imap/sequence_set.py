@@ -69,6 +69,15 @@ class SequenceSet:
         return found
 
 
+def covers(bounds: Sequence[tuple[int, int]], number: int) -> bool:
+    """Whether ranges have a number in them: however many a client has written.
+
+    :param bounds: in rising order and apart, see :meth:`SequenceSet.bounds`.
+    """
+    place = bisect_right(bounds, (number, HIGHEST)) - 1
+    return place >= 0 and number <= bounds[place][1]
+
+
 def _number(text: bytes) -> int | None:
     if text == b"*":
         return None

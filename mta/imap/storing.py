@@ -63,11 +63,15 @@ async def store(
             )
 
         try:
-            _, messages, unwilling = await selected.account.run(change)
+            folder, messages, unwilling = await selected.account.run(change)
         except Gone:
             raise updates.Inconsistent("the selected folder was removed") from None
         left += unwilling
         done += len(messages)
+        # Others may have made keywords that the client could not be told of yet.
+        lines = updates.keywords(selected, folder.words)
+        if lines and not await session.write(b"".join(lines)):
+            break
         if not await _told(session, selected, messages, silent):
             break
     selected.account.wake(selected.directory)

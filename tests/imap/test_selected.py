@@ -99,6 +99,15 @@ class SelectedTests(ImapCase):
         self.assertEqual(wanted, untagged(told))
         self.assertEqual([], untagged(second.do(b"NOOP")) + untagged(first.do(b"NOOP")))
 
+    def test_keywords_of_others(self) -> None:
+        """Also those that came since: what is told of a message is never taken for all of it."""
+        other = self.selected()
+        for command in (b"STORE 1 -FLAGS (\\Flagged)", b"FETCH 1 BODY[]"):
+            client = self.selected()
+            other.do(b"STORE 1 FLAGS (word%d)" % len(command))
+            answer = b"\n".join(client.do(command))
+            self.assertIn(b"word%d" % len(command), answer[answer.rindex(b"FETCH") :])
+
     def test_silent(self) -> None:
         client = self.selected()
         self.assertEqual([], untagged(client.do(b"STORE 1 +FLAGS.SILENT (\\Seen)")))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.imap.sequence_set import SequenceSet, compact
+from mta.imap.sequence_set import HIGHEST, SequenceSet, compact, covers
 
 
 class SequenceSetTests(SynchronousTestCase):
@@ -42,3 +42,8 @@ class SequenceSetTests(SynchronousTestCase):
             return
         found = {n for low, high in SequenceSet.parse(text).bounds(60) for n in range(low, high + 1)}
         self.assertEqual(numbers, found)
+
+    @given(st.sets(st.integers(1, 60)), st.integers(1, 61))
+    def test_covers(self, numbers: set[int], number: int) -> None:
+        bounds = SequenceSet.parse(compact(sorted(numbers))).bounds(HIGHEST) if numbers else []
+        self.assertEqual(number in numbers, covers(bounds, number))
