@@ -189,6 +189,8 @@ async def _list(session: ImapProtocol, arguments: Arguments) -> bytes:
         raise Bad("LIST takes a reference and a pattern")
     reference, pattern = values[0], values[1]
     patterns = tuple(_words(pattern)) if isinstance(pattern, tuple) else (pattern,)
+    if not 0 < len(patterns) <= _PATTERNS:
+        raise Bad(f"LIST takes up to {_PATTERNS} patterns")
     returned: list[Value] = []
     if len(values) == 4:
         if not isinstance(values[2], bytes) or values[2].upper() != b"RETURN":
@@ -216,6 +218,8 @@ async def _list(session: ImapProtocol, arguments: Arguments) -> bytes:
     return await folder_commands.list_folders(session, wish)
 
 
+#: Patterns of one LIST.
+_PATTERNS = 100
 #: Options of LIST: which names are told, and what of them.  REMOTE adds none here.
 _SELECTIONS = frozenset({b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE"})
 _RETURNS = frozenset({b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE"})

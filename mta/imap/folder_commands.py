@@ -26,8 +26,10 @@ async def list_folders(session: ImapProtocol, wish: Wish) -> bytes:
     if wish.patterns == ("",):
         session.say(b'* LIST (\\Noselect) "." ""')
         return b"dots part levels"
-    folders = await session.inside.run(session.terms.folders.listed)
-    await _tell(session, "LIST", listing.listed(folders, wish), wish)
+    folders = session.terms.folders
+    # In a thread: there may be many folders, and odd patterns.
+    lines = await session.inside.run(lambda index: listing.listed(folders.listed(index), wish))
+    await _tell(session, "LIST", lines, wish)
     return b"these are there"
 
 
@@ -36,8 +38,9 @@ async def list_subscribed(session: ImapProtocol, pattern: str) -> bytes:
     if not pattern:
         session.say(b'* LSUB (\\Noselect) "." ""')
         return b"dots part levels"
-    folders = await session.inside.run(session.terms.folders.listed)
-    await _tell(session, "LSUB", listing.subscribed(folders, (pattern,)), Wish((pattern,)))
+    folders = session.terms.folders
+    lines = await session.inside.run(lambda index: listing.subscribed(folders.listed(index), (pattern,)))
+    await _tell(session, "LSUB", lines, Wish((pattern,)))
     return b"these are subscribed"
 
 

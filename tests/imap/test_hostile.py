@@ -23,6 +23,8 @@ class HostileTests(ImapCase):
             b"STORE 1 (UNCHANGEDSINCE 9223372036854775808) FLAGS (\\Deleted)",
             b"STORE 1 FLAGS (a) (b)",
             b"FETCH 1 FLAGS (CHANGEDSINCE 9999999999999999999)",
+            b'LIST "" ()',
+            b'LIST "" (' + b" ".join([b"%"] * 101) + b")",
             b"SELECT INBOX (FOO)",
             b"SELECT INBOX (QRESYNC)",
             b"SELECT INBOX (QRESYNC (1))",
