@@ -63,6 +63,9 @@ TARGETS = (
             b"a SELECT INBOX\r\nb STORE 1:2 +FLAGS.SILENT (\\Seen $A)\r\nc UID COPY 1:2 Archive\r\n",
             b"a SELECT Archive\r\nb UID STORE 1:* (UNCHANGEDSINCE 5) -FLAGS x\r\nc MOVE 1 INBOX\r\n",
             b"a SELECT Archive\r\nb STORE * FLAGS \\Deleted\r\nc UID EXPUNGE 1:*\r\nd CLOSE\r\n",
+            b"a SELECT INBOX\r\nb SEARCH RETURN (SAVE COUNT) OR TEXT one NOT HEADER Subject {1+}\r\nx\r\n"
+            b"c UID SORT RETURN (PARTIAL 1:2) (REVERSE SUBJECT DATE) UTF-8 $ ON 1-Feb-2001\r\n",
+            b"a SELECT INBOX\r\nb UID SEARCH CHARSET utf-16 BODY {4+}\r\nabcd OLDER 1 MODSEQ 1 KEYWORD x\r\n",
             b"a IDLE\r\nDONE\r\nb SELECT INBOX\r\nc IDLE\r\nwhat\r\n",
             b'a GETQUOTAROOT INBOX\r\nb ID ("name" {3+}\r\nabc)\r\nc NAMESPACE\r\n',
             b"a STATUS INBOX (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE DELETED)\r\n",
