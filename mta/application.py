@@ -56,6 +56,7 @@ from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry, database
 from mta.registry.tenants import Tenant
 from mta.registry.usage import Usage
+from mta.ruling import rule_routes
 from mta.sequencing import Sequencing
 from mta.suppression.watch import SuppressionWatch
 from mta.template.pool import Limits, Pool
@@ -313,6 +314,7 @@ class SendingApi:
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
             *PostmarkRoutes(foreign).routes(),
             *SendGridRoutes(foreign, reception.spool.new_id).routes(),
+            *rule_routes(environment, self.registry, note),
             *self.following.routes(),
             *self.counting.routes(),
             *self.automating.routes(),

@@ -96,6 +96,8 @@ class Environment:
         self.demands = TlsDemands(settings.tls_policy, settings.relay.tls, published, reactor)
         #: Told of folders of Maildirs, by their paths, into which something came.
         self.delivered: Callable[[Iterable[bytes]], None] = lambda folders: None
+        #: Gives the parts in use (:class:`~mta.parts.Parts`), once there are any.
+        self.parts: Callable[[], Any] = lambda: None
         self._rules = settings
         self.sorter = Sorter(
             Memory(loaded.state / MEMORY),
@@ -138,6 +140,8 @@ class Environment:
         :param new_id: gives queue ids.
         :param parts: gives the parts in use (:class:`~mta.parts.Parts`).
         """
+
+        self.parts = parts
 
         def return_path(message: str, sender: str, original: str, address: str) -> Any:
             give = parts().return_path

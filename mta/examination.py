@@ -29,6 +29,7 @@ from mta.parts import Parts, assemble
 from mta.plugins import Kinds
 from mta.publication import Publication
 from mta.route.reverse_names import look_at
+from mta.ruling import findings as rule_findings
 from mta.upkeep import upkeep
 
 
@@ -259,7 +260,7 @@ async def diagnose(loaded: Loaded) -> list[dict[str, str]]:
         # It has been told of.
         signed, waiting = {name.lower() for name in settings.domains}, set()
     published = await Publication(reactor, resolver, loaded).findings(signed, waiting)
-    return found + published + _upkeep(loaded)
+    return found + published + rule_findings(loaded) + _upkeep(loaded)
 
 
 def _upkeep(loaded: Loaded) -> list[dict[str, str]]:

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "find everything that is wrong with the configuration"),
     "doctor": ("doctor", "look at what others see of this server in the DNS"),
     "user": ("user", "add, list and remove accounts, and set passwords"),
+    "rules": ("rules", "look at the rules of mailboxes for their mail, check and change them"),
     "dkim": ("dkim", "make the keys that sign, publish and rotate them"),
     "tenant": ("tenant", "add, list and change the tenants of the sending API, and their domains"),
     "key": ("key", "make, list, rotate and revoke keys of the sending API"),
@@ -264,6 +265,7 @@ def seams() -> Seams:
         read_sequence=_read_sequence,
         sequence_events=_sequence_events,
         read_api=_read_api,
+        rules=_rules,
     )
 
 
@@ -290,6 +292,13 @@ def _diagnose(loaded: Any) -> list[dict[str, str]]:
     from mta.examination import diagnose
 
     found: list[dict[str, str]] = _finished(lambda: diagnose(loaded))
+    return found
+
+
+def _rules(loaded: Any, act: str, address: str, text: str | None) -> str | None:
+    from mta.ruling import at_desk
+
+    found: str | None = _finished(lambda: at_desk(loaded, act, address, text))
     return found
 
 

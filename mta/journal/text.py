@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from mta.journal.rules_text import changed_words, sorted_words
 from mta.model.event import (
     Administered,
     Authenticated,
@@ -33,7 +34,7 @@ from mta.model.event_campaign import CampaignChanged
 from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
-from mta.model.event_mailbox import MailboxSession, Sorted
+from mta.model.event_mailbox import MailboxSession, RulesChanged, Sorted
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_sequence import SequenceChanged, SequenceStepped
@@ -209,23 +210,6 @@ def _mailbox_session(event: MailboxSession) -> str:
     return (
         f"{event.account} left the mailbox ({event.reason}): {did}, {event.removed} removed {extra}".rstrip()
     )
-
-
-def _sorted(event: Sorted) -> str:
-    did = []
-    if event.dropped:
-        did.append("not kept")
-    elif event.folder:
-        did.append(f"put into {event.folder}")
-    if event.flags:
-        did.append(f"flagged {' '.join(event.flags)}")
-    did += [f"forwarded to <{to}>" for to in event.forwarded]
-    if event.answered:
-        did.append(f"answered <{event.answered}>")
-    if event.queued:
-        did.append(f"as {', '.join(event.queued)}")
-    by = f" ({', '.join(event.rules)})" if event.rules else ""
-    return f"rules of {event.account}{by}: {'; '.join([*did, *event.notes]) or 'nothing to do'}"
 
 
 def _way(event: DeliveredTo | DeferredTo | FailedTo) -> str:
@@ -568,7 +552,8 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     AuthenticationFailed: _authentication_failed,
     DashboardSession: _dashboard_session,
     MailboxSession: _mailbox_session,
-    Sorted: _sorted,
+    Sorted: sorted_words,
+    RulesChanged: changed_words,
     Bounced: _bounced,
     Complained: _complained,
     Confirmed: _confirmed,

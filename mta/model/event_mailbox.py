@@ -60,3 +60,19 @@ class Sorted(Event):
     queued: list[str] = field(default_factory=list)
     answered: str = ""
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesChanged(Event):
+    """The rules of a mailbox were ``set`` or ``removed`` (``action``), ``by`` somebody, through the API."""
+
+    kind: ClassVar[str] = "rules-changed"
+    indexed: ClassVar[bool] = True
+
+    account: str = ""
+    action: str = ""
+    by: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """The account."""
+        return lower_words(self.account)

@@ -36,6 +36,7 @@ SCOPES: dict[str, str] = {
     "webhooks": "look at webhooks, change them, and have events delivered again",
     "campaigns": "make campaigns, start, pause and stop them, and look at what came of them",
     "campaigns:read": "look at campaigns and what came of them",
+    "mailboxes": "look at the rules of mailboxes and change them",
     "keys": "look at keys, make them, rotate and revoke them",
     "admin": "everything of the tenant",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from email import message_from_bytes
 from pathlib import Path
@@ -211,6 +212,8 @@ class RulesTests(Scenario):
         told = self.server.wait_trace(FAR, "cannot be used")
         self.assertIn("rules.toml:3", told)
         self.assertIn("did you mean 'file'?", told)
+        said = self.server.mta("doctor", check=False)
+        self.assertIn("rules anna@example.org", said)
         path.write_text('[[rule]]\nfrom = "sam"\nfile = "Kept"\n')
         self.send(letter("two"))
         self.folder(".Kept")
@@ -218,3 +221,32 @@ class RulesTests(Scenario):
         self.send(letter("three"), "ben@example.org")
         self.folder("", 1, "ben@example.org")
         self.assertEqual({"anna@example.org", "ben@example.org"}, set(USERS))
+
+    def test_changed(self) -> None:
+        """By the command and through the API; what is wrong is said, and changes nothing."""
+        self.start()
+        text = '[[rule]]\nsubject = "two"\nfile = "Kept"\n'
+        said = self.server.mta("rules", "set", "anna@example.org", "-", text=text)
+        self.assertIn("has other rules", said)
+        self.send(letter("two"))
+        self.folder(".Kept")
+        for wrong, words in (
+            ('[[rule]]\nsubjekt = "x"\n', "did you mean 'subject'"),
+            ('[[rule]]\nforward = "x@far.test"\n', "forward_to"),
+        ):
+            self.assertIn(
+                words, self.server.mta("rules", "set", "anna@example.org", "-", text=wrong, check=False)
+            )
+        self.assertEqual(text, self.server.mta("rules", "show", "anna@example.org"))
+        # Before any mail has come.
+        place = "/v1/mailboxes/ben@example.org/rules"
+        data = json.dumps({"toml": text})
+        said = self.server.mta("api", "PUT", place, "--data", data)
+        self.assertEqual(text, json.loads(said)["toml"])
+        self.send(letter("two"), "ben@example.org")
+        self.folder(".Kept", 1, "ben@example.org")
+        self.server.wait_trace("ben@example.org", "rules of ben@example.org set by")
+        said = self.server.mta("api", "PUT", place, "--data", json.dumps({"toml": "[[rule]]"}), check=False)
+        self.assertIn("does nothing", said)
+        self.server.mta("api", "DELETE", place)
+        self.assertEqual("", json.loads(self.server.mta("api", "GET", place))["toml"])

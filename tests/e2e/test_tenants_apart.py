@@ -129,6 +129,10 @@ async def a_campaign(api: ServedApi, key: str) -> dict[str, str]:
     return {"name": "summer"}
 
 
+async def a_mailbox(api: ServedApi, key: str) -> dict[str, str]:
+    return {"address": f"me@{MARK}.example"}
+
+
 #: By the beginning of a path with braces: makes what they name; answers with their values.
 async def a_notification(api: ServedApi, key: str) -> dict[str, str]:
     await a_template(api, key)
@@ -156,6 +160,7 @@ THINGS: dict[str, Callable[[ServedApi, str], Awaitable[dict[str, str]]]] = {
     "/v1/sequences/{name}": a_sequence,
     "/v1/campaigns/{name}": a_campaign,
     "/v1/notifications/{id}": a_notification,
+    "/v1/mailboxes/{address}": a_mailbox,
 }
 #: Bodies that are valid for routes without an example.
 BODIES: dict[str, object] = {

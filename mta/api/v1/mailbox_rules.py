@@ -1,0 +1,114 @@
+"""``/v1/mailboxes``: the rules of mailboxes in the tenant's domains."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from pydantic import Field
+
+from mta.api.v1.refusal import Refusal
+from mta.api.v1.route import Call, Model, Response, Route, Shown
+from mta.config.problem import ConfigurationError
+from mta.interfaces import Answer, settle
+from mta.model.event import Event
+from mta.model.event_mailbox import RulesChanged
+from mta.rules.desk import Desk, NoMailbox
+from mta.rules.rule_file import LARGEST
+
+
+class NewRules(Model):
+    """The rules of a mailbox."""
+
+    toml: str = Field(max_length=LARGEST, description="as the file rules.toml has them")
+
+
+class RulesShown(Shown):
+    """The rules of a mailbox."""
+
+    address: str
+    toml: str = Field(description="empty: there are none")
+
+
+class MailboxRulesRoutes:
+    """Answers for rules.
+
+    :param desk: keeps them.
+    :param may: whether an address is of the tenant.
+    :param note: puts an event into the journal.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        may: Callable[[str, str], Answer[bool]],
+        note: Callable[[Event], None],
+    ) -> None:
+        self._desk = desk
+        self._may = may
+        self._note = note
+
+    def routes(self) -> list[Route]:
+        """What it answers."""
+        place, scope = "/v1/mailboxes/{address}/rules", "mailboxes"
+        named = {"address": "of the mailbox"}
+        return [
+            Route(
+                "GET", place, self.get, scope, "The rules of a mailbox", answer=RulesShown, path_help=named
+            ),
+            Route(
+                "PUT",
+                place,
+                self.put,
+                scope,
+                "Give a mailbox other rules",
+                "They count from the next message on. If there is any mistake, those before stay.",
+                body=NewRules,
+                answer=RulesShown,
+                path_help=named,
+                examples={"file lists": {"toml": '[[rule]]\nlist = "dev.example.net"\nfile = "Lists"\n'}},
+            ),
+            Route("DELETE", place, self.remove, scope, "Take its rules away", status=204, path_help=named),
+        ]
+
+    async def get(self, call: Call) -> RulesShown:
+        """Show them."""
+        address = await self._address(call)
+        try:
+            text = await self._of(self._desk.get(address))
+        except (OSError, ValueError) as error:
+            raise Refusal("conflict", f"the rules cannot be read: {error}") from None
+        return RulesShown(address=address, toml=text or "")
+
+    async def put(self, call: Call) -> RulesShown:
+        """Change them."""
+        address, body = await self._address(call), call.body
+        try:
+            await self._of(self._desk.put(address, body.toml))
+        except ConfigurationError as error:
+            errors = [{"pointer": "#/toml", "detail": str(problem)} for problem in error.problems[:50]]
+            raise Refusal("invalid", str(error.problems[0]), errors) from None
+        self._changed(call, address, "set")
+        return RulesShown(address=address, toml=body.toml)
+
+    async def remove(self, call: Call) -> Response:
+        """Take them away."""
+        address = await self._address(call)
+        await self._of(self._desk.put(address, None))
+        self._changed(call, address, "removed")
+        return Response(None, 204)
+
+    def _changed(self, call: Call, address: str, action: str) -> None:
+        self._note(RulesChanged(at=call.now, account=address, action=action, by=call.who))
+
+    async def _address(self, call: Call) -> str:
+        address = call.path["address"].lower()
+        if not await settle(self._may(call.tenant.name, address)):
+            raise Refusal("not-found", f"the tenant has no mailbox {address}")
+        return address
+
+    @staticmethod
+    async def _of(act: Awaitable[str | None]) -> str | None:
+        try:
+            return await act
+        except NoMailbox as error:
+            raise Refusal("not-found", str(error)) from None

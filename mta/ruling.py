@@ -1,0 +1,100 @@
+"""Joins what looks at the rules of mailboxes and changes them: the API, ``mta rules``, ``mta doctor``."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mta.api.v1.mailbox_rules import MailboxRulesRoutes
+from mta.api.v1.messages import TenantAccount
+from mta.api.v1.route import Route
+from mta.config.loading import Loaded
+from mta.config.problem import ConfigurationError
+from mta.environment import Environment
+from mta.identity.secret import read_secret
+from mta.model.event import Event
+from mta.parts import Parts, assemble
+from mta.plugins import Kinds
+from mta.registry.registry import Registry
+from mta.rules.desk import Desk
+from mta.rules.memory import broken
+from mta.rules.rule_file import load
+
+
+def rule_routes(
+    environment: Environment, registry: Registry, note: Callable[[Event], None]
+) -> Sequence[Route]:
+    """What the API answers for rules."""
+    own = desk(environment, lambda: environment.parts())
+    return MailboxRulesRoutes(
+        own, lambda tenant, address: TenantAccount(registry, tenant).may_send_as(address), note
+    ).routes()
+
+
+def desk(environment: Environment, parts: Callable[[], Parts]) -> Desk:
+    """A desk of a server, or of a command.
+
+    :param parts: gives the parts in use.
+    """
+    return Desk(
+        lambda address: parts().domains.mailbox(address),
+        lambda: parts().loaded.settings.rules,
+        lambda: [name.lower() for name in parts().loaded.settings.domains],
+        environment.run_in_thread,
+    )
+
+
+async def at_desk(loaded: Loaded, act: str, address: str, text: str | None) -> str | None:
+    """Do something with the rules of an address, without a server.
+
+    :param act: ``get``, ``put`` or ``check``.
+    :return: the rules that there are, for ``get``.
+    :raise ConfigurationError: with what is wrong with the configuration, or the rules.
+    """
+    from twisted.internet import reactor
+
+    environment = Environment(reactor, loaded)
+    try:
+        secret = read_secret(loaded.state)
+    except OSError:
+        secret = bytes(32)
+    parts = assemble(loaded, Kinds(), environment.context, secret, environment.own_addresses)
+    environment.threads.start()
+    for plugin in parts.plugins:
+        await plugin.start()
+    try:
+        own = desk(environment, lambda: parts)
+        if act == "get":
+            return await own.get(address)
+        if act == "check":
+            own.check(text or "", os.fspath(address))
+        else:
+            await own.put(address, text)
+        return None
+    finally:
+        for plugin in parts.plugins:
+            await plugin.stop()
+        environment.threads.stop()
+
+
+def findings(loaded: Loaded) -> list[dict[str, str]]:
+    """``where``, ``state``, ``what`` and ``remedy`` of each file of rules that was and is broken."""
+    try:
+        told = broken(loaded.state)
+    except sqlite3.Error as error:
+        return [_finding("rules", "unknown", f"{loaded.state}: {error}", "try again later")]
+    found = []
+    for maildir, account in told:
+        try:
+            load(maildir)
+        except ConfigurationError as error:
+            what = f"its mail is delivered without its rules: {error.problems[0]}"
+            remedy = "mend the file; `mta rules check` tells all"
+            found.append(_finding(f"rules {account}", "bad", what, remedy))
+    return found
+
+
+def _finding(where: str, state: str, what: str, remedy: str) -> dict[str, Any]:
+    return {"where": where, "state": state, "what": what, "remedy": remedy}
