@@ -11,6 +11,7 @@ from typing import Any
 
 from mta.asking import asked
 from mta.bounded import Overdue
+from mta.client_setup.offer import offer_of
 from mta.config.loading import Loaded
 from mta.dmarc.destinations import destinations
 from mta.dmarc.discovery import DnsTrouble, Tree
@@ -53,6 +54,7 @@ class Publication:
                 remedy = f"publish what `mta dkim {first} {domain}` prints, then `mta dkim rotate {domain}`"
                 found.append(_finding("dkim", domain, "bad", "no key signs its mail", remedy))
             found.append(await self._dmarc(domain))
+            found += await self._for_programs(domain)
         return found
 
     async def about(self, domain: str) -> list[dict[str, str]]:
@@ -71,6 +73,28 @@ class Publication:
             return [str(address) for address in await self._resolver.addresses(settings.hostname)]
         except (NoSuchDomain, TemporarilyUnavailable):
             return []
+
+    async def _for_programs(self, domain: str) -> list[dict[str, str]]:
+        """Whether the names are there that mail programs ask at to set themselves up."""
+        offer = offer_of(self._settings, domain)
+        if offer is None or not (offer.best("imap") or offer.best("pop3")):
+            return []
+        found = []
+        for name in (f"autoconfig.{domain}", f"autodiscover.{domain}"):
+            try:
+                there = bool(await self._resolver.addresses(name))
+            except NoSuchDomain:
+                there = False
+            except TemporarilyUnavailable as trouble:
+                found.append(_finding("programs", name, "unknown", str(trouble), "try again later"))
+                continue
+            if there:
+                found.append(_finding("programs", name, "good", "mail programs find how to begin"))
+            else:
+                what = "mail programs do not find how to set themselves up: the name has no address"
+                remedy = "publish what `mta dns` prints, or set enabled = false in [client_setup]"
+                found.append(_finding("programs", name, "bad", what, remedy))
+        return found
 
     # --- SPF -----------------------------------------------------------------------
 

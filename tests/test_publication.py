@@ -127,3 +127,12 @@ class PublicationTests(SynchronousTestCase):
     def test_local(self) -> None:
         """Names of this machine alone are nobody's business."""
         self.assertEqual({}, self.look({}, '[domains."localhost"]\n'))
+
+    def test_programs(self) -> None:
+        """Whoever can fetch mail here should be found by programs that set themselves up."""
+        text = BASE + '[listen]\nimaps = ["tcp:993"]\n'
+        found = self.look({("autoconfig.example.org", "A"): ["192.0.2.1"]}, text)
+        self.expect(found, "programs autoconfig.example.org", "good")
+        self.expect(found, "programs autodiscover.example.org", "bad", "no address", "mta dns")
+        found = self.look({}, text + "[client_setup]\nenabled = false\n")
+        self.assertEqual([], [name for name in found if "programs" in name])
