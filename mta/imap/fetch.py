@@ -8,6 +8,7 @@ and the index tell may be wrong, and then the client would lose its place.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from bisect import bisect_left
@@ -70,12 +71,14 @@ class Rendered:
 
     envelope: bytes | None = None
     structure: bytes | None = None
+    received: int | None = None
+    virtual: int | None = None
     fresh: bool = False
 
-    def row(self, folder: int, uid: int) -> tuple[bytes | None, bytes | None, int, int]:
+    def row(self, folder: int, uid: int) -> tuple[bytes | int | None, ...]:
         """Values for the index; what is large is rendered again."""
         kept = [one if one is None or len(one) <= _KEPT else None for one in (self.envelope, self.structure)]
-        return kept[0], kept[1], folder, uid
+        return kept[0], kept[1], self.received, self.virtual, folder, uid
 
 
 class Fetch:
@@ -156,7 +159,10 @@ class Fetch:
         if fresh and folder is not None:
             with suppress(sqlite3.Error), index.transaction():
                 index.connection.executemany(
-                    "UPDATE messages SET envelope = ?, structure = ? WHERE folder = ? AND uid = ?",
+                    "UPDATE messages SET envelope = coalesce(?, envelope),"
+                    " structure = coalesce(?, structure),"
+                    " received = coalesce(received, ?), virtual = coalesce(virtual, ?)"
+                    " WHERE folder = ? AND uid = ?",
                     [one.row(folder.id, uid) for uid, one in fresh],
                 )
 
@@ -170,30 +176,36 @@ class Fetch:
             item.label + b" " + _PLAIN[item.name][1] for item in self._items
         )
         columns = ", ".join(_PLAIN[item.name][0] for item in self._items)
+        facts = [column for column in ("virtual", "received") if column in columns]
+        unknown = " OR ".join(f"{column} IS NULL" for column in facts) or "0"
         rows = index.connection.execute(
-            f"SELECT uid, virtual IS NULL, {columns} FROM messages"  # noqa: S608
+            f"SELECT uid, {unknown}, {columns} FROM messages"  # noqa: S608
             " WHERE folder = ? AND uid BETWEEN ? AND ? AND modseq > ? ORDER BY uid",
             (folder.id, uids[0], uids[-1], since),
         )
         flagged = [place for place, item in enumerate(self._items) if item.name == "FLAGS"]
-        sized = any(item.name == "RFC822.SIZE" for item in self._items)
+        dated = [place for place, item in enumerate(self._items) if item.name == "INTERNALDATE"]
+        rendered: dict[int, Rendered] = {}
         words, number, is_recent = self._words, self._number, self._is_recent
         answers: list[bytes | Large] = []
-        for uid, unknown, *values in rows:
+        for uid, missing, *values in rows.fetchall():
             place = bisect_left(uids, uid)
             if place >= len(uids) or uids[place] != uid:
                 continue
-            if unknown and sized:
-                try:
-                    answers.append(self._answer(index, index.message(folder, uid)))
-                except Gone:
-                    continue
+            if missing:
+                # It is in the file, and is kept from now on.
+                with suppress(Gone):
+                    message = index.message(folder, uid)
+                    answers.append(self._answer(index, message, rendered.setdefault(uid, Rendered())))
                 continue
             for at in flagged:
                 # Both numbers are in one.
                 both = values[at]
                 values[at] = flags.told(both & 63, both >> 6, words, is_recent(uid))
+            for at in dated:
+                values[at] = _internal_date(values[at])
             answers.append(form % (number(uid), *values))
+        self._keep(index, rendered)
         return answers, len(uids)
 
     def _messages(self, index: Index, uids: Sequence[int]) -> Iterator[Message]:
@@ -218,7 +230,7 @@ class Fetch:
             file, message = acts.open_message(index, self._directory, message.uid)
         keep = False
         try:
-            content = _Content(file) if file >= 0 else None
+            content = Content(file) if file >= 0 else None
             parts: list[bytes | Extent] = [b"* %d FETCH (" % self._number(message.uid)]
             for place, item in enumerate(self._items):
                 parts.append((b" " if place else b"") + item.label + b" ")
@@ -235,7 +247,7 @@ class Fetch:
                 os.close(file)
 
     def _value(
-        self, item: FetchItem, message: Message, content: _Content | None, rendered: Rendered
+        self, item: FetchItem, message: Message, content: Content | None, rendered: Rendered
     ) -> list[bytes | Extent]:
         if item.name == "FLAGS":
             recent = self._is_recent(message.uid)
@@ -245,12 +257,14 @@ class Fetch:
         if item.name == "MODSEQ":
             return [b"(%d)" % message.modseq]
         if item.name == "INTERNALDATE":
-            return [_internal_date(_received(message, content))]
+            if message.received is None and rendered.received is None and content is not None:
+                rendered.received, rendered.fresh = int(content.modified), True
+            return [_internal_date(rendered.received if message.received is None else message.received)]
         if item.name == "RFC822.SIZE":
-            return [
-                b"%d"
-                % (content.size if content is not None and message.virtual is None else message.virtual or 0)
-            ]
+            if message.virtual is None and rendered.virtual is None and content is not None:
+                rendered.virtual, rendered.fresh = content.size, True
+            size = rendered.virtual if message.virtual is None else message.virtual
+            return [b"%d" % (size or 0)]
         if item.name == "ENVELOPE" and rendered.envelope is not None:
             return [rendered.envelope]
         if item.name == "BODYSTRUCTURE" and rendered.structure is not None:
@@ -274,6 +288,7 @@ _PLAIN = {
     "UID": ("uid", b"%d"),
     "MODSEQ": ("modseq", b"(%d)"),
     "RFC822.SIZE": ("virtual", b"%d"),
+    "INTERNALDATE": ("received", b"%s"),
 }
 _CONTENT = frozenset({"RFC822", "RFC822.HEADER", "RFC822.TEXT"})
 _SECTIONS = {"RFC822": Section(), "RFC822.HEADER": Section((), "HEADER"), "RFC822.TEXT": Section((), "TEXT")}
@@ -290,14 +305,8 @@ def _needs_file(items: Sequence[FetchItem], message: Message, rendered: Rendered
     )
 
 
-def _received(message: Message, content: _Content | None) -> float:
-    if message.received is not None or content is None:
-        return message.received or 0
-    return content.modified
-
-
-def _internal_date(seconds: float) -> bytes:
-    when = time.gmtime(min(max(int(seconds), 0), 253_402_300_799))
+def _internal_date(seconds: int | None) -> bytes:
+    when = time.gmtime(min(max(seconds or 0, 0), 253_402_300_799))
     return b'"%02d-%s-%04d %02d:%02d:%02d +0000"' % (
         when.tm_mday,
         MONTHS[when.tm_mon - 1].encode(),
@@ -308,7 +317,7 @@ def _internal_date(seconds: float) -> bytes:
     )
 
 
-class _Content:
+class Content:
     """A message's file, open."""
 
     def __init__(self, file: int) -> None:
@@ -372,7 +381,8 @@ class _Content:
         inverse = section.text.endswith("NOT")
         kept: list[bytes] = []
         keep = False
-        for line in header.splitlines(keepends=True):
+        # A lone CR ends no line.
+        for line in re.findall(rb"[^\n]*\n|[^\n]+", header):
             if line in (b"\r\n", b"\n"):
                 break
             if not line.startswith((b" ", b"\t")):
@@ -380,7 +390,8 @@ class _Content:
                 keep = (name in wanted) != inverse
             if keep:
                 kept.append(line)
-        return b"".join(kept) + b"\r\n"
+        end = b"\r\n" if not kept or kept[-1].endswith(b"\n") else b"\r\n\r\n"
+        return b"".join(kept) + end
 
 
 def _literal(octets: bytes, partial: tuple[int, int] | None) -> list[bytes | Extent]:
@@ -397,7 +408,8 @@ def _converted(file: int, extent: Extent) -> Iterator[bytes]:
         if not block:
             break
         place += len(block)
-        yield lines.feed(block)
+        # There is no NUL in IMAP (RFC 3501, 4.3.1); the length stays.
+        yield lines.feed(block).replace(b"\0", b"\x80")
     if extent.end > extent.first:
         yield lines.end() if extent.whole else lines.rest()
 

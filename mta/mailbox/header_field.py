@@ -11,8 +11,12 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _TOKEN = re.compile(rb"[^\x00-\x20()<>@,;:\\\"/\[\]?=\x7f]+")
 #: Many write values without quotation marks that should have some.
 _LOOSE = re.compile(rb"[^\x00-\x1f;\x7f\"]+")
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)(?:"|\Z)', re.DOTALL)
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)', re.DOTALL)
 _DEEPEST = 20
+#: A piece of a parameter: its name, its number, and whether its octets are percent-encoded.
+_PIECE = re.compile(rb"([^*]+)\*(0|[1-9][0-9]?)(\*?)")
+#: Main and sub type, with spaces around the slash.
+_SPACED = re.compile(rb"[ \t]*/[ \t]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class Value:
     """What such a field says.
 
     :ivar word: in lower case, such as ``text/plain`` or ``attachment``.
-    :ivar parameters: names in lower case, values as they are.
+    :ivar parameters: names in lower case, values as they are; pieces of one are put together
+        (RFC 2231, 3 and 6).
     """
 
     word: bytes
@@ -33,7 +38,17 @@ def value(text: bytes) -> Value:
     end = place
     while end < len(text) and text[end : end + 1] not in b"; \t(":
         end += 1
-    word = text[place:end].lower()
+    slash = _SPACED.match(text, end)
+    if slash is None and text[end - 1 : end] == b"/":
+        slash = _SPACED.match(text, end - 1)
+        end -= 1
+    if slash is not None:
+        start, end = end, slash.end()
+        while end < len(text) and text[end : end + 1] not in b"; \t(":
+            end += 1
+        word = text[place:start].lower() + b"/" + text[slash.end() : end].lower()
+    else:
+        word = text[place:end].lower()
     parameters: dict[bytes, bytes] = {}
     place = text.find(b";", end)
     while 0 <= place < len(text) and len(parameters) < _MOST:
@@ -46,7 +61,38 @@ def value(text: bytes) -> Value:
                 found, place = _argument(text, place)
                 parameters.setdefault(name[0].lower(), found[:_LONGEST])
         place = text.find(b";", place)
-    return Value(word, parameters)
+    return Value(word, _together(parameters))
+
+
+def _together(parameters: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Parameters whose pieces are put together; those without a first piece stay as they are."""
+    pieces: dict[bytes, dict[int, tuple[bytes, bool]]] = {}
+    for name, octets in parameters.items():
+        piece = _PIECE.fullmatch(name)
+        if piece is not None:
+            pieces.setdefault(piece[1], {}).setdefault(int(piece[2]), (octets, bool(piece[3])))
+    found = {
+        name: octets
+        for name, octets in parameters.items()
+        if (piece := _PIECE.fullmatch(name)) is None or 0 not in pieces[piece[1]]
+    }
+    for name, numbered in pieces.items():
+        if 0 not in numbered:
+            continue
+        run = [numbered[number] for number in range(len(numbered)) if number in numbered]
+        if any(coded for _, coded in run):
+            # One is encoded, so all are.
+            whole = b"".join(octets if coded else _coded(octets) for octets, coded in run)
+            if not run[0][1]:
+                whole = b"''" + whole
+            found.setdefault(name + b"*", whole)
+        else:
+            found.setdefault(name, b"".join(octets for octets, _ in run))
+    return found
+
+
+def _coded(octets: bytes) -> bytes:
+    return re.sub(rb"[^A-Za-z0-9!#$&+.^_`{|}~-]", lambda one: b"%%%02X" % one[0][0], octets)
 
 
 def _argument(text: bytes, place: int) -> tuple[bytes, int]:

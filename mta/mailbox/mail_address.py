@@ -13,8 +13,10 @@ from mta.mailbox.header_field import comment_end
 
 #: Addresses of one field, and octets of it that are read.
 _MOST, _LONGEST = 5000, 256 * 1024
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)(?:"|\Z)', re.DOTALL)
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)', re.DOTALL)
 _ATOM = re.compile(rb"[^\x00-\x20()<>,;:@\"]+")
+#: A host that is an address itself: it may have colons (RFC 5321, 4.1.3).
+_LITERAL = re.compile(rb"\[[^\x00-\x20\[\]()<>,;@\"]*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,9 @@ class _Reader:
             elif kind == b"@" and local is None:
                 local, words = _joined(words), []
             elif kind == b":":
+                if group:
+                    # There is none in another: each that begins is ended.
+                    yield MailAddress(None, None, None, None)
                 yield MailAddress(None, None, b" ".join(words), None)
                 group, words, comment, local = True, [], None, None
             elif kind in (b",", b";", b"end"):
@@ -148,7 +153,7 @@ def _tokens(text: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield one, one
             place += 1
         else:
-            atom = _ATOM.match(text, place)
+            atom = _LITERAL.match(text, place) or _ATOM.match(text, place)
             if atom is None:
                 place += 1
                 continue

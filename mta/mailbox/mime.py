@@ -23,6 +23,8 @@ LONGEST_HEADER = 256 * 1024
 MOST, DEEPEST = 1000, 30
 #: Octets of all headers together.
 MOST_HEADERS = 1024 * 1024
+#: Types of parts that are messages.
+MESSAGES = frozenset({b"message/rfc822", b"message/global"})
 #: Lines that may be boundaries, of which are looked at.
 _MOST_LINES = 50_000
 
@@ -57,7 +59,7 @@ class Part:
     @property
     def is_message(self) -> bool:
         """Whether there is a message in it."""
-        return self.type.word in (b"message/rfc822", b"message/global") and bool(self.children)
+        return self.type.word in MESSAGES and bool(self.children)
 
     def field(self, name: bytes) -> bytes | None:
         """The first header field of a name, without folding."""
@@ -125,7 +127,7 @@ class Reader:
         if depth < DEEPEST and self._count < MOST and self._headers < MOST_HEADERS:
             if kind.word.startswith(b"multipart/"):
                 self._children(part, depth)
-            elif kind.word in (b"message/rfc822", b"message/global") and _is_plain(part):
+            elif kind.word in MESSAGES and _is_plain(part):
                 part.children.append(self._part(body, end, depth + 1, b"text/plain"))
         if kind.word.startswith(b"multipart/") and not part.children:
             # A multipart without parts is told as a text.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from mta.mailbox.header_field import value
+from mta.mailbox.header_field import Value, value
 from mta.mailbox.mail_address import MailAddress, addresses
-from mta.mailbox.mime import Part
+from mta.mailbox.mime import MESSAGES, Part
 
 NIL = b"NIL"
 #: Octets of one text, and of a rendered structure.
@@ -82,26 +82,32 @@ def structure(part: Part, extended: bool) -> bytes:
         words = [string(sub.upper()), _parameters(part.type.parameters), *_common(part)]
         return b"(%s %s)" % (children, b" ".join(words))
     parameters: Mapping[bytes, bytes] = part.type.parameters
-    if part.type.word == b"text/plain" and b"charset" not in parameters:
+    if main == b"text" and b"charset" not in parameters:
+        # As other servers do: clients take it for what it is without one (RFC 2046, 4.1.2).
         parameters = {b"charset": b"us-ascii", **parameters}
-    coding = part.field(b"content-transfer-encoding")
+    coding = value(part.field(b"content-transfer-encoding") or b"").word
     words = [
         string(main.upper()),
         string(sub.upper()),
         _parameters(parameters),
         nstring(part.field(b"content-id")),
         nstring(part.field(b"content-description")),
-        string((coding or b"7bit").strip().upper() or b"7BIT"),
+        string(coding.upper() or b"7BIT"),
         b"%d" % part.octets,
     ]
-    if part.is_message:
-        inner = part.children[0]
+    if part.type.word in MESSAGES:
+        # It must be told of one (RFC 3501, 9), also where none can be read: it is encoded, or too deep.
+        inner = part.children[0] if part.children else _EMPTY
         words += [envelope(inner), structure(inner, extended), b"%d" % part.lines]
     elif main == b"text":
         words.append(b"%d" % part.lines)
     if extended:
         words += [nstring(part.field(b"content-md5")), *_common(part)]
     return b"(%s)" % b" ".join(words)
+
+
+#: A message of which nothing is known.
+_EMPTY = Part(0, 0, 0, [], Value(b"text/plain"))
 
 
 def _common(part: Part) -> Iterable[bytes]:
@@ -113,7 +119,7 @@ def _common(part: Part) -> Iterable[bytes]:
     else:
         yield NIL
     languages = part.field(b"content-language")
-    words = [word.strip() for word in languages.split(b",") if word.strip()] if languages else []
+    words = [word for text in (languages or b"").split(b",") if (word := value(text).word)]
     yield b"(%s)" % b" ".join(map(string, words)) if words else NIL
     yield nstring(part.field(b"content-location"))
 

@@ -53,6 +53,30 @@ class FetchTests(ImapCase):
         self.assertIn(b'BODY[]<500> ""', client.do(b"FETCH 1 BODY.PEEK[]<500.9>")[0])
         self.assertNotIn(b"Seen", client.do(b"FETCH 1 FLAGS")[0])
 
+    def test_odd_octets(self) -> None:
+        """A lone CR ends no line of a header, and a NUL, which IMAP has not, is another octet."""
+        self.maildir.put(b"2000.a", b"Subject: a\rX-A: b\nX-B: c\0\n\n\0\n", "cur")
+        client = self.selected()
+        for item, wanted in (
+            (b"BODY.PEEK[]", b"Subject: a\rX-A: b\r\nX-B: c\x80\r\n\r\n\x80\r\n"),
+            (b"BODY.PEEK[HEADER.FIELDS (Subject)]", b"Subject: a\rX-A: b\r\n\r\n"),
+            (b"BODY.PEEK[HEADER.FIELDS (X-A)]", b"\r\n"),
+        ):
+            client.transport.clear()
+            client.protocol.dataReceived(b"a FETCH 4 " + item + b"\r\n")
+            self.assertEqual(wanted, self.octets(client.transport.value()), item)
+
+    def test_facts_are_kept(self) -> None:
+        """Times and sizes that only the file tells are read once."""
+        client = self.selected()
+        first = client.do(b"FETCH 1:* (RFC822.SIZE INTERNALDATE)")
+        for path in (self.maildir.path / "cur").iterdir():
+            path.chmod(0o600)
+            os.truncate(path, 0)
+            os.utime(path, (1, 1))
+        self.assertEqual(first, client.do(b"FETCH 1:* (RFC822.SIZE INTERNALDATE)"))
+        self.assertIn(b'INTERNALDATE "13-Sep-2020 12:26:40 +0000"', first[0])
+
     def test_parts(self) -> None:
         """Structures, and the parts that they tell of; again out of the index."""
         text = (

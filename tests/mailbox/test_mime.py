@@ -158,6 +158,17 @@ class RenderingTests(MimeCase):
             structure(self.read(b"a: b\n\nbody\n")[0], False),
         )
 
+    def test_encoded_message(self) -> None:
+        """What is said to be a message is told of as one, also if it cannot be read."""
+        message, _ = self.read(
+            b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64 (x)\n\nQUFB\n"
+        )
+        head = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
+        text = b'("TEXT" "PLAIN" ("CHARSET" "us-ascii") NIL NIL "7BIT" 0 0)'
+        self.assertEqual(
+            b'("MESSAGE" "RFC822" NIL NIL NIL "BASE64" 6 %s %s 1)' % (head, text), structure(message, False)
+        )
+
     def test_octets(self) -> None:
         """What is not ASCII, or has quotation marks, is written so that nobody loses the place."""
         message, _ = self.read('Subject: "ä"\n\n'.encode() + b"x")
@@ -172,7 +183,22 @@ class FieldTests(SynchronousTestCase):
     def test_values(self) -> None:
         found = value(b'Text/Plain (a; b) ; Charset = "utf\\-8"; name=a b.txt; x*0=1 ; name=c')
         self.assertEqual(b"text/plain", found.word)
-        self.assertEqual({b"charset": b"utf-8", b"name": b"a b.txt", b"x*0": b"1"}, found.parameters)
+        self.assertEqual({b"charset": b"utf-8", b"name": b"a b.txt", b"x": b"1"}, found.parameters)
+
+    def test_spaces_around_the_slash(self) -> None:
+        for text in (b"text / html ; a=b", b"text/ html; a=b", b"text /html;a=b"):
+            self.assertEqual((b"text/html", {b"a": b"b"}), (value(text).word, value(text).parameters), text)
+
+    def test_pieces(self) -> None:
+        """Pieces of parameters are put together (RFC 2231, 3 and 6)."""
+        for text, wanted in (
+            (b"x; n*1=b; n*0=a", {b"n": b"ab"}),
+            (b"x; n*0*=utf-8''%c3%a4; n*1=\"b c\"", {b"n*": b"utf-8''%c3%a4b%20c"}),
+            (b"x; n*0=a'; n*1*=%62", {b"n*": b"''a%27%62"}),
+            (b"x; n*1=b; m*=utf-8''a", {b"n*1": b"b", b"m*": b"utf-8''a"}),
+            (b"x; n*0=a; n*2=c; n=d", {b"n": b"d"}),
+        ):
+            self.assertEqual(wanted, value(text).parameters, text)
 
     def test_addresses(self) -> None:
         for text, wanted in (
@@ -185,6 +211,8 @@ class FieldTests(SynchronousTestCase):
             (b"a . b @ c . d", [MailAddress(None, None, b"a.b", b"c.d")]),
             (b"nobody", [MailAddress(None, None, b"nobody", b"")]),
             (b"g:;", [MailAddress(None, None, b"g", None), MailAddress(None, None, None, None)]),
+            (b"a@[IPv6:::1]", [MailAddress(None, None, b"a", b"[IPv6:::1]")]),
+            (b'"a\\', [MailAddress(None, None, b"a", b"")]),
             (b"<>", [MailAddress(None, None, b"", b"")]),
             (b" , ,", []),
         ):

@@ -11,6 +11,7 @@ from tests.fuzz.targets import (
     dmarc,
     dmarc_report,
     imap,
+    imap_message,
     imap_session,
     mailbox,
     message,
@@ -34,6 +35,7 @@ TARGETS = {
         mailbox,
         imap,
         imap_session,
+        imap_message,
     )
     for target in module.TARGETS
 }
