@@ -49,7 +49,7 @@ async def fetch(
     if names & {"BINARY[]", "BINARY.SIZE[]"}:
         raise Bad("BINARY is not offered")
     if changed_since is not None or "MODSEQ" in names:
-        session.counts_changes = True
+        session.count_changes()
     if vanished:
         if not (session.quick_resync and by_uid and changed_since is not None):
             raise Bad("VANISHED is for UID FETCH with CHANGEDSINCE, once QRESYNC is enabled")

@@ -130,6 +130,13 @@ class ImapProtocol(Visit, IMAP4Server):
             program=self.program,
         )
 
+    def count_changes(self) -> None:
+        """Tell of MODSEQs from now on, and first how far the selected folder is (RFC 7162, 3.1.2)."""
+        if not self.counts_changes:
+            self.counts_changes = True
+            if self.selected is not None:
+                self.say(b"* OK [HIGHESTMODSEQ %d] the last change" % self.selected.snapshot.modseq)
+
     def leave_folder(self) -> None:
         """No folder is selected any more, and the client is told so (RFC 7162, 3.2.11)."""
         if self.selected is not None:

@@ -30,7 +30,7 @@ async def search(session: ImapProtocol, command: Search, by_uid: bool, tag: byte
     saves = returned is not None and "SAVE" in returned.options
     changes = asks_changes(command.key)
     if changes:
-        session.counts_changes = True
+        session.count_changes()
     try:
         found = await find(selected, command.key)
         if command.criteria:

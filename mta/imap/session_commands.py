@@ -48,9 +48,10 @@ async def enable(session: ImapProtocol, names: list[bytes]) -> bytes:
     done = []
     for name in names:
         if name.upper() == b"CONDSTORE":
-            session.counts_changes = True
+            session.count_changes()
         elif name.upper() == b"QRESYNC":
-            session.counts_changes = session.quick_resync = True
+            session.quick_resync = True
+            session.count_changes()
         elif name.upper() == b"UTF8=ACCEPT":
             session.utf8 = True
         else:

@@ -42,7 +42,7 @@ async def status(session: ImapProtocol, name: str, items: Collection[str]) -> by
     directory = names.directory_of(name)
     account = session.inside
     if "HIGHESTMODSEQ" in items:
-        session.counts_changes = True
+        session.count_changes()
     try:
         if "SIZE" in items:
             # Sizes are what a client would read, not what files have.

@@ -41,7 +41,7 @@ async def store(
     """
     selected = selected_of(session, changing=True)
     if unchanged_since is not None:
-        session.counts_changes = True
+        session.count_changes()
     try:
         named = flags.named(words)
         uids = selected.uids(wanted, by_uid)

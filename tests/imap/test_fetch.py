@@ -156,6 +156,20 @@ class FetchTests(ImapCase):
             self.assertEqual(line[:-1], one[: one.index(b" INTERNALDATE")])
         self.assertIn(b"(\\Seen b)", lines[1])
 
+    def test_begins_to_count(self) -> None:
+        """The first command that asks for MODSEQs is told how far the folder is (RFC 7162, 3.1.2)."""
+        for command in (
+            b"FETCH 1 MODSEQ",
+            b"FETCH 1 FLAGS (CHANGEDSINCE 1)",
+            b"STORE 1 (UNCHANGEDSINCE 9) +FLAGS (x)",
+            b"SEARCH MODSEQ 1",
+            b"STATUS INBOX (HIGHESTMODSEQ)",
+            b"ENABLE CONDSTORE",
+        ):
+            client = self.selected()
+            self.assertRegex(b"\n".join(client.do(command)), rb"\* OK \[HIGHESTMODSEQ \d+\]", command)
+            self.assertNotIn(b"[HIGHESTMODSEQ", b"\n".join(client.do(command)), command)
+
     def test_gone(self) -> None:
         client, other = self.selected(), self.selected()
         other.do(b"STORE 1 +FLAGS.SILENT (\\Deleted)")
