@@ -139,7 +139,10 @@ def _raw(value: bytes) -> str:
 
 
 def _first_address(value: str) -> tuple[str, str]:
-    """The local part, and the name or else the address, of the first person (RFC 5322, 3.4)."""
+    """The local part, and the name or else the address, of whom a field names first (RFC 5322, 3.4).
+
+    A group has its name as both, as it has in an envelope (RFC 5256, 3; RFC 5957, 3).
+    """
     words: list[str] = []
     comment: list[str] = []
     address = ""
@@ -153,8 +156,9 @@ def _first_address(value: str) -> tuple[str, str]:
         elif depth:
             comment.append(match[0])
         elif sign == ":":
-            # What stood before is the name of a group.
-            words.clear()
+            group = " ".join("".join(words).split())
+            if group:
+                return fold(group)[:_KEY], fold(words_decoded(group))[:_KEY]
         elif sign in (",", ";"):
             if address or "".join(words).strip():
                 break

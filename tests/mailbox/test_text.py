@@ -41,7 +41,7 @@ class TextTests(SynchronousTestCase):
         self.assertNotIn("c2vjcmv0", found.header)
         self.assertEqual("line one line two\n", found.body)
         self.assertEqual("hello world", found.base)
-        self.assertEqual(("j.gross", "a", ""), found.boxes)
+        self.assertEqual(("j.gross", "friends", ""), found.boxes)
         self.assertEqual("ju\u0308rgen", found.names[0])
         self.assertEqual(when("Thu, 26 Nov 2026 00:00:00 +0000")[1], found.day, "the day that is written")
         self.assertEqual(1795753800, found.sent)
@@ -128,8 +128,11 @@ class TextTests(SynchronousTestCase):
             ('"X, Y" <a@b.example>, c@d.example', "a", "x, y"),
             ("a@b.example (Real (old) Name)", "a", "real old name"),
             ("(c) A B <x.y@b.example>", "x.y", "a b"),
-            ("undisclosed-recipients:;", "", ""),
-            ("Group: , c@d.example;", "c", "c@d.example"),
+            # A group comes first with its own name, as in an envelope (RFC 5256, 3; RFC 5957, 3).
+            ("undisclosed-recipients:;", "undisclosed-recipients", "undisclosed-recipients"),
+            ("A Group: , c@d.example;", "a group", "a group"),
+            ("a@b.example, Group: c@d.example;", "a", "a@b.example"),
+            (":;", "", ""),
             ('"a \\"b\\" c" <d@e.example>', "d", 'a "b" c'),
             ("=?utf-8?q?F=C3=B6?= <f@e.example>", "f", "fo\u0308"),
             ("<", "", ""),
