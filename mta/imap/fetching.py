@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Messages that are marked as seen in one transaction.
 _AT_ONCE = 100
+#: Messages that are asked for at once.
+_SOME = 2000
 
 
 async def fetch(
@@ -91,7 +93,7 @@ async def _fetch(
         if marks and marked <= done:
             marked = done + _AT_ONCE
             fresh = await _mark(session, selected, uids[done:marked])
-        some = uids[done : marked if marks else None]
+        some = uids[done : marked if marks else done + _SOME]
         # Who is marked by it is told so.
         work = flagged if fresh else plain
         try:

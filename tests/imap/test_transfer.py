@@ -127,3 +127,17 @@ class TransferTests(ImapCase):
         other.do(b"EXPUNGE")
         self.assertIn(b"a NO [EXPUNGEISSUED]", client.do(b"COPY 1:2 Archive")[-1])
         self.assertIn(b"* 0 EXISTS", client.do(b"SELECT Archive"))
+
+    def test_saved(self) -> None:
+        """``$`` is what a search has found, without what is gone since (RFC 5182)."""
+        client = self.selected()
+        client.do(b"STORE 1,3 FLAGS (\\Flagged)")
+        self.assertEqual([], untagged(client.do(b"SEARCH RETURN (SAVE) FLAGGED")))
+        self.assertEqual(2, len(untagged(client.do(b"FETCH $ UID"))))
+        self.assertRegex(client.do(b"MOVE 1 Archive")[0], rb"COPYUID")
+        answer = untagged(client.do(b"UID FETCH $ FLAGS"))
+        self.assertEqual([b"* 2 FETCH (UID 3 FLAGS (\\Recent \\Flagged))"], answer)
+        self.assertRegex(client.do(b"COPY $ Archive")[-1], rb"a OK \[COPYUID \d+ 3 2\]")
+        client.do(b"SEARCH RETURN (SAVE) ANSWERED")
+        for command in (b"FETCH $ UID", b"STORE $ FLAGS ()", b"UID COPY $ Archive"):
+            self.assertEqual([], untagged(client.do(command)), command)
