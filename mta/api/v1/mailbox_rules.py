@@ -50,10 +50,17 @@ class MailboxRulesRoutes:
     def routes(self) -> list[Route]:
         """What it answers."""
         place, scope = "/v1/mailboxes/{address}/rules", "mailboxes"
-        named = {"address": "of the mailbox"}
+        named, conflict = {"address": "of the mailbox"}, ("conflict",)
         return [
             Route(
-                "GET", place, self.get, scope, "The rules of a mailbox", answer=RulesShown, path_help=named
+                "GET",
+                place,
+                self.get,
+                scope,
+                "The rules of a mailbox",
+                answer=RulesShown,
+                path_help=named,
+                refusals=conflict,
             ),
             Route(
                 "PUT",
@@ -65,9 +72,19 @@ class MailboxRulesRoutes:
                 body=NewRules,
                 answer=RulesShown,
                 path_help=named,
+                refusals=conflict,
                 examples={"file lists": {"toml": '[[rule]]\nlist = "dev.example.net"\nfile = "Lists"\n'}},
             ),
-            Route("DELETE", place, self.remove, scope, "Take its rules away", status=204, path_help=named),
+            Route(
+                "DELETE",
+                place,
+                self.remove,
+                scope,
+                "Take its rules away",
+                status=204,
+                path_help=named,
+                refusals=conflict,
+            ),
         ]
 
     async def get(self, call: Call) -> RulesShown:
@@ -103,7 +120,7 @@ class MailboxRulesRoutes:
     async def _address(self, call: Call) -> str:
         address = call.path["address"].lower()
         if not await settle(self._may(call.tenant.name, address)):
-            raise Refusal("not-found", f"the tenant has no mailbox {address}")
+            raise Refusal("not-found", "the tenant has no mailbox of this address")
         return address
 
     @staticmethod
@@ -111,4 +128,4 @@ class MailboxRulesRoutes:
         try:
             return await act
         except NoMailbox as error:
-            raise Refusal("not-found", str(error)) from None
+            raise Refusal("conflict", str(error)) from None
