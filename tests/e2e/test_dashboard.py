@@ -4,6 +4,33 @@ from __future__ import annotations
 
 from tests.e2e.dashboard import PEOPLE, DashboardScenario
 
+#: A part of a page is fetched, and while that goes on something happens: how often was it asked for?
+_WHILE_IT_IS_FETCHED = """async () => {
+  const asked = [];
+  const place = document.querySelector("script[src$='dashboard.js']").src.replace("dashboard.js", "live.js");
+  window.EventSource = class {
+    constructor() { this.on = {}; window.source = this; }
+    addEventListener(kind, told) { this.on[kind] = told; }
+    close() {}
+  };
+  const text = (words) => `<section id="part">${words}</section>`;
+  window.fetch = () => new Promise((resolve) =>
+    asked.push((words) => resolve({ ok: true, text: async () => text(words) })));
+  document.body.innerHTML = '<section id="part" data-live="delivered" data-every="0.01">old</section>';
+  const until = async (found) => { while (!found()) await new Promise((go) => setTimeout(go, 5)); };
+  const { follow } = await import(`${place}#by-itself`);
+  follow(document);
+  source.on.open();
+  await until(() => asked.length === 1);
+  source.on.happened({ data: JSON.stringify({ counts: { delivered: 1 } }) });
+  await until(() => asked.length === 2);
+  asked[1]("new");
+  await until(() => document.getElementById("part").textContent === "new");
+  asked[0]("stale");
+  await new Promise((go) => setTimeout(go, 0));
+  return document.getElementById("part").textContent;
+}"""
+
 
 class SignInScenario(DashboardScenario):
     """From the door to the first page, and out again."""
@@ -41,6 +68,11 @@ class SignInScenario(DashboardScenario):
             tab.page.get_by_role("button", name=chosen).click()
             tab.page.get_by_role("button", name=chosen).wait_for(state="detached")
         self.assertNotEqual(dark, tab.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    def test_news_while_a_part_is_fetched(self) -> None:
+        """What happens meanwhile is fetched once more, and an answer that comes late does not hide it."""
+        tab = self.signed_in("anna@example.org")
+        self.assertEqual("new", tab.page.evaluate(_WHILE_IT_IS_FETCHED))
 
     def test_keyboard(self) -> None:
         """The first key press offers to skip the menu; what has the focus can be seen."""

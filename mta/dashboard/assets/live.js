@@ -8,11 +8,11 @@ const parts = [];
 
 export function follow(root) {
   for (const part of root.querySelectorAll("[data-live]")) {
-    parts.push({ id: part.id, kinds: part.dataset.live.split(" "), every: 1000 * (part.dataset.every || 2), due: false, at: 0 });
+    parts.push({ id: part.id, kinds: part.dataset.live.split(" "), every: 1000 * (part.dataset.every || 2), due: false, at: 0, asked: 0, shown: 0 });
   }
   for (const list of root.querySelectorAll("[data-log]")) {
     lines(list);
-    parts.push({ id: list.id, kinds: [], every: 0, due: false, at: 0 });
+    parts.push({ id: list.id, kinds: [], every: 0, due: false, at: 0, asked: 0, shown: 0 });
   }
   if (parts.length || root.querySelector("[data-log]")) open();
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
@@ -65,6 +65,9 @@ function renew(part) {
   const wait = Math.max(0, part.at + part.every - Date.now());
   setTimeout(async () => {
     part.at = Date.now();
+    // What happens from now on may be missing in the answer, so it asks again.
+    part.due = false;
+    const turn = ++part.asked;
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html", "x-live": "1" } });
       if (answer.redirected) {
@@ -72,7 +75,8 @@ function renew(part) {
         location.reload();
         return;
       }
-      if (!answer.ok) return;
+      if (!answer.ok || turn < part.shown) return;
+      part.shown = turn;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(part.id);
       const old = document.getElementById(part.id);
@@ -87,8 +91,6 @@ function renew(part) {
       }
     } catch {
       // The next event tries again.
-    } finally {
-      part.due = false;
     }
   }, wait);
 }
