@@ -53,8 +53,10 @@ async def search(session: ImapProtocol, command: Search, by_uid: bool, tag: byte
         line = extended(returned, told, by_uid, tag, modseq)
     if line:
         await session.write(line)
-    await updates.tell(session, removals=by_uid)
-    return b"sorted" if command.criteria else b"searched"
+    kept_back = await updates.tell(session, removals=by_uid)
+    words = b"sorted" if command.criteria else b"searched"
+    # What has gone was not found, and the client still counts it (RFC 5530, 3).
+    return b"[EXPUNGEISSUED] " + words if kept_back else words
 
 
 def asks_changes(key: Key) -> bool:

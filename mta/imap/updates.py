@@ -31,16 +31,17 @@ class Inconsistent(Exception):
     """
 
 
-async def tell(session: ImapProtocol, removals: bool = True) -> None:
+async def tell(session: ImapProtocol, removals: bool = True) -> bool:
     """Look at the selected folder, and tell what has changed.
 
     :param removals: whether the client may be told now that messages are gone.
+    :return: whether messages are gone that the client may not be told of now.
     :raise Inconsistent: if the folder is gone, or has other UIDs.
     :raise TemporarilyUnavailable: if it cannot be looked at.
     """
     selected = session.selected
     if selected is None or session.lost:
-        return
+        return False
     selected.stale = False
     before = selected.snapshot
     try:
@@ -49,13 +50,13 @@ async def tell(session: ImapProtocol, removals: bool = True) -> None:
         raise Inconsistent("the selected folder was removed") from None
     if now is before:
         selected.known.clear()
-        return
+        return False
     if now.validity != before.validity:
         raise Inconsistent("the selected folder was made anew")
     gone = await selected.account.in_thread(snapshot.gone, before, now)
     if gone and not removals:
         selected.stale = True
-        return
+        return True
     selected.snapshot = now
     lines = _removed(session, before, gone) if gone else []
     if now.next_uid > before.next_uid:
@@ -65,9 +66,10 @@ async def tell(session: ImapProtocol, removals: bool = True) -> None:
         lines += counts(selected)
     lines += keywords(selected, now.words)
     if lines and not await session.write(b"".join(lines)):
-        return
+        return False
     await _flags(session, selected, before, now)
     selected.known.clear()
+    return False
 
 
 def _removed(session: ImapProtocol, before: Snapshot, gone: list[int]) -> list[bytes]:

@@ -62,6 +62,17 @@ class SelectedTests(ImapCase):
         self.assertEqual(b"* 1 EXPUNGE", untagged(answer)[1])
         self.assertEqual([], untagged(second.do(b"NOOP")))
 
+    def test_search_beside_the_gone(self) -> None:
+        """They are counted still, and are not found: the client is told to look (RFC 5530, 3)."""
+        first, second = self.selected(), self.selected()
+        self.mark(first, b"1")
+        first.do(b"EXPUNGE")
+        answer = second.do(b"SEARCH SMALLER 9999")
+        self.assertEqual([b"* SEARCH 2 3 4"], untagged(answer))
+        self.assertIn(b"a OK [EXPUNGEISSUED]", answer[-1])
+        second.do(b"NOOP")
+        self.assertEqual([b"* SEARCH 1 2 3", b"a OK searched"], second.do(b"SEARCH SMALLER 9999"))
+
     def test_store_of_the_gone(self) -> None:
         first, second = self.selected(), self.selected()
         self.mark(first, b"1")
