@@ -260,9 +260,9 @@ class TextIndex:
         if len(wanted) >= 3:
             return self._matching(number, columns, [wanted])
         found: set[int] = set()
-        # Frequent ones first: what nearly all messages have is found by a few of them.
+        # Of one character there are thousands.  Frequent ones first: nearly all messages have some of them.
         terms = sorted(self._terms(number, wanted), key=_rarity, reverse=True)
-        left, some = set(self.known(number)), _TERMS // 20
+        left, some = set(self.known(number)), _TERMS if len(wanted) > 1 else _TERMS // 20
         while terms and left:
             matching = self._matching(number, columns, terms[-some:])
             del terms[-some:]
