@@ -31,6 +31,8 @@ from mta.mailbox.texts import Question
 _FIELDS = {"subject": "subject", "from": "sender", "to": "to", "cc": "cc", "bcc": "bcc"}
 #: Fields that are not among what a message says; they are looked for in its file.
 _UNSAID = frozenset({"dkim-signature", "arc-seal", "arc-message-signature", "x-google-dkim-signature"})
+#: Characters that the index is asked for: each costs time.  The rest is looked for in what it finds.
+_LONGEST = 100
 #: Messages whose times are looked at in one transaction.
 _AT_ONCE = 2000
 _FIRST_DAY, _LAST_DAY = 1, date.max.toordinal() + 1
@@ -138,12 +140,23 @@ class _Search:
         if not wanted:
             return within
         header = isinstance(key, search_key.Text)
+        begin = wanted[:_LONGEST]
+        texts = self._account.texts
+
+        def says(text: Text) -> bool:
+            return wanted in text.body or (header and wanted in text.header)
+
         question = Question(
-            lambda index, number: index.saying(number, wanted, header, True),
-            lambda text: wanted in text.body or (header and wanted in text.header),
-            beyond=True,
+            lambda index, number: index.saying(number, begin, header, True), says, beyond=True
         )
-        return await self._account.texts.ask(self._snapshot, within, question)
+        found = await texts.ask(self._snapshot, within, question)
+        if begin == wanted:
+            return found
+        whole: set[int] = set()
+        await texts.each(
+            self._snapshot, sorted(found), lambda uid, text: whole.add(uid) if says(text) else None
+        )
+        return whole
 
     async def _header(self, key: search_key.Header, within: set[int]) -> set[int]:
         wanted = fold_wanted(key.text)
@@ -158,7 +171,7 @@ class _Search:
             within = await self._naming(END + key.name + ":", within)
             if not wanted:
                 return within
-            within = await self._naming(wanted.strip(), within)
+            within = await self._naming(wanted.strip()[:_LONGEST], within)
         found: set[int] = set()
 
         def look(uid: int, source: Source) -> None:

@@ -160,6 +160,14 @@ class SearchTests(ImapCase):
         self.assertRegex(self.extended(b"SEARCH MODSEQ %d" % (modseq + 1)), rb"^\* SEARCH 2 \(MODSEQ \d+\)$")
         self.assertEqual(b"* SEARCH", self.extended(b"SEARCH MODSEQ %d" % (1 << 62)))
 
+    def test_long(self) -> None:
+        """What is long is found by its beginning, and looked at."""
+        self.maildir.put(b"2000.a", message("x", "y@example.org", "word " * 100 + "end", X_C="word " * 100))
+        self.client.do(b"NOOP")
+        self.assertEqual([5], self.numbers('TEXT "%s"' % ("word " * 90)))
+        self.assertEqual([5], self.numbers('HEADER X-C "%s"' % ("word " * 90)))
+        self.assertEqual([], self.numbers('TEXT "%s x"' % ("word " * 90)))
+
     def test_saved(self) -> None:
         """``$`` is what was found last (RFC 5182)."""
         self.assertEqual([b"a OK searched"], self.client.do(b"SEARCH RETURN (SAVE) TEXT hello"))
