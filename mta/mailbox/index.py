@@ -274,11 +274,11 @@ class Index:
         cur = listing.look(path + b"/cur")
         if thorough or not _is_known(folder, cur):
             found[1] = listing.read(path + b"/cur")
+        self._keywords(folder, path)
         missing = self._compare(folder, found)
         if 1 not in found and any(not message.cur for message in missing):
             found[1] = listing.read(path + b"/cur")
             missing += self._compare(folder, {1: found[1]})
-        self._keywords(folder, path)
         made = self._settle(folder, path, found, missing, before)
         self.keep_list(folder, path, made, anew)
         for cur_too, one in found.items():
@@ -459,7 +459,21 @@ class Index:
             uid_list.write(path, folder.validity, folder.next_uid, lines)
 
     def _keywords(self, folder: Folder, path: bytes) -> None:
-        folder.words = "\n".join(keywords.load(path))
+        """What the letters mean.  Others may name one after they have put it into the name of a file."""
+        words, before = keywords.load(path), folder.words.split("\n")
+        named = sum(
+            1 << place
+            for place, word in enumerate(words)
+            if word and word != (before[place] if place < len(before) else "")
+        )
+        folder.words = "\n".join(words)
+        if named:
+            changed = self.connection.execute(
+                "UPDATE messages SET modseq = ? WHERE folder = ? AND keywords & ?",
+                (folder.modseq + 1, folder.id, named),
+            )
+            if changed.rowcount:
+                folder.modseq += 1
 
     # --- removing --------------------------------------------------------------
 

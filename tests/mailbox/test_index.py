@@ -60,6 +60,21 @@ class Indexed(SynchronousTestCase):
 class FollowingTests(Indexed):
     """What other programs do."""
 
+    def test_keyword_named_later(self) -> None:
+        """Dovecot may put a letter into a name before it says what it means: then the flags are others."""
+        self.maildir.put(b"1.a:2,a", place="cur")
+        self.maildir.put(b"2.b:2,S", place="cur")
+        before = self.found()
+        (self.maildir.path / "dovecot-keywords").write_text("0 $Work\n")
+        self.maildir.put(b"3.c")
+        folder, after = self.index.refresh(), self.found()
+        self.assertEqual("$Work", folder.words)
+        self.assertGreater(after[b"1.a"].modseq, before[b"1.a"].modseq)
+        self.assertEqual(before[b"2.b"].modseq, after[b"2.b"].modseq)
+        self.assertGreaterEqual(folder.modseq, after[b"1.a"].modseq)
+        self.maildir.put(b"4.d")
+        self.assertEqual(after[b"1.a"].modseq, self.found()[b"1.a"].modseq)
+
     def test_order_within_a_second(self) -> None:
         """Microseconds are a number, however many digits they have."""
         for name in (b"7.M100861Q1N0.h", b"7.M91965Q2N0.h", b"7.M5Q3N0.h", b"6.M999999Q4N0.h"):
