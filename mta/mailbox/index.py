@@ -95,11 +95,16 @@ class Index:
 
     def usage(self) -> tuple[int, int]:
         """Messages and octets that count against the quota, of the folders as they were last seen."""
-        row = self.connection.execute(
-            "SELECT count(*), ifnull(sum(m.size), 0) FROM messages m JOIN folders f ON f.id = m.folder"
-            " WHERE NOT m.flags & 32 AND f.directory <> x'2e5472617368'"
+        # Folders are counted as they change; only what is marked as deleted is looked at.
+        all_of = self.connection.execute(
+            "SELECT ifnull(sum(messages), 0), ifnull(sum(octets), 0) FROM folders"
+            " WHERE directory <> x'2e5472617368'"
         ).fetchone()
-        return int(row[0]), int(row[1])
+        deleted = self.connection.execute(
+            "SELECT count(*), ifnull(sum(m.size), 0) FROM messages m INDEXED BY trashed"
+            " JOIN folders f ON f.id = m.folder WHERE m.flags & 32 AND f.directory <> x'2e5472617368'"
+        ).fetchone()
+        return int(all_of[0] - deleted[0]), int(all_of[1] - deleted[1])
 
     def forget(self, directory: bytes) -> None:
         """A folder was removed."""

@@ -10,8 +10,12 @@ from pathlib import Path
 from mta.private_file import make_private
 from mta.write_ahead import use_write_ahead
 
-#: Of the tables.  An index of another version is made anew from the files.
-VERSION = 3
+#: Of the tables.  An index of another version than these two is made anew from the files.
+VERSION = 4
+_BEFORE = 3
+
+#: What is marked as deleted, which does not count in the quota.  It came with version 4.
+_TRASHED = "CREATE INDEX trashed ON messages (folder, size) WHERE flags & 32"
 
 _TABLES = """
 CREATE TABLE folders (
@@ -117,7 +121,7 @@ def connect(path: Path, maildir: bytes) -> sqlite3.Connection:
 
 def _make(connection: sqlite3.Connection, maildir: bytes) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in (0, VERSION):
+    if version not in (0, _BEFORE, VERSION):
         raise Damaged(f"it has version {version}, this program knows {VERSION}")
     if version == VERSION:
         return
@@ -128,6 +132,8 @@ def _make(connection: sqlite3.Connection, maildir: bytes) -> None:
             for statement in filter(None, map(str.strip, _TABLES.split(";"))):
                 connection.execute(statement)
             connection.execute("INSERT INTO account (maildir, validity) VALUES (?, 0)", (maildir,))
+        if version in (0, _BEFORE):
+            connection.execute(_TRASHED)
             connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:

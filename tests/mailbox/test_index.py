@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.mailbox import acts, listing, uid_list
 from mta.mailbox.doomed import doom
-from mta.mailbox.file_name import FLAGGED, SEEN, Flags, flags_of, info_of, unique_id
+from mta.mailbox.file_name import FLAGGED, SEEN, TRASHED, Flags, flags_of, info_of, unique_id
 from mta.mailbox.folder import Gone, Message, Missing
 from mta.mailbox.index import Index
 from mta.mailbox.schema import Damaged, connect
@@ -380,6 +380,45 @@ class ActTests(Indexed):
         self.assertEqual("1000S\n28 2\n-14 -1\n", (self.maildir.path / "maildirsize").read_text())
         self.assertEqual((1, 14), self.index.usage())
         self.check()
+
+    def test_usage(self) -> None:
+        """What is marked as deleted does not count, nor does what is in the trash."""
+        for name in (b"1.a:2,S", b"2.b:2,ST", b"3.c:2,"):
+            self.maildir.put(name, place="cur")
+        self.uids()
+        self.assertEqual((2, 28), self.index.usage())
+        for place in ("cur", "new", "tmp"):
+            (self.maildir.path / ".Trash" / place).mkdir(parents=True)
+        (self.maildir.path / ".Trash" / "cur" / "4.d:2,").write_bytes(b"x")
+        self.assertEqual(1, self.index.refresh(b".Trash").messages)
+        self.assertEqual((2, 28), self.index.usage())
+        acts.change_flags(self.index, b"", [3], lambda flags: Flags(flags.system | TRASHED))
+        self.assertEqual((1, 14), self.index.usage())
+        acts.change_flags(self.index, b"", [2], lambda flags: Flags(flags.system & ~TRASHED))
+        self.assertEqual((2, 28), self.index.usage())
+
+    def test_version_before(self) -> None:
+        """An index of the version before goes on as it is."""
+        self.maildir.put(b"1.a:2,T", place="cur")
+        known = self.index.refresh()
+        self.index.connection.execute("DROP INDEX trashed")
+        self.index.connection.execute("PRAGMA user_version = 3")
+        self.index.close()
+        self.open()
+        self.assertEqual(known, self.index.known(b""))
+        self.assertEqual((0, 0), self.index.usage())
+
+    def test_usage_reads_no_messages(self) -> None:
+        """With a hundred thousand messages it would read all their envelopes."""
+        asked: list[str] = []
+        self.index.connection.set_trace_callback(asked.append)
+        self.index.usage()
+        self.index.connection.set_trace_callback(None)
+        self.assertTrue(asked)
+        for question in asked:
+            plan = self.index.connection.execute(f"EXPLAIN QUERY PLAN {question}").fetchall()
+            for *_, step in plan:
+                self.assertNotRegex(step, r"(SCAN|SEARCH) m\b(?!.*INDEX trashed)")
 
     def test_killed_while_expunging(self) -> None:
         """What was promised is done by whoever opens the folder next."""
