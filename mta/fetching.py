@@ -9,13 +9,13 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mta.config.loading import Loaded
 from mta.environment import Environment
-from mta.mailbox.factory import VisitFactory
 from mta.mailbox.folders import Folders
 from mta.mailbox.mailroom import DIRECTORY, Mailroom
-from mta.mailbox.premises import Home, Terms
 from mta.model.event import Event
 from mta.parts import Parts
 from mta.smtp.connections import Connections
+from mta.visit.factory import VisitFactory
+from mta.visit.premises import Home, Terms
 
 #: Roles of listeners that people fetch mail from.
 ROLES = ("pop3", "pop3s", "imap", "imaps")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mta.mailbox import login
+from mta.visit import login
 
 if TYPE_CHECKING:
     from mta.imap.protocol import ImapProtocol

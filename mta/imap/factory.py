@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mta.imap.protocol import ImapProtocol
-from mta.mailbox.factory import VisitFactory
+from mta.visit.factory import VisitFactory
 
 
 class ImapFactory(VisitFactory):

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from mta.imap import flags
 from mta.imap.date_time import MONTHS
 from mta.imap.fetch_item import FetchItem, Section
-from mta.mailbox import acts, rendering
+from mta.mailbox import acts
 from mta.mailbox.content import BLOCK, Lines
 from mta.mailbox.folder import MESSAGE, Gone, Message
 from mta.mailbox.index import Index
-from mta.mailbox.mime import Part, Reader
+from mta.mailbox.message import rendering
+from mta.mailbox.message.mime import Part, Reader
 
 #: Octets that are put together at once, and from which on a message is read in pieces.
 _TOGETHER = 256 * 1024

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mta.imap import capabilities
 from mta.imap.refusal import Bad, Refused
 from mta.interfaces import Challenge, Denied, Success, TemporarilyUnavailable
-from mta.mailbox import login
+from mta.visit import login
 
 if TYPE_CHECKING:
     from mta.imap.protocol import ImapProtocol

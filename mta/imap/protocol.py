@@ -22,8 +22,8 @@ from mta.imap.refusal import Bad, Refused
 from mta.imap.selected import Selected
 from mta.interfaces import TemporarilyUnavailable
 from mta.mailbox.mailroom import Account
-from mta.mailbox.visit import Visit
 from mta.model.event_mailbox import MailboxSession
+from mta.visit.visit import Visit
 
 #: Octets of commands that wait before reading stops.
 _WAITING = 64 * 1024
@@ -78,37 +78,37 @@ class ImapProtocol(Visit, IMAP4Server):
         return settings
 
     def greet(self) -> None:
-        """See :class:`~mta.mailbox.visit.Visit`."""
+        """See :class:`~mta.visit.visit.Visit`."""
         words = f"{self.terms.hostname} IMAP ready, session {self.client.session}"
         self.say(b"* OK [%s] %s" % (capabilities.line(self), words.encode()))
 
     def last_words(self, text: str, ours: bool = True) -> bytes:
-        """See :class:`~mta.mailbox.visit.Visit`."""
+        """See :class:`~mta.visit.visit.Visit`."""
         return b"* BYE " + (b"[UNAVAILABLE] " if ours else b"") + text.encode("ascii", "replace")
 
     def is_inside(self) -> bool:
-        """See :class:`~mta.mailbox.visit.Visit`."""
+        """See :class:`~mta.visit.visit.Visit`."""
         return self.account is not None
 
     def at_work(self) -> bool:
-        """See :class:`~mta.mailbox.visit.Visit`."""
+        """See :class:`~mta.visit.visit.Visit`."""
         return self._running and self._waiting is None
 
     def may_be_silent(self) -> bool:
-        """See :class:`~mta.mailbox.visit.Visit`.  Who waits for news has nothing to say."""
+        """See :class:`~mta.visit.visit.Visit`.  Who waits for news has nothing to say."""
         return self.idling or self.at_work()
 
     def drain(self) -> None:
-        """See :class:`~mta.mailbox.visit.Visit`.  A message that is being brought is taken."""
+        """See :class:`~mta.visit.visit.Visit`.  A message that is being brought is taken."""
         if not self.at_work() and not self.appending:
             super().drain()
 
     def longest(self) -> float:
-        """See :class:`~mta.mailbox.visit.Visit`.  People leave their mail open for weeks."""
+        """See :class:`~mta.visit.visit.Visit`.  People leave their mail open for weeks."""
         return 0 if self.is_inside() else self.terms.limits.session_time
 
     def leave(self) -> MailboxSession | None:
-        """See :class:`~mta.mailbox.visit.Visit`."""
+        """See :class:`~mta.visit.visit.Visit`."""
         self.unselect()
         account, self.account = self.account, None
         if account is None:
@@ -150,13 +150,13 @@ class ImapProtocol(Visit, IMAP4Server):
             selected.close()
 
     def forget_input(self) -> None:
-        """See :class:`~mta.mailbox.visit.Visit`."""
+        """See :class:`~mta.visit.visit.Visit`."""
         self._framing.clear()
         if self._closing:
             self.poke()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """See :class:`~mta.mailbox.visit.Visit`."""
+        """See :class:`~mta.visit.visit.Visit`."""
         super().connectionLost(reason)
         self.poke()
 

@@ -19,13 +19,13 @@ from mta.imap.selected import Selected
 from mta.imap.sequence_set import SequenceSet
 from mta.mailbox import acts
 from mta.mailbox.folder import Gone
-from mta.mailbox.folding import END, fold_wanted
+from mta.mailbox.full_text.folding import END, fold_wanted
+from mta.mailbox.full_text.parts import Source
+from mta.mailbox.full_text.text import Text, header_values
+from mta.mailbox.full_text.texts import Question
 from mta.mailbox.index import Index
 from mta.mailbox.mailroom import Account
 from mta.mailbox.snapshot import Snapshot
-from mta.mailbox.text import Text, header_values
-from mta.mailbox.text_parts import Source
-from mta.mailbox.texts import Question
 
 #: Fields that the index of texts has a column for.
 _FIELDS = {"subject": "subject", "from": "sender", "to": "to", "cc": "cc", "bcc": "bcc"}

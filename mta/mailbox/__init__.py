@@ -6,6 +6,6 @@ what a file name cannot hold: UIDs, and the order of changes.  Other programs ma
 any time; :mod:`~mta.mailbox.listing` sees by the times of its directories whether one has.
 
 :mod:`~mta.mailbox.mailroom` opens accounts for sessions and does their work in threads; nothing here
-but its callers runs in the reactor.  Sessions of POP3 and IMAP are visits (:mod:`~mta.mailbox.visit`): what
-they have in common, from the greeting over the log-in (:mod:`~mta.mailbox.login`) to the end, is here too.
+but its callers runs in the reactor.  They are :mod:`mta.pop3` and :mod:`mta.imap`.  What is in a message is
+read by :mod:`mta.mailbox.message`, and what it says is found by :mod:`mta.mailbox.full_text`.
 """

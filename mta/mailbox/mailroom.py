@@ -21,14 +21,14 @@ from twisted.python.threadpool import ThreadPool
 
 from mta.interfaces import TemporarilyUnavailable
 from mta.mailbox.folder import Gone
+from mta.mailbox.full_text.index import ENDING
+from mta.mailbox.full_text.texts import Texts
 from mta.mailbox.index import Index
 from mta.mailbox.lock import InUse, Lock
 from mta.mailbox.opening import OpenIndex
 from mta.mailbox.refusal import Refused
 from mta.mailbox.schema import Damaged, is_damage
 from mta.mailbox.snapshot import Snapshot, take
-from mta.mailbox.text_index import ENDING
-from mta.mailbox.texts import Texts
 from mta.mailbox.watching import Watcher
 
 T = TypeVar("T")

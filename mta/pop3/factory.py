@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mta.mailbox.factory import VisitFactory
 from mta.pop3.protocol import Pop3Protocol
+from mta.visit.factory import VisitFactory
 
 
 class Pop3Factory(VisitFactory):

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from mta.config.settings import Pop3
 from mta.interfaces import Challenge, Denied, Success, TemporarilyUnavailable
-from mta.mailbox import login
 from mta.mailbox.folder import Gone
 from mta.mailbox.lock import InUse
 from mta.pop3.command import BadLine, Command, error, sasl_response
 from mta.pop3.maildrop import Maildrop, TooSoon
+from mta.visit import login
 
 if TYPE_CHECKING:
     from mta.pop3.protocol import Pop3Protocol

@@ -19,11 +19,11 @@ from twisted.mail.pop3 import POP3
 from twisted.python.failure import Failure
 
 from mta.interfaces import TemporarilyUnavailable
-from mta.mailbox.visit import Visit
 from mta.model.event_mailbox import MailboxSession
 from mta.pop3 import login, mail
 from mta.pop3.command import LONGEST, BadLine, Command, error, parse
 from mta.pop3.maildrop import Maildrop
+from mta.visit.visit import Visit
 
 _log = Logger()
 
@@ -50,15 +50,15 @@ class Pop3Protocol(Visit, POP3):
     # --- what a visit asks -----------------------------------------------------
 
     def greet(self) -> None:
-        """See :class:`~mta.mailbox.visit.Visit`."""
+        """See :class:`~mta.visit.visit.Visit`."""
         self.say(f"+OK {self.terms.hostname} POP3 ready, session {self.client.session}".encode())
 
     def last_words(self, text: str, ours: bool = True) -> bytes:
-        """See :class:`~mta.mailbox.visit.Visit`."""
+        """See :class:`~mta.visit.visit.Visit`."""
         return error(text, "SYS/TEMP" if ours else "")
 
     def is_inside(self) -> bool:
-        """See :class:`~mta.mailbox.visit.Visit`."""
+        """See :class:`~mta.visit.visit.Visit`."""
         return self.drop is not None
 
     def leave(self) -> MailboxSession | None:
@@ -84,7 +84,7 @@ class Pop3Protocol(Visit, POP3):
         )
 
     def forget_input(self) -> None:
-        """See :class:`~mta.mailbox.visit.Visit`.  A removal that has begun is answered all the same."""
+        """See :class:`~mta.visit.visit.Visit`.  A removal that has begun is answered all the same."""
         self._lines.clear()
         self._octets = 0
         self.clearLineBuffer()

@@ -19,9 +19,9 @@ from mta.imap.protocol import ImapProtocol
 from mta.interfaces import Denied, Success, TemporarilyUnavailable
 from mta.mailbox.folders import Folders
 from mta.mailbox.mailroom import Mailroom
-from mta.mailbox.premises import Home, Terms
 from mta.model.event import Event
 from mta.smtp.connections import Connections
+from mta.visit.premises import Home, Terms
 from tests.mailbox.maildirs import Maildir
 from tests.smtp.server_fakes import limits
 

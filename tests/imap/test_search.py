@@ -6,7 +6,7 @@ import os
 from email.message import EmailMessage
 
 from mta.imap import search
-from mta.mailbox import texts
+from mta.mailbox.full_text import texts
 from tests.imap.sessions import ImapCase
 from tests.imap.test_selected import untagged
 

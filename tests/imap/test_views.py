@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.imap.factory import ImapFactory
 from mta.imap.sequence_set import SequenceSet
-from mta.mailbox.premises import Home
+from mta.visit.premises import Home
 from tests.imap.sessions import Client, Direct, serve
 from tests.mailbox.maildirs import Maildir
 

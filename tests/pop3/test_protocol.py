@@ -17,12 +17,12 @@ from mta.interfaces import Denied, Success, TemporarilyUnavailable
 from mta.mailbox.content import Lines, Top
 from mta.mailbox.folders import Folders
 from mta.mailbox.mailroom import Mailroom
-from mta.mailbox.premises import Home, Terms
 from mta.model.event import AuthenticationFailed, Event
 from mta.model.event_mailbox import MailboxSession
 from mta.pop3.factory import Pop3Factory
 from mta.pop3.protocol import Pop3Protocol
 from mta.smtp.connections import Connections
+from mta.visit.premises import Home, Terms
 from tests.mailbox.maildirs import Maildir
 from tests.smtp.server_fakes import limits
 

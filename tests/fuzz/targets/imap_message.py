@@ -7,8 +7,8 @@ import tempfile
 
 from mta.imap.fetch import Content, Extent, stream
 from mta.imap.fetch_item import Section
-from mta.mailbox.mime import MOST, Part, Reader
-from mta.mailbox.rendering import envelope, structure
+from mta.mailbox.message.mime import MOST, Part, Reader
+from mta.mailbox.message.rendering import envelope, structure
 from tests.fuzz.targets.target import Target
 from tests.imap.messages import MESSAGES
 

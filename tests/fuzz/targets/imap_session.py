@@ -12,7 +12,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 
 from mta.imap.factory import ImapFactory
-from mta.mailbox.premises import Home
+from mta.visit.premises import Home
 from tests.fuzz.targets.target import Target
 from tests.imap.sessions import Client, Direct, serve
 

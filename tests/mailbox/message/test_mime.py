@@ -8,11 +8,11 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.mailbox import mime
-from mta.mailbox.header_field import value
-from mta.mailbox.mail_address import MailAddress, addresses
-from mta.mailbox.mime import Part, Reader
-from mta.mailbox.rendering import envelope, structure
+from mta.mailbox.message import mime
+from mta.mailbox.message.header_field import value
+from mta.mailbox.message.mail_address import MailAddress, addresses
+from mta.mailbox.message.mime import Part, Reader
+from mta.mailbox.message.rendering import envelope, structure
 
 MIXED = b"""\
 From: "Anna B." <anna@example.org>

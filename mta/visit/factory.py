@@ -9,10 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ServerFactory
 
 from mta.mailbox.mailroom import Mailroom
-from mta.mailbox.premises import Premises, Terms
-from mta.mailbox.visit import Visit
 from mta.model.event import Event
 from mta.smtp.connections import Connections
+from mta.visit.premises import Premises, Terms
+from mta.visit.visit import Visit
 
 
 class VisitFactory(ServerFactory):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.mailbox.folding import base64_decoded, decoded, fold, fold_wanted, unfolded
+from mta.mailbox.full_text.folding import base64_decoded, decoded, fold, fold_wanted, unfolded
 
 
 class FoldingTests(SynchronousTestCase):

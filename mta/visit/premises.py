@@ -15,7 +15,7 @@ from mta.model.event import Event
 from mta.smtp.connections import Connections
 
 if TYPE_CHECKING:
-    from mta.mailbox.visit import Visit
+    from mta.visit.visit import Visit
 
 
 @dataclass(frozen=True, slots=True)

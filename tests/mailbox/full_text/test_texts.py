@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.mailbox import texts
+from mta.mailbox.full_text import texts
+from mta.mailbox.full_text.index import TextIndex
+from mta.mailbox.full_text.texts import Question
 from mta.mailbox.mailroom import Account, Mailroom
 from mta.mailbox.snapshot import Snapshot
-from mta.mailbox.text_index import TextIndex
-from mta.mailbox.texts import Question
 from tests.mailbox.maildirs import Maildir
 
 

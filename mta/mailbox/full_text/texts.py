@@ -23,16 +23,16 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from mta.interfaces import TemporarilyUnavailable
-from mta.mailbox import text
 from mta.mailbox.acts import open_message
 from mta.mailbox.content import open_file
 from mta.mailbox.folder import Gone
+from mta.mailbox.full_text import text
+from mta.mailbox.full_text.index import TextIndex
+from mta.mailbox.full_text.parts import Source
+from mta.mailbox.full_text.text import Text
 from mta.mailbox.index import Index
 from mta.mailbox.schema import is_damage, set_aside
 from mta.mailbox.snapshot import Snapshot
-from mta.mailbox.text import Text
-from mta.mailbox.text_index import TextIndex
-from mta.mailbox.text_parts import Source
 
 if TYPE_CHECKING:
     from mta.mailbox.mailroom import Account
@@ -129,7 +129,7 @@ class Texts:
     async def keys(self, now: Snapshot, within: set[int], key: str) -> dict[int, str | int | None]:
         """What messages are sorted by.
 
-        :param key: of :data:`~mta.mailbox.text_index.KEYS`.
+        :param key: of :data:`~mta.mailbox.full_text.index.KEYS`.
         :return: by UID; messages that are gone are not in it.
         :raise TemporarilyUnavailable: if the Maildir cannot be read.
         """
@@ -412,7 +412,7 @@ def _up_to_date(index: TextIndex, now: Snapshot) -> list[int]:
 
 
 def key_of(one: Text, key: str) -> str | int | None:
-    """What a message is sorted by, as :meth:`~mta.mailbox.text_index.TextIndex.keys` has it."""
+    """What a message is sorted by, as :meth:`~mta.mailbox.full_text.index.TextIndex.keys` has it."""
     if key == "sent":
         return one.sent
     if key == "base":

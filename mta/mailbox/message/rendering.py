@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from mta.mailbox.header_field import Value, value
-from mta.mailbox.mail_address import MailAddress, addresses
-from mta.mailbox.mime import MESSAGES, Part
+from mta.mailbox.message.header_field import Value, value
+from mta.mailbox.message.mail_address import MailAddress, addresses
+from mta.mailbox.message.mime import MESSAGES, Part
 
 NIL = b"NIL"
 #: Octets of one text, and of a rendered structure.

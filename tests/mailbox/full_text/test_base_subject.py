@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.mailbox.base_subject import base_subject
+from mta.mailbox.full_text.base_subject import base_subject
 
 
 class BaseSubjectTests(SynchronousTestCase):

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.mailbox import text_index
-from mta.mailbox.folding import END
-from mta.mailbox.text import Text
-from mta.mailbox.text_index import TextIndex
+from mta.mailbox.full_text import index as text_index
+from mta.mailbox.full_text.folding import END
+from mta.mailbox.full_text.index import TextIndex
+from mta.mailbox.full_text.text import Text
 
 
 def one(body: str, header: str = "subject: x\n\n", **fields: str) -> Text:

@@ -17,11 +17,11 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mta.mailbox.premises import Premises, Terms
 from mta.model.envelope import Client
 from mta.model.event import Rejected
 from mta.model.event_mailbox import MailboxSession
 from mta.smtp.binding import channel_binding
+from mta.visit.premises import Premises, Terms
 
 #: Seconds between two events about clients that found no room.
 _TURNED_AWAY_EVERY = 1.0

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.mailbox import markup, text, text_parts
-from mta.mailbox.text import Text, header_values, read, when
-from mta.mailbox.text_parts import Source, content_type
+from mta.mailbox.full_text import markup, text
+from mta.mailbox.full_text import parts as text_parts
+from mta.mailbox.full_text.parts import Source, content_type
+from mta.mailbox.full_text.text import Text, header_values, read, when
 
 _PIECES = [
     *(b"Content-Type: ", b"multipart/mixed", b"; boundary=b", b"\n", b"\r\n", b"--b", b"--", b"text/html"),

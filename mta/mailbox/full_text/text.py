@@ -2,7 +2,7 @@
 
 Fields are decoded (RFC 2047), and so is the text of all parts that are text: base64, quoted-printable,
 charset, HTML without its tags, forwarded messages, and the names of what is attached.  All of it is
-folded (:mod:`~mta.mailbox.folding`).  Left out are signatures that programs read (DKIM, ARC) and
+folded (:mod:`~mta.mailbox.full_text.folding`).  Left out are signatures that programs read (DKIM, ARC) and
 attachments that are no text.
 """
 
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import date
 from email.utils import mktime_tz, parsedate_tz
 
-from mta.mailbox import markup
-from mta.mailbox.base_subject import base_subject
-from mta.mailbox.folding import END, base64_decoded, decoded, fold, unfolded, words_decoded
-from mta.mailbox.text_parts import Part, Source, fields, parts
+from mta.mailbox.full_text import markup
+from mta.mailbox.full_text.base_subject import base_subject
+from mta.mailbox.full_text.folding import END, base64_decoded, decoded, fold, unfolded, words_decoded
+from mta.mailbox.full_text.parts import Part, Source, fields, parts
 
 #: Characters of text that an index keeps of a message; the rest is looked for in the file.
 KEPT = 256 * 1024

@@ -16,7 +16,7 @@ from mta.model.network import is_within
 from mta.model.waiting import in_words
 
 if TYPE_CHECKING:
-    from mta.mailbox.visit import Visit
+    from mta.visit.visit import Visit
 
 
 class NoMailbox(Exception):

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mta.mailbox.folding import END
+from mta.mailbox.full_text.folding import END
+from mta.mailbox.full_text.text import Text
 from mta.mailbox.schema import Damaged, is_damage, set_aside
-from mta.mailbox.text import Text
 from mta.private_file import make_private
 from mta.write_ahead import use_write_ahead
 
@@ -28,7 +28,7 @@ from mta.write_ahead import use_write_ahead
 VERSION = 2
 #: Of the files, beside those of the accounts' indexes.
 ENDING = ".text.db"
-#: Columns of :class:`~mta.mailbox.text.Text` that can be searched for alone.
+#: Columns of :class:`~mta.mailbox.full_text.text.Text` that can be searched for alone.
 FIELDS = frozenset({"subject", "sender", "to", "cc", "bcc"})
 #: What a message is sorted by.
 KEYS = frozenset({"sent", "base", "from_box", "to_box", "cc_box", "from_name", "to_name"})

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mta.mailbox.header_field import comment_end
+from mta.mailbox.message.header_field import comment_end
 
 #: Addresses of one field, and octets of it that are read.
 _MOST, _LONGEST = 5000, 256 * 1024

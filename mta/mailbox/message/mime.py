@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mta.mailbox.content import BLOCK
-from mta.mailbox.header_field import Value, value
+from mta.mailbox.message.header_field import Value, value
 
 #: Octets of one header section; what is behind them belongs to the body.
 LONGEST_HEADER = 256 * 1024
