@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mta.config.loading import Loaded
 from mta.environment import Environment
-from mta.mailbox.folders import Folders
-from mta.mailbox.mailroom import DIRECTORY, Mailroom
 from mta.model.event import Event
 from mta.parts import Parts
 from mta.smtp.connections import Connections
-from mta.visit.factory import VisitFactory
-from mta.visit.premises import Home, Terms
+
+if TYPE_CHECKING:
+    from mta.mailbox.mailroom import Mailroom
+    from mta.visit.factory import VisitFactory
+    from mta.visit.premises import Home, Terms
 
 #: Roles of listeners that people fetch mail from.
 ROLES = ("pop3", "pop3s", "imap", "imaps")
@@ -27,6 +28,7 @@ class Fetching:
     :param parts: gives the parts in use.
     :param tls: our certificate.
     :ivar factories: by role; of those that are listened to, because the code for others takes memory.
+    :ivar room: where mailboxes are opened; ``None`` if nobody can fetch mail.
     """
 
     def __init__(
@@ -39,21 +41,28 @@ class Fetching:
         connections: Connections,
         session_id: Callable[[], str],
     ) -> None:
-        settings = loaded.settings.mailbox
         self._parts = parts
         self._tls = tls
+        self.factories: dict[str, VisitFactory] = {}
+        self.room: Mailroom | None = None
+        roles = [role for role in ROLES if getattr(loaded.settings.listen, role)]
+        if not roles:
+            return
+        from mta.mailbox.mailroom import DIRECTORY, Mailroom
+
+        settings = loaded.settings.mailbox
         self.room = Mailroom(reactor, loaded.state / DIRECTORY, settings.threads, settings.poll)
         # Whoever waits for mail is woken by the delivery itself.
         environment.delivered = self.room.delivered
-        self.factories: dict[str, VisitFactory] = {
-            role: _factory(role)(
+        for role in roles:
+            self.factories[role] = _factory(role)(
                 reactor, self._terms(role, loaded), self.room, connections, session_id, _noter(environment)
             )
-            for role in ROLES
-            if getattr(loaded.settings.listen, role)
-        }
 
     def _terms(self, role: str, loaded: Loaded) -> Terms:
+        from mta.mailbox.folders import Folders
+        from mta.visit.premises import Terms
+
         settings = loaded.settings
         return Terms(
             role=role,
@@ -67,6 +76,8 @@ class Fetching:
         )
 
     async def _home(self, account: str) -> Home | None:
+        from mta.visit.premises import Home
+
         route = await self._parts().domains.mailbox(account)
         return None if route is None else Home(route.next_hop, int(route.options.get("quota", 0)))
 
@@ -85,7 +96,8 @@ class Fetching:
 
     async def stop(self) -> None:
         """Close what is open; after the last session."""
-        await self.room.stop()
+        if self.room is not None:
+            await self.room.stop()
 
 
 def _noter(environment: Environment) -> Callable[[Event], None]:
