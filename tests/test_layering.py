@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -253,16 +255,22 @@ def at_import(tree: ast.Module) -> ast.Module:
         def visit_If(self, node: ast.If) -> ast.AST | None:
             return None if "TYPE_CHECKING" in ast.unparse(node.test) else self.generic_visit(node)
 
-    pruned = Prune().visit(ast.parse(ast.unparse(tree)))
+    pruned = Prune().visit(deepcopy(tree))
     assert isinstance(pruned, ast.Module)
     return pruned
+
+
+@cache
+def modules() -> tuple[Module, ...]:
+    """All of mta/, parsed once."""
+    return tuple(Module(path) for path in sorted((ROOT / "mta").rglob("*.py")))
 
 
 class LayeringTests(SynchronousTestCase):
     """Every module of mta/ keeps to the design."""
 
     def setUp(self) -> None:
-        self.modules = [Module(path) for path in sorted((ROOT / "mta").rglob("*.py"))]
+        self.modules = modules()
         self.known = {module.name for module in self.modules}
 
     def test_arrows(self) -> None:
