@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from mta.model.event import Event
 from mta.parts import Parts, assemble
 from mta.plugins import Kinds
 from mta.registry.registry import Registry
-from mta.rules.desk import Desk
+from mta.rules.desk import Desk, checked
 from mta.rules.memory import broken
 from mta.rules.rule_file import load
 
@@ -41,15 +40,27 @@ def desk(environment: Environment, parts: Callable[[], Parts]) -> Desk:
     return Desk(
         lambda address: parts().domains.mailbox(address),
         lambda: parts().loaded.settings.rules,
-        lambda: [name.lower() for name in parts().loaded.settings.domains],
+        lambda: _ours(parts().loaded),
         environment.run_in_thread,
     )
+
+
+def _ours(loaded: Loaded) -> list[str]:
+    return [name.lower() for name in loaded.settings.domains]
+
+
+def check(loaded: Loaded, text: str, file: str) -> None:
+    """Look at rules; nobody's mailbox is looked at, so neither accounts nor a directory are needed.
+
+    :raise ConfigurationError: with what is wrong with them.
+    """
+    checked(text, loaded.settings.rules, _ours(loaded), file)
 
 
 async def at_desk(loaded: Loaded, act: str, address: str, text: str | None) -> str | None:
     """Do something with the rules of an address, without a server.
 
-    :param act: ``get``, ``put`` or ``check``.
+    :param act: ``get`` or ``put``.
     :return: the rules that there are, for ``get``.
     :raise ConfigurationError: with what is wrong with the configuration, or the rules.
     """
@@ -68,10 +79,7 @@ async def at_desk(loaded: Loaded, act: str, address: str, text: str | None) -> s
         own = desk(environment, lambda: parts)
         if act == "get":
             return await own.get(address)
-        if act == "check":
-            own.check(text or "", os.fspath(address))
-        else:
-            await own.put(address, text)
+        await own.put(address, text)
         return None
     finally:
         for plugin in parts.plugins:

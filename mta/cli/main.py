@@ -296,8 +296,11 @@ def _diagnose(loaded: Any) -> list[dict[str, str]]:
 
 
 def _rules(loaded: Any, act: str, address: str, text: str | None) -> str | None:
-    from mta.ruling import at_desk
+    from mta.ruling import at_desk, check
 
+    if act == "check":
+        check(loaded, text or "", address)
+        return None
     found: str | None = _finished(lambda: at_desk(loaded, act, address, text))
     return found
 

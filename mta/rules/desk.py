@@ -18,6 +18,25 @@ class NoMailbox(LookupError):
     """The address has no Maildir here."""
 
 
+def checked(text: str, settings: RulesTable, ours: Collection[str], file: str = "rules.toml") -> RuleFile:
+    """Rules that may be used here.
+
+    :param ours: the domains whose mail is kept here.
+    :raise ConfigurationError: with what is wrong.
+    """
+    found = parse(text, file)
+    problems = []
+    for number, rule in enumerate(found.rule):
+        for to in rule.forward:
+            if not settings.may_forward(domain_of(to), ours):
+                what = f"{found.name_of(number)}: mail may not be forwarded to {to} here"
+                remedy = "forward to a domain of this server, or ask its operator ([rules] forward_to)"
+                problems.append(Problem(file, 0, f"rule.{number}.forward", what, remedy))
+    if problems:
+        raise ConfigurationError(problems)
+    return found
+
+
 class Desk:
     """See the module.
 
@@ -61,26 +80,8 @@ class Desk:
         """
         maildir = await self._maildir(address)
         if text is not None:
-            self.check(text)
+            checked(text, self._settings(), self._ours())
         await self._run(_keep, maildir, text)
-
-    def check(self, text: str, file: str = "rules.toml") -> RuleFile:
-        """Rules that may be used here.
-
-        :raise ConfigurationError: with what is wrong.
-        """
-        found = parse(text, file)
-        settings = self._settings()
-        problems = []
-        for number, rule in enumerate(found.rule):
-            for to in rule.forward:
-                if not settings.may_forward(domain_of(to), self._ours()):
-                    what = f"{found.name_of(number)}: mail may not be forwarded to {to} here"
-                    remedy = "forward to a domain of this server, or ask its operator ([rules] forward_to)"
-                    problems.append(Problem(file, 0, f"rule.{number}.forward", what, remedy))
-        if problems:
-            raise ConfigurationError(problems)
-        return found
 
     async def _maildir(self, address: str) -> bytes:
         route = await self._mailbox(address)
