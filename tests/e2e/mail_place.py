@@ -9,6 +9,7 @@ import os
 import smtplib
 import ssl
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,16 +77,25 @@ class Place:
 
         :raise AssertionError: if one is there twice.
         """
-        found: dict[bytes, str] = {}
+        for _ in range(100):
+            # Whoever marks a message at this moment gives its file another name.
+            with suppress(FileNotFoundError):
+                return self._files(self.folder(name))
+        return self._files(self.folder(name))
+
+    def _files(self, folder: Path) -> dict[bytes, str]:
+        found: dict[bytes, tuple[str, str]] = {}
         for part in ("new", "cur"):
-            for path in sorted((self.folder(name) / part).iterdir()):
+            for path in sorted((folder / part).iterdir()):
+                base, _, flags = path.name.partition(":2,")
                 for line in path.read_bytes().splitlines():
                     if line.lower().startswith(b"message-id:"):
                         identity = line.partition(b":")[2].strip()
-                        assert identity not in found, f"{identity!r} is there twice"
-                        found[identity] = path.name.partition(":2,")[2]
+                        # The same file was seen in ``new``, and went to ``cur``.
+                        assert found.get(identity, (base,))[0] == base, f"{identity!r} is there twice"
+                        found[identity] = base, flags
                         break
-        return found
+        return {identity: flags for identity, (_, flags) in found.items()}
 
     def certificate(self, file: Path) -> Path:
         """The server's certificate, for programs that want to know it."""
