@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLContextFactory
 from twisted.internet.protocol import ServerFactory
 
 from mta.config.settings import Limits, Submission
 from mta.interfaces import IAuthenticator, IReception
 from mta.smtp.connections import Connections
+from mta.smtp.draining import drain
 from mta.smtp.protocol import Premises, SmtpProtocol
 from mta.smtp.terms import SUBMISSION_ROLES, Terms
 
@@ -116,17 +116,4 @@ class SmtpFactory(ServerFactory):
 
         :param grace: seconds to wait at the most.
         """
-        premises = self._premises
-        premises.draining = True
-        for session in list(premises.sessions):
-            session.drain()
-        if premises.sessions and grace > 0:
-            empty: Deferred[None] = Deferred()
-            premises.empty = empty
-            timer = self._reactor.callLater(grace, empty.callback, None)
-            await empty
-            premises.empty = None
-            if timer.active():
-                timer.cancel()
-        for session in list(premises.sessions):
-            session.transport.abortConnection()
+        await drain(self._premises, self._reactor, grace)

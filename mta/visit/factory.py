@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ServerFactory
 
 from mta.mailbox.mailroom import Mailroom
 from mta.model.event import Event
 from mta.smtp.connections import Connections
+from mta.smtp.draining import drain
 from mta.visit.premises import Premises, Terms
 from mta.visit.visit import Visit
 
@@ -62,17 +62,4 @@ class VisitFactory(ServerFactory):
 
         :param grace: seconds to wait at the most.
         """
-        premises = self._premises
-        premises.draining = True
-        for session in list(premises.sessions):
-            session.drain()
-        if premises.sessions and grace > 0:
-            empty: Deferred[None] = Deferred()
-            premises.empty = empty
-            timer = premises.reactor.callLater(grace, empty.callback, None)
-            await empty
-            premises.empty = None
-            if timer.active():
-                timer.cancel()
-        for session in list(premises.sessions):
-            session.transport.abortConnection()
+        await drain(self._premises, self._premises.reactor, grace)
