@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from mta.private_file import make_private
 from mta.write_ahead import use_write_ahead
@@ -98,16 +100,30 @@ def connect(path: Path, maildir: bytes) -> sqlite3.Connection:
     :raise sqlite3.Error: if it cannot be opened.
     :raise OSError: likewise.
     """
+    # A UID that a client was told of must not be given again after the power was cut.
+    return opened(path, "FULL", lambda connection: _make(connection, maildir))
+
+
+def opened(
+    path: Path, synchronous: Literal["FULL", "NORMAL"], make: Callable[[sqlite3.Connection], None]
+) -> sqlite3.Connection:
+    """Open a database of an account; the file is made if it is not there.
+
+    :param synchronous: what SQLite does for a commit to survive a cut of the power.
+    :param make: its tables, where they are not there.
+    :raise Damaged: if it cannot be used and must be made anew.
+    :raise sqlite3.Error: if it cannot be opened.
+    :raise OSError: likewise.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     make_private(path)
     connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
     try:
         use_write_ahead(connection)
-        # A UID that a client was told of must not be given again after the power was cut.
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA journal_size_limit = 4194304")
-        _make(connection, maildir)
+        make(connection)
     except sqlite3.DatabaseError as error:
         connection.close()
         if is_damage(error):

@@ -20,9 +20,7 @@ from pathlib import Path
 
 from mta.mailbox.full_text.folding import END
 from mta.mailbox.full_text.text import Text
-from mta.mailbox.schema import Damaged, is_damage, set_aside
-from mta.private_file import make_private
-from mta.write_ahead import use_write_ahead
+from mta.mailbox.schema import Damaged, opened, set_aside
 
 #: Of the tables and of how text is folded.  An index of another version is made anew.
 VERSION = 2
@@ -84,11 +82,12 @@ class TextIndex:
         self._path = path
         self._known: dict[int, tuple[int, array[int]]] = {}
         try:
-            self.connection = _connect(path)
+            # What was lost with the power is read again.
+            self.connection = opened(path, "NORMAL", _make)
         except Damaged:
             # There is nothing in it that is not in the messages.
             set_aside(path)
-            self.connection = _connect(path)
+            self.connection = opened(path, "NORMAL", _make)
 
     def close(self) -> None:
         """Close the file."""
@@ -337,28 +336,6 @@ class TextIndex:
 
 def _rarity(term: str) -> int:
     return sum(place if (place := _FREQUENT.find(letter)) >= 0 else 50 for letter in term[1:])
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    make_private(path)
-    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
-    try:
-        use_write_ahead(connection)
-        # What was lost with the power is read again.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA journal_size_limit = 4194304")
-        _make(connection)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        if is_damage(error):
-            raise Damaged(str(error)) from error
-        raise
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _make(connection: sqlite3.Connection) -> None:
