@@ -28,6 +28,23 @@ def open_file(path: bytes, directory: int | None = None) -> int:
     return file
 
 
+def beginning_of(path: bytes, most: int) -> bytes:
+    """The first octets of a small file beside messages; nothing if it is not there, or is none to be read.
+
+    :param most: octets.
+    """
+    try:
+        file = open_file(path)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, most)
+    except OSError:
+        return b""
+    finally:
+        os.close(file)
+
+
 def blocks(file: int) -> Iterator[bytes]:
     """What is in a file."""
     while block := os.read(file, BLOCK):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from mta.mailbox.content import beginning_of
 from mta.mailbox.file_name import KEYWORDS
 
 NAME = b"dovecot-keywords"
@@ -22,17 +22,7 @@ _LARGEST = 1 << 16
 
 def load(folder: bytes) -> list[str]:
     """The keywords by number, ``""`` where there is none; nothing for a file that cannot be read."""
-    try:
-        file = os.open(folder + b"/" + NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return []
-    try:
-        data = os.read(file, _LARGEST) if stat.S_ISREG(os.fstat(file).st_mode) else b""
-    except OSError:
-        data = b""
-    finally:
-        os.close(file)
-    return parse(data)
+    return parse(beginning_of(folder + b"/" + NAME, _LARGEST))
 
 
 def parse(data: bytes) -> list[str]:

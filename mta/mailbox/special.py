@@ -8,9 +8,9 @@ of the usual names.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 
+from mta.mailbox.content import beginning_of
 from mta.mailbox.refusal import Refused
 
 NAME = b"mta-use"
@@ -36,17 +36,7 @@ def asked_for(uses: Iterable[str]) -> tuple[str, ...]:
 
 def marks(folder: bytes) -> tuple[str, ...]:
     """What a folder is marked for."""
-    try:
-        file = os.open(folder + b"/" + NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ()
-    try:
-        data = os.read(file, _LARGEST) if stat.S_ISREG(os.fstat(file).st_mode) else b""
-    except OSError:
-        data = b""
-    finally:
-        os.close(file)
-    words = data.decode("latin-1").lower().split()
+    words = beginning_of(folder + b"/" + NAME, _LARGEST).decode("latin-1").lower().split()
     return tuple(use for use in USES if use.lower() in words)
 
 
