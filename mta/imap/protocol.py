@@ -114,21 +114,7 @@ class ImapProtocol(Visit, IMAP4Server):
         if account is None:
             return None
         account.close()
-        return MailboxSession(
-            at=self.premises.reactor.seconds(),
-            session=self.client.session,
-            account=self.account_name,
-            action="ended",
-            role=self.terms.role,
-            client=self.client.address,
-            tls=self.tls,
-            reason=self.ending,
-            fetched=self.fetched,
-            octets=self.sent,
-            removed=self.removed,
-            seconds=self.seconds,
-            program=self.program,
-        )
+        return self.ended(fetched=self.fetched, removed=self.removed, program=self.program)
 
     def count_changes(self) -> None:
         """Tell of MODSEQs from now on, and first how far the selected folder is (RFC 7162, 3.1.2)."""

@@ -67,20 +67,10 @@ class Pop3Protocol(Visit, POP3):
         if drop is None:
             return None
         drop.close()
-        return MailboxSession(
-            at=self.premises.reactor.seconds(),
-            session=self.client.session,
-            account=self.account_name,
-            action="ended",
-            role=self.terms.role,
-            client=self.client.address,
-            tls=self.tls,
-            reason=self.ending,
+        return self.ended(
             messages=len(drop.uids),
             fetched=len(drop.retrieved),
-            octets=self.sent,
             removed=len(drop.deleted) if self.ending == "quit" else 0,
-            seconds=self.seconds,
         )
 
     def forget_input(self) -> None:

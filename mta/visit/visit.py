@@ -87,6 +87,26 @@ class Visit:
         """Let others have what the session had; what the journal is told of it."""
         raise NotImplementedError
 
+    def ended(self, **more: Any) -> MailboxSession:
+        """What the journal is told of a session that had a mailbox.
+
+        :param more: what was done in it, by the event's names.
+        """
+        return self._event("ended", self.ending, octets=self.sent, seconds=self.seconds, **more)
+
+    def _event(self, action: str, reason: str, **more: Any) -> MailboxSession:
+        return MailboxSession(
+            at=self.premises.reactor.seconds(),
+            session=self.client.session,
+            account=self.account_name,
+            action=action,
+            role=self.terms.role,
+            client=self.client.address,
+            tls=self.tls,
+            reason=reason,
+            **more,
+        )
+
     def forget_input(self) -> None:
         """Drop what has come and is not answered."""
         raise NotImplementedError
@@ -250,18 +270,7 @@ class Visit:
 
     def note_refusal(self, action: str, why: str) -> None:
         """Tell the journal that somebody did not get what they wanted."""
-        self.premises.note(
-            MailboxSession(
-                at=self.premises.reactor.seconds(),
-                session=self.client.session,
-                account=self.account_name,
-                action=action,
-                role=self.terms.role,
-                client=self.client.address,
-                tls=self.tls,
-                reason=why,
-            )
-        )
+        self.premises.note(self._event(action, why))
 
     def say_last(self, line: bytes) -> None:
         """The last answer."""
