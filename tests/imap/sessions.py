@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,7 +15,7 @@ from mta.config.mailbox_settings import UsualFolders
 from mta.config.settings import Imap
 from mta.imap.factory import ImapFactory
 from mta.imap.protocol import ImapProtocol
-from mta.interfaces import Denied, Success, TemporarilyUnavailable
+from mta.interfaces import TemporarilyUnavailable
 from mta.mailbox.folders import Folders
 from mta.mailbox.mailroom import Mailroom
 from mta.model.event import Event
@@ -24,31 +23,7 @@ from mta.smtp.connections import Connections
 from mta.visit.premises import Home, Terms
 from tests.mailbox.maildirs import Maildir
 from tests.smtp.server_fakes import limits
-
-
-class Person:
-    """Who logs in."""
-
-    name = "anna@example.org"
-
-
-class Passwords:
-    """Knows one password."""
-
-    def mechanisms(self, tls: bool, binding_available: bool) -> list[str]:
-        return ["PLAIN"] if tls else []
-
-    async def password(self, name: str, password: str, address: str) -> Success | Denied:
-        if password == "down":
-            return Denied(True, "the directory is down", name)
-        return Success(Person()) if password == "right" else Denied(False, "wrong", name)  # type: ignore[arg-type]
-
-
-class Direct(Mailroom):
-    """Does everything at once."""
-
-    def in_thread(self, work: Any, *arguments: Any) -> Deferred[Any]:
-        return execute(work, *arguments)
+from tests.visit.fakes import Direct, Passwords
 
 
 class Client:
@@ -85,7 +60,7 @@ def serve(
         hostname="mx.example.org",
         settings=settings or Imap(clear_from=["10.0.0.0/8"]),  # type: ignore[call-arg,list-item]
         limits=limits(**bounds),
-        authenticator=Passwords(),
+        authenticator=Passwords("right"),
         tls=None,
         home=home,
         folders=Folders(UsualFolders().by_use()),

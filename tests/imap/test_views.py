@@ -16,8 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from mta.imap.factory import ImapFactory
 from mta.imap.sequence_set import SequenceSet
 from mta.visit.premises import Home
-from tests.imap.sessions import Client, Direct, serve
+from tests.imap.sessions import Client, serve
 from tests.mailbox.maildirs import Maildir
+from tests.visit.fakes import Direct
 
 _FETCH = re.compile(rb"\* (\d+) FETCH \((.*)\)\Z", re.DOTALL)
 _FLAGS = re.compile(rb"FLAGS \(([^)]*)\)")

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from mta.config.mailbox_settings import UsualFolders
 from mta.config.settings import Pop3
-from mta.interfaces import Denied, Success, TemporarilyUnavailable
+from mta.interfaces import TemporarilyUnavailable
 from mta.mailbox.content import Lines, Top
 from mta.mailbox.folders import Folders
-from mta.mailbox.mailroom import Mailroom
 from mta.model.event import AuthenticationFailed, Event
 from mta.model.event_mailbox import MailboxSession
 from mta.pop3.factory import Pop3Factory
@@ -25,33 +24,7 @@ from mta.smtp.connections import Connections
 from mta.visit.premises import Home, Terms
 from tests.mailbox.maildirs import Maildir
 from tests.smtp.server_fakes import limits
-
-
-class Account:
-    """Somebody."""
-
-    name = "anna@example.org"
-
-
-class Passwords:
-    """Knows one password."""
-
-    def mechanisms(self, tls: bool, binding_available: bool) -> list[str]:
-        return ["PLAIN"] if tls else []
-
-    async def password(self, name: str, password: str, address: str) -> Success | Denied:
-        if password == "down":
-            return Denied(True, "the directory is down", name)
-        if password == "wait":
-            return Denied(True, "not looked at", name, wait=60.0)
-        return Success(Account()) if password == "right one" else Denied(False, "wrong", name)  # type: ignore[arg-type]
-
-
-class Direct(Mailroom):
-    """Does everything at once."""
-
-    def in_thread(self, work: Any, *arguments: Any) -> Deferred[Any]:
-        return execute(work, *arguments)
+from tests.visit.fakes import Direct, Passwords
 
 
 class Pop3Case(SynchronousTestCase):
@@ -77,7 +50,7 @@ class Pop3Case(SynchronousTestCase):
             hostname="mx.example.org",
             settings=settings or Pop3(clear_from=["10.0.0.0/8"]),  # type: ignore[call-arg,list-item]
             limits=limits(**bounds),
-            authenticator=Passwords(),
+            authenticator=Passwords("right one"),
             tls=None,
             home=home,
             folders=Folders(UsualFolders().by_use()),

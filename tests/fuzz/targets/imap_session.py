@@ -14,7 +14,8 @@ from twisted.internet.task import Clock
 from mta.imap.factory import ImapFactory
 from mta.visit.premises import Home
 from tests.fuzz.targets.target import Target
-from tests.imap.sessions import Client, Direct, serve
+from tests.imap.sessions import Client, serve
+from tests.visit.fakes import Direct
 
 _MESSAGE = b"Subject: x\nContent-Type: multipart/mixed; boundary=q\n\n--q\n\none\n--q--\n"
 _ANSWER = re.compile(rb"(?:\*|\+|[^ ]+ (?:OK|NO|BAD)) ")
