@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryFile
@@ -31,6 +31,10 @@ RUNNERS = int(os.environ.get("MTA_TEST_RUNNERS", "3"))
 #: Seconds for a test that has not been timed here; rather too many, so that what is unknown is not last.
 GUESS = 6.0
 KINDS = ("successes", "failures", "errors", "skips")
+#: What trial shows of a test that failed, with the log that the test added to it.
+FAILURE = re.compile(r"(?ms)^=+\n(\[(?:FAIL|ERROR)\]\n.*?)(?=^(?:=+|-{70,})$)")
+#: Characters of each failure that are shown again at the end.
+SHOWN_AGAIN = 6000
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,12 @@ class Counts:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    failures: list[str] = field(default_factory=list)
 
     def add(self, part: Part, code: int, output: str) -> None:
         """Count what a part has found; one that ends badly without a failure counts as one."""
+        if code:
+            self.failures += [f"==> {part.name}\n{one}" for one in failures(output)]
         if not part.trial:
             self.passed, self.failed = self.passed + (code == 0), self.failed + (code != 0)
             return
@@ -68,6 +75,12 @@ class Counts:
         self.passed += found["successes"]
         self.failed += max(bad, 1) if code != 0 else bad
         self.skipped += found["skips"]
+
+
+def failures(output: str) -> list[str]:
+    """What to show again of a part that failed, so that nobody has to look for it in all that passed."""
+    found = FAILURE.findall(output) or [output]
+    return [one if len(one) <= SHOWN_AGAIN else f"[...]\n{one[-SHOWN_AGAIN:]}" for one in found]
 
 
 def run(part: Part, free: SimpleQueue[int]) -> tuple[Part, int, str, float]:
@@ -157,6 +170,8 @@ def main() -> int:
     """Everything, or with ``--check`` the linters alone."""
     counts = Counts()
     run_all(linters() if "--check" in sys.argv else [*linters(), *tests()], counts)
+    for failure in counts.failures:
+        print(failure)
     print(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped")
     return 1 if counts.failed or not counts.passed else 0
 
