@@ -45,6 +45,21 @@ def beginning_of(path: bytes, most: int) -> bytes:
         os.close(file)
 
 
+def whole_of(path: bytes, most: int) -> bytes:
+    """All of a file beside messages.
+
+    :param most: octets.
+    :raise OSError: if it is not there, cannot be read, is no plain file, or is larger than that.
+    """
+    file = open_file(path)
+    try:
+        if os.fstat(file).st_size > most:
+            raise OSError(errno.EFBIG, f"larger than {most} octets", path)
+        return b"".join(blocks(file))
+    finally:
+        os.close(file)
+
+
 def blocks(file: int) -> Iterator[bytes]:
     """What is in a file."""
     while block := os.read(file, BLOCK):

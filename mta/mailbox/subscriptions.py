@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from mta.mailbox.content import whole_of
 from mta.mailbox.names import INBOX, canonical, directory_of, name_of
 from mta.mailbox.place import spare, sync
 from mta.mailbox.refusal import Refused
@@ -154,19 +154,9 @@ def _removed(path: bytes) -> bool:
 
 def _content(maildir: bytes) -> bytes:
     try:
-        file = os.open(maildir + b"/" + NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return whole_of(maildir + b"/" + NAME, _LARGEST)
     except FileNotFoundError:
         return b""
-    try:
-        facts = os.fstat(file)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST:
-            raise OSError(errno.EINVAL, "it is no list of subscriptions")
-        blocks = []
-        while block := os.read(file, 1 << 16):
-            blocks.append(block)
-        return b"".join(blocks)
-    finally:
-        os.close(file)
 
 
 def _lines(data: bytes) -> list[bytes]:

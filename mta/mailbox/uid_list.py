@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+
+from mta.mailbox.content import whole_of
 
 NAME = b"mta-uids"
 DOVECOT = b"dovecot-uidlist"
@@ -125,22 +126,9 @@ def _write(file: int, data: bytes) -> None:
 
 def _content(path: bytes) -> bytes:
     try:
-        # Whatever lies in its place, such as a pipe, keeps nobody waiting.
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return whole_of(path, _LARGEST)
     except OSError:
         return b""
-    try:
-        facts = os.fstat(file)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST:
-            return b""
-        blocks = []
-        while block := os.read(file, 1 << 20):
-            blocks.append(block)
-        return b"".join(blocks)
-    except OSError:
-        return b""
-    finally:
-        os.close(file)
 
 
 def _parse(data: bytes, header: re.Pattern[bytes], line: re.Pattern[bytes]) -> UidList | None:
