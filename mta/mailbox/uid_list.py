@@ -15,8 +15,10 @@ passed over, and numbers that cannot be make all of it unusable.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -32,6 +34,8 @@ LAST = 0xFFFFFFFF
 _LARGEST = 64 << 20
 #: A UIDNEXT from which on another UIDVALIDITY is the better way.
 _HIGHEST = 0xF0000000
+# Whatever lies in its place, such as a pipe, keeps nobody waiting.
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 
 _HEADER = re.compile(rb"mta-uids 1 (\d{1,10}) (\d{1,10})\Z")
 _LINE = re.compile(rb"(\d{1,10}) (.*)\Z", re.DOTALL)
@@ -59,16 +63,25 @@ def load(folder: bytes) -> UidList | None:
 
 
 def append(folder: bytes, made: Iterable[tuple[int, bytes]]) -> bool:
-    """Add lines; whether there is a file to add them to.
+    """Add lines; whether there is a file to add them to: a link or a pipe in its place is none.
 
     :raise OSError: if they cannot be written.
     """
     try:
-        file = os.open(folder + b"/" + NAME, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
+        # Written only at its end, and read there: a crash, or a full disk, may have left half a line.
+        file = os.open(folder + b"/" + NAME, _APPEND)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            return False
+        raise
     try:
-        _write(file, b"".join(map(_line, made)))
+        facts = os.fstat(file)
+        if not stat.S_ISREG(facts.st_mode):
+            return False
+        lines = b"".join(map(_line, made))
+        if lines and facts.st_size and os.pread(file, 1, facts.st_size - 1) != b"\n":
+            lines = b"\n" + lines
+        _write(file, lines)
     finally:
         os.close(file)
     return True
