@@ -140,6 +140,8 @@ class Load:
             self.refused.append(reply)
             if reply.startswith(b"421"):
                 raise ConnectionError("told to go")
+            # Where the recipient alone was refused, the transaction is still open.
+            speaker.say(b"RSET")
             time.sleep(0.01)
 
     def stop(self) -> None:
