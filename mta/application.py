@@ -56,7 +56,7 @@ from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry, database
 from mta.registry.tenants import Tenant
 from mta.registry.usage import Usage
-from mta.ruling import rule_routes
+from mta.ruling import desk, rule_routes
 from mta.sequencing import Sequencing
 from mta.suppression.watch import SuppressionWatch
 from mta.template.pool import Limits, Pool
@@ -301,6 +301,7 @@ class SendingApi:
             loaded, environment, shard, reception.spool, self.registry.keys, self.following, status
         )
         self.templates = TemplateRoutes(self.registry.templates, self.renderers, note, self.messages.send)
+        self.rules = desk(environment, lambda: environment.parts(), note)
         described = Descriptions(health, lambda: list(self.application.routes), __version__)
         routes: list[Route] = [
             *described.routes(),
@@ -314,7 +315,7 @@ class SendingApi:
             *SuppressionRoutes(self.registry.suppressions, note, environment.run_in_thread).routes(),
             *PostmarkRoutes(foreign).routes(),
             *SendGridRoutes(foreign, reception.spool.new_id).routes(),
-            *rule_routes(environment, self.registry, note),
+            *rule_routes(self.rules, self.registry),
             *self.following.routes(),
             *self.counting.routes(),
             *self.automating.routes(),

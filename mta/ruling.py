@@ -22,26 +22,26 @@ from mta.rules.memory import broken
 from mta.rules.rule_file import load
 
 
-def rule_routes(
-    environment: Environment, registry: Registry, note: Callable[[Event], None]
-) -> Sequence[Route]:
+def rule_routes(own: Desk, registry: Registry) -> Sequence[Route]:
     """What the API answers for rules."""
-    own = desk(environment, lambda: environment.parts())
     return MailboxRulesRoutes(
-        own, lambda tenant, address: TenantAccount(registry, tenant).may_send_as(address), note
+        own, lambda tenant, address: TenantAccount(registry, tenant).may_send_as(address)
     ).routes()
 
 
-def desk(environment: Environment, parts: Callable[[], Parts]) -> Desk:
+def desk(environment: Environment, parts: Callable[[], Parts], note: Callable[[Event], None]) -> Desk:
     """A desk of a server, or of a command.
 
     :param parts: gives the parts in use.
+    :param note: puts an event into the journal.
     """
     return Desk(
         lambda address: parts().domains.mailbox(address),
         lambda: parts().loaded.settings.rules,
         lambda: _ours(parts().loaded),
         environment.run_in_thread,
+        note,
+        environment.context.reactor.seconds,
     )
 
 
@@ -57,10 +57,14 @@ def check(loaded: Loaded, text: str, file: str) -> None:
     checked(text, loaded.settings.rules, _ours(loaded), file)
 
 
-async def at_desk(loaded: Loaded, act: str, address: str, text: str | None) -> str | None:
+async def at_desk(
+    loaded: Loaded, act: str, address: str, text: str | None, by: str, note: Callable[[Event], None]
+) -> str | None:
     """Do something with the rules of an address, without a server.
 
     :param act: ``get`` or ``put``.
+    :param by: who does it.
+    :param note: puts an event into the journal.
     :return: the rules that there are, for ``get``.
     :raise ConfigurationError: with what is wrong with the configuration, or the rules.
     """
@@ -76,10 +80,10 @@ async def at_desk(loaded: Loaded, act: str, address: str, text: str | None) -> s
     for plugin in parts.plugins:
         await plugin.start()
     try:
-        own = desk(environment, lambda: parts)
+        own = desk(environment, lambda: parts, note)
         if act == "get":
             return await own.get(address)
-        await own.put(address, text)
+        await own.put(address, text, by)
         return None
     finally:
         for plugin in parts.plugins:

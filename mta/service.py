@@ -254,7 +254,7 @@ class Server:
             checkers,
             guard=protection.guard,
             strike=protection.strike,
-            tenants=self._may_send_as,
+            tenants=lambda account, address: self.api.may_send_as(account, address),
         )
         self._tls = server_certificate(loaded, reactor.seconds())
         run = loaded.state / "run"
@@ -394,6 +394,7 @@ class Server:
             reporters=self.reporters,
             alerts=self._alerts,
             administration=self.api.administration,
+            rules=self.api.rules,
         )
         sockets = [UnixSocket(reactor, run / f"control-{shard}.sock", control.site(), 0o600)]
         sockets.append(UnixSocket(reactor, run / f"api-{shard}.sock", self.api.operator_site, 0o600))
@@ -463,9 +464,6 @@ class Server:
 
     # --- reload --------------------------------------------------------------
 
-    def _may_send_as(self, account: str, address: str) -> Any:
-        return self.api.may_send_as(account, address)
-
     async def renew(self) -> dict[str, Any]:
         """Read everything anew and use it from now on.
 
@@ -483,7 +481,7 @@ class Server:
             before,
             self.protection.guard,
             self.protection.strike,
-            self._may_send_as,
+            lambda account, address: self.api.may_send_as(account, address),
         )
         poster = report_poster(loaded, self._environment)
         notes = await after.reread()

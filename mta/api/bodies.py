@@ -129,6 +129,13 @@ class Administer(Deed):
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
 
+class Rules(Deed):
+    """Other rules for a mailbox, as its file ``rules.toml`` has them; ``null``: none."""
+
+    address: str = Field(min_length=1, max_length=320)
+    toml: str | None = Field(None, max_length=1 << 18)
+
+
 class AlertTest(Body):
     """Which rule of ``[[alert]]`` is tried out."""
 

@@ -49,6 +49,7 @@ from mta.api.bodies import (
 from mta.api.peer import who
 from mta.api.problem import ApiProblem
 from mta.api.reporting import dmarc_summary, sent
+from mta.api.ruling import changed
 from mta.config.problem import ConfigurationError
 from mta.interfaces import IQueue, TemporarilyUnavailable
 from mta.journal.quarantine import Held, held, is_held
@@ -79,6 +80,7 @@ class ControlApi:
     :param status: numbers about the server, JSON values.
     :param test: plays a message through.
     :param run_in_thread: ``(callable, *args) -> Deferred`` on a bounded pool.
+    :param rules: keeps the rules of mailboxes (``mta.rules.desk.Desk``).
     :param administration: changes tenants and keys (``mta.registry.administration.Administration``).
     :param protection: bans and watched accounts (``mta.protection.Protection``).
     :param reporters: what sends reports, by settings table (``mta.daily_report.reporter``); of what is not
@@ -102,6 +104,7 @@ class ControlApi:
         reporters: Mapping[str, Any] | None = None,
         alerts: Any = None,
         administration: Any = None,
+        rules: Any = None,
     ) -> None:
         self._queue = queue
         self._reader = reader
@@ -114,6 +117,7 @@ class ControlApi:
         self._reporters = reporters or {}
         self._alerts = alerts
         self._administration = administration
+        self._rules = rules
 
     def site(self) -> Site:
         """What the socket's listener serves."""
@@ -495,6 +499,13 @@ class ControlApi:
         """Look at tenants, domains and keys, and change them."""
         content = request.content.read()
         return self._answer(request, administered(self._administration, action, content, who(request, "")))
+
+    @app.route("/v1/rules", methods=["POST"])
+    def rules(self, request: IRequest) -> Any:
+        """Give a mailbox other rules."""
+        return self._answer(
+            request, changed(self._rules, request.content.read(), lambda by: who(request, by))
+        )
 
     @app.route("/v1/test", methods=["POST"])
     def test(self, request: IRequest) -> Any:

@@ -81,7 +81,7 @@ class Seams:
     read_sequence: Callable[[str, str], dict[str, Any]]
     sequence_events: Callable[[Path, str, str], dict[int, list[dict[str, Any]]]]
     read_api: Callable[[Loaded, str, str], Any]
-    rules: Callable[[Loaded, str, str, str | None], str | None]
+    rules: Callable[..., str | None]
 
 
 @dataclass

@@ -295,14 +295,23 @@ def _diagnose(loaded: Any) -> list[dict[str, str]]:
     return found
 
 
-def _rules(loaded: Any, act: str, address: str, text: str | None) -> str | None:
+def _rules(loaded: Any, act: str, address: str, text: str | None, by: str = "") -> str | None:
+    from mta.queue.notes import noting
     from mta.ruling import at_desk, check
 
     if act == "check":
         check(loaded, text or "", address)
         return None
-    found: str | None = _finished(lambda: at_desk(loaded, act, address, text))
-    return found
+
+    def done(events: list[Any]) -> str | None:
+        found: str | None = _finished(lambda: at_desk(loaded, act, address, text, by, events.append))
+        return found
+
+    if act == "get":
+        return done([])
+    # What is done without a server stands in the journal, too.
+    with noting(loaded.state / "spool" / "0") as events:
+        return done(events)
 
 
 def _text_records(loaded: Any, names: list[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@
     set ADDRESS FILE     use the rules of a file from the next message on; "-" reads standard input
     remove ADDRESS       use none
 
-No server needs to run, and a running one needs no reload.
+No server needs to run, and a running one needs no reload.  Who changes them stands in the journal (mta log).
 """
 
 from __future__ import annotations
@@ -35,8 +35,16 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     act, loaded = arguments.action, context.load()
     text = _read(arguments.file, context) if act in ("check", "set") else None
     name = arguments.file if act == "check" else arguments.address.lower()
+    found = None
     try:
-        found = context.seams.rules(loaded, {"show": "get", "check": "check"}.get(act, "put"), name, text)
+        if text is not None:
+            context.seams.rules(
+                loaded, "check", "rules.toml" if arguments.file == "-" else arguments.file, text
+            )
+        if act == "show":
+            found = context.seams.rules(loaded, "get", name, None)
+        elif act != "check":
+            _change(context, name, text)
     except ConfigurationError as error:
         if context.out.as_json:
             context.out.json({"ok": False, "problems": [one.to_json() for one in error.problems]})
@@ -46,8 +54,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         return os.EX_DATAERR
     except LookupError as error:
         raise CommandError(str(error), os.EX_NOUSER) from None
-    except UnicodeDecodeError:
-        raise CommandError(f"the rules of {name} are not UTF-8", os.EX_DATAERR) from None
+    except ValueError as error:
+        raise CommandError(f"the rules of {name}: {error}", os.EX_DATAERR) from None
     if act == "show":
         if context.out.as_json:
             context.out.json({"address": name, "toml": found or ""})
@@ -62,6 +70,24 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         words = {"check": "no errors", "set": f"{name} has other rules", "remove": f"{name} has no rules"}
         context.out.line(words[act])
     return os.EX_OK
+
+
+def _change(context: Context, name: str, text: str | None) -> None:
+    """Ask the server, or do it where none runs."""
+    from mta.cli.administering import owned
+    from mta.cli.control import ask_one, user
+
+    asked = {"address": name, "toml": text, "by": user()}
+    try:
+        answer = ask_one(context.state, "POST", "/v1/rules", asked)
+    except CommandError as error:
+        if error.status != os.EX_UNAVAILABLE:
+            raise
+        owned(context.state)
+        context.seams.rules(context.load(), "put", name, text, user())
+    else:
+        if answer.get("missing"):
+            raise LookupError(answer["missing"])
 
 
 def _read(name: str, context: Context) -> str:

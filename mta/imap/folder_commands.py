@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mta.imap import folder_name, listing, selecting, updates
 from mta.imap.listing import Line, Wish
@@ -13,6 +13,7 @@ from mta.imap.resync import Known
 from mta.imap.status import status
 from mta.mailbox import names
 from mta.mailbox.mailroom import Account
+from mta.model.event_mailbox import FolderChanged
 
 if TYPE_CHECKING:
     from mta.imap.protocol import ImapProtocol
@@ -92,6 +93,7 @@ async def create(session: ImapProtocol, name: bytes, uses: Sequence[str]) -> byt
     text = folder_name.read(session, name)
     folders = session.terms.folders
     await session.inside.run(lambda index: folders.create(index, text, uses))
+    _note(session, "made", text)
     return b"made"
 
 
@@ -99,7 +101,8 @@ async def delete(session: ImapProtocol, name: bytes) -> bytes:
     """DELETE.  If the folder is selected, it is so no more."""
     text = folder_name.read(session, name)
     folders = session.terms.folders
-    await session.inside.run(lambda index: folders.delete(index, text))
+    count = await session.inside.run(lambda index: folders.delete(index, text))
+    _note(session, "removed", text, messages=count)
     directory = names.directory_of(text)
     if session.selected is not None and session.selected.directory == directory:
         session.leave_folder()
@@ -112,11 +115,27 @@ async def rename(session: ImapProtocol, source: bytes, target: bytes) -> bytes:
     old, new = folder_name.read(session, source), folder_name.read(session, target)
     folders = session.terms.folders
     touched = await session.inside.run(lambda index: folders.rename(index, old, new))
+    _note(session, "renamed", old, to=new)
     selected = session.selected
     if selected is not None and selected.directory and selected.directory in touched:
         session.leave_folder()
     _wake(session.inside, touched)
     return b"renamed"
+
+
+def _note(session: ImapProtocol, action: str, name: str, **more: Any) -> None:
+    session.premises.note(
+        FolderChanged(
+            at=session.premises.reactor.seconds(),
+            session=session.client.session,
+            action=action,
+            account=session.account_name,
+            folder=name.removesuffix("."),
+            client=session.client.address,
+            program=session.program,
+            **more,
+        )
+    )
 
 
 def _wake(account: Account, directories: Sequence[bytes]) -> None:
@@ -128,5 +147,8 @@ async def subscribe(session: ImapProtocol, name: bytes, subscribed: bool) -> byt
     """SUBSCRIBE and UNSUBSCRIBE."""
     text = folder_name.read(session, name)
     folders = session.terms.folders
-    await session.inside.run(lambda index: folders.subscribe(index, text, subscribed))
+    changed = await session.inside.run(lambda index: folders.subscribe(index, text, subscribed))
+    if changed:
+        # Programs say at each start what they want to see.
+        _note(session, "subscribed" if subscribed else "unsubscribed", text)
     return b"done"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mta.journal.rules_text import changed_words, sorted_words
+from mta.journal.mailbox_text import changed_words, folder_words, sorted_words
 from mta.model.event import (
     Administered,
     Authenticated,
@@ -34,7 +34,7 @@ from mta.model.event_campaign import CampaignChanged
 from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
-from mta.model.event_mailbox import MailboxSession, RulesChanged, Sorted
+from mta.model.event_mailbox import FolderChanged, MailboxSession, RulesChanged, Sorted
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_sequence import SequenceChanged, SequenceStepped
@@ -554,6 +554,7 @@ _TELLERS: dict[type[Event], Callable[[Any], str]] = {
     MailboxSession: _mailbox_session,
     Sorted: sorted_words,
     RulesChanged: changed_words,
+    FolderChanged: folder_words,
     Bounced: _bounced,
     Complained: _complained,
     Confirmed: _confirmed,

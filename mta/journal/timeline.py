@@ -44,7 +44,7 @@ from mta.model.event_campaign import CampaignChanged
 from mta.model.event_dashboard import DashboardSession
 from mta.model.event_domain import DomainChecked
 from mta.model.event_engagement import Clicked, LinksPut, Opened, Unsubscribed
-from mta.model.event_mailbox import MailboxSession, RulesChanged, Sorted
+from mta.model.event_mailbox import FolderChanged, MailboxSession, RulesChanged, Sorted
 from mta.model.event_report import DmarcReportReceived, DmarcReportSent, TlsReportReceived, TlsReportSent
 from mta.model.event_security import Alerted, CertificateSeen
 from mta.model.event_sequence import SequenceChanged, SequenceStepped
@@ -299,6 +299,7 @@ _PLAIN = (
     MailboxSession,
     Sorted,
     RulesChanged,
+    FolderChanged,
     Bounced,
     Complained,
     Confirmed,

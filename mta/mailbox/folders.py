@@ -170,9 +170,10 @@ class Folders:
                     if use in uses:
                         raise Refused(f"the folder {name_of(one)} is for {use} already", "USEATTR")
 
-    def delete(self, index: Index, name: str) -> None:
+    def delete(self, index: Index, name: str) -> int:
         """Remove a folder with its messages (DELETE); those below it stay.
 
+        :return: how many messages it had.
         :raise Refused: if there is none of this name, or it cannot be.
         :raise OSError: if it cannot be removed.
         """
@@ -190,8 +191,10 @@ class Folders:
                 removed = place.take_out(index.maildir, directory)
             except FileNotFoundError:
                 raise Refused("another program has removed this folder", "NONEXISTENT") from None
+            count = _count(index, directory)
             index.drop(directory)
         _clear(index, directory, removed)
+        return count
 
     def rename(self, index: Index, source: str, target: str) -> list[bytes]:
         """Rename a folder with those below it (RENAME); from the inbox, only the messages go.
@@ -235,17 +238,18 @@ class Folders:
             if not rows or not move(index, b"", [uid for (uid,) in rows], directory).pairs:
                 return [b"", directory]
 
-    def subscribe(self, index: Index, name: str, subscribed: bool) -> None:
+    def subscribe(self, index: Index, name: str, subscribed: bool) -> bool:
         """Put a name into the list of those that programs show, or take it out.
 
+        :return: whether it was otherwise before.
         :raise Refused: if no folder can have this name, or there are too many.
         :raise OSError: if it cannot be.
         """
         if subscribed:
             place.make_maildir(index.maildir)
         elif not os.path.isdir(index.maildir):
-            return
-        subscriptions.change(index.maildir, name, subscribed)
+            return False
+        return subscriptions.change(index.maildir, name, subscribed)
 
     @staticmethod
     def _settle(index: Index) -> None:
@@ -253,6 +257,14 @@ class Folders:
         if index.connection.execute("SELECT 1 FROM renaming LIMIT 1").fetchone():
             with index.transaction():
                 renaming.finish(index)
+
+
+def _count(index: Index, directory: bytes) -> int:
+    folder = index.known(directory)
+    if folder is None:
+        return 0
+    query = "SELECT count(*) FROM messages WHERE folder = ?"
+    return int(index.connection.execute(query, (folder.id,)).fetchone()[0])
 
 
 def is_there(index: Index, directory: bytes) -> bool:

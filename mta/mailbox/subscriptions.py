@@ -50,9 +50,10 @@ def parse(data: bytes) -> list[str]:
     return list(found)
 
 
-def change(maildir: bytes, name: str, subscribed: bool) -> None:
+def change(maildir: bytes, name: str, subscribed: bool) -> bool:
     """Put a name in, or take it out; what is so already stays as it is.
 
+    :return: whether it was otherwise before.
     :raise Refused: if no folder can have this name, or there are too many.
     :raise OSError: if the file cannot be written, or somebody else does so for too long.
     """
@@ -66,10 +67,10 @@ def change(maildir: bytes, name: str, subscribed: bool) -> None:
             raise Refused(f"there are {MOST} subscriptions, which is the most", "LIMIT")
         return [*lines, line] if subscribed else [one for one in lines if one not in there]
 
-    _rewrite(maildir, changed)
+    return _rewrite(maildir, changed)
 
 
-def _rewrite(maildir: bytes, changed: Callable[[list[bytes]], list[bytes] | None]) -> None:
+def _rewrite(maildir: bytes, changed: Callable[[list[bytes]], list[bytes] | None]) -> bool:
     lock, path = -1, maildir + b"/" + _LOCK
     draft = spare(maildir, b"mta-subscriptions.")
     try:
@@ -80,6 +81,7 @@ def _rewrite(maildir: bytes, changed: Callable[[list[bytes]], list[bytes] | None
             _write(maildir, draft, _written(lines, before.startswith(_SECOND)))
             os.rename(draft, maildir + b"/" + NAME)
             sync(maildir)
+        return lines is not None
     finally:
         with suppress(OSError):
             os.unlink(draft)

@@ -41,6 +41,30 @@ class MailboxSession(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FolderChanged(Event):
+    """A folder was ``made``, ``removed`` with its messages, ``renamed`` to another name (``to``),
+    ``subscribed`` to, or was that and is so no more (``unsubscribed``), by somebody in a session.
+
+    ``messages`` is how many a folder had that was removed.
+    """
+
+    kind: ClassVar[str] = "folder-changed"
+    indexed: ClassVar[bool] = True
+
+    action: str
+    account: str = ""
+    folder: str = ""
+    to: str = ""
+    messages: int = 0
+    client: str = ""
+    program: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """Account and session."""
+        return lower_words(self.account, self.session)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sorted(Event):
     """The rules of a mailbox have decided about a copy, or could not.
 
@@ -64,7 +88,7 @@ class Sorted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulesChanged(Event):
-    """The rules of a mailbox were ``set`` or ``removed`` (``action``), ``by`` somebody, through the API."""
+    """The rules of a mailbox were ``set`` or ``removed`` (``action``), ``by`` somebody."""
 
     kind: ClassVar[str] = "rules-changed"
     indexed: ClassVar[bool] = True

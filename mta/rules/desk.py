@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any
+from typing import Any, TypeVar
 
 from mta.config.problem import ConfigurationError, Problem
 from mta.config.settings import RulesTable
-from mta.interfaces import Route
+from mta.interfaces import Route, TemporarilyUnavailable
 from mta.model.address import domain_of
+from mta.model.event import Event
+from mta.model.event_mailbox import RulesChanged
 from mta.rules.rule import RuleFile
 from mta.rules.rule_file import parse, read, write
+
+T = TypeVar("T")
+
+#: What only the owner of a Maildir can put there: a link, a directory, a pipe, a file that is too large.
+_NO_RULES = frozenset({errno.ELOOP, errno.EISDIR, errno.EINVAL, errno.EFBIG})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class NoMailbox(LookupError):
     """The address has no Maildir here."""
+
+
+class NoRules(ValueError):
+    """What is in the place of the rules are none."""
 
 
 def checked(text: str, settings: RulesTable, ours: Collection[str], file: str = "rules.toml") -> RuleFile:
@@ -44,6 +58,8 @@ class Desk:
     :param settings: gives ``[rules]``.
     :param ours: gives the domains whose mail is kept here.
     :param run_in_thread: ``(callable, *args) -> Awaitable``.
+    :param note: puts an event into the journal.
+    :param seconds: gives the time since 1970.
     """
 
     def __init__(
@@ -52,42 +68,72 @@ class Desk:
         settings: Callable[[], RulesTable],
         ours: Callable[[], Collection[str]],
         run_in_thread: Callable[..., Awaitable[Any]],
+        note: Callable[[Event], None],
+        seconds: Callable[[], float],
     ) -> None:
         self._mailbox = mailbox
         self._settings = settings
         self._ours = ours
         self._run = run_in_thread
+        self._note = note
+        self._seconds = seconds
 
     async def get(self, address: str) -> str | None:
         """The text of an address's rules; ``None``: it has none.
 
         :raise NoMailbox: if it has no Maildir.
-        :raise OSError: if they cannot be read.
-        :raise ValueError: if they are no text.
-        :raise TemporarilyUnavailable: if the directory cannot tell.
+        :raise NoRules: if they are no text, or no file.
+        :raise TemporarilyUnavailable: if they cannot be read, or the directory cannot tell.
         """
         maildir = await self._maildir(address)
-        text: str | None = await self._run(read, maildir)
-        return text
+        try:
+            return await self._on_disk(maildir, "read", self._run(read, maildir))
+        except UnicodeDecodeError:
+            raise NoRules("they are not UTF-8") from None
 
-    async def put(self, address: str, text: str | None) -> None:
+    async def put(self, address: str, text: str | None, by: str) -> None:
         """Give an address other rules; ``None``: none.
 
+        :param by: who does it, for the journal.
         :raise NoMailbox: if it has no Maildir.
         :raise ConfigurationError: with what is wrong with them; those before stay.
-        :raise OSError: if they cannot be written.
-        :raise TemporarilyUnavailable: if the directory cannot tell.
+        :raise NoRules: if something stands in their place that we do not replace.
+        :raise TemporarilyUnavailable: if they cannot be written, or the directory cannot tell; those before
+            stay.
         """
         maildir = await self._maildir(address)
         if text is not None:
             checked(text, self._settings(), self._ours())
-        await self._run(_keep, maildir, text)
+        await self._on_disk(maildir, "written", self._run(_keep, maildir, text))
+        action = "set" if text is not None else "removed"
+        self._note(RulesChanged(at=self._seconds(), account=address, action=action, by=by))
+
+    async def _on_disk(self, maildir: bytes, done: str, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else str(error)
+            if error.errno in _NO_RULES:
+                raise NoRules(f"rules.toml is no file of rules ({error.strerror or why})") from None
+            # The paths are for the operator; the API shows them to nobody else.
+            place = os.fsdecode(maildir)
+            raise TemporarilyUnavailable(
+                f"the rules in {place} cannot be {done}: {why}; {_remedy(error.errno)}"
+            ) from None
 
     async def _maildir(self, address: str) -> bytes:
         route = await self._mailbox(address)
         if route is None:
             raise NoMailbox(f"{address} has no Maildir on this server")
         return os.fsencode(route.next_hop.rstrip("/"))
+
+
+def _remedy(number: int | None) -> str:
+    if number in _FULL:
+        return "make room on the disk, or raise its quota"
+    if number in _FORBIDDEN:
+        return "let the server's user write there; is the disk mounted read-only?"
+    return "look at the disk, and try again"
 
 
 def _keep(maildir: bytes, text: str | None) -> None:
@@ -107,6 +153,10 @@ def _make(maildir: bytes) -> None:
         path = os.path.dirname(path)
     owner = os.stat(path)
     for directory in reversed(missing):
-        os.mkdir(directory, 0o700)
+        try:
+            os.mkdir(directory, 0o700)
+        except FileExistsError:
+            # A delivery makes it just now.
+            continue
         if os.geteuid() == 0:
             os.chown(directory, owner.st_uid, owner.st_gid)

@@ -250,3 +250,23 @@ class RulesTests(Scenario):
         self.assertIn("does nothing", said)
         self.server.mta("api", "DELETE", place)
         self.assertEqual("", json.loads(self.server.mta("api", "GET", place))["toml"])
+        # A disk that cannot be written.
+        box, aside = self.server.maildir("ben@example.org"), self.place / "aside"
+        box.rename(aside)
+        box.parent.mkdir(exist_ok=True)
+        box.write_text("in the way")
+        for command in (
+            ("api", "PUT", place, "--data", data),
+            ("rules", "set", "ben@example.org", "-"),
+        ):
+            said = self.server.mta(*command, text=text, check=False)
+            self.assertIn("Not a directory; look at the disk", said)
+        # Who did it is told, with and without a server.
+        self.assertTrue(self.server.stop())
+        self.server.mta("rules", "remove", "anna@example.org")
+        told = self.server.mta("log")
+        for words in ("rules of anna@example.org set by", "rules of anna@example.org removed by"):
+            self.assertIn(words, told)
+        self.assertNotIn("rules.toml", told)
+        said = self.server.mta("rules", "set", "nobody@example.org", "-", text=text, check=False)
+        self.assertIn("no Maildir", said)

@@ -6,7 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.imap.list_pattern import matches
 from mta.imap.listing import Wish, listed, subscribed
+from mta.journal.text import event_line
 from mta.mailbox.folders import Listed
+from mta.model.event_mailbox import FolderChanged
 from tests.imap.sessions import ImapCase
 
 
@@ -117,6 +119,38 @@ class FolderCommandTests(ImapCase):
             (b"UNSUBSCRIBE a.b", b"a OK"),
         ):
             self.assertTrue(client.do(command)[-1].startswith(wanted), command)
+
+    def test_journal(self) -> None:
+        """Who changed folders is told, and what was refused or was so already is not."""
+        self.maildir.put(b"1.x")
+        client = self.logged_in()
+        client.do(b'ID ("name" "Mutt")')
+        for command in (
+            b"CREATE a",
+            b"CREATE a",
+            b"SUBSCRIBE a",
+            b"SUBSCRIBE a",
+            b"UNSUBSCRIBE a",
+            b"UNSUBSCRIBE a",
+            b"RENAME a Gr&APYA3w-e",
+            b"RENAME INBOX old",
+            b"DELETE old",
+            b"DELETE old",
+        ):
+            client.do(command)
+        told = [event_line(event) for event in self.events if isinstance(event, FolderChanged)]
+        end = "client=10.1.2.3 program=Mutt"
+        self.assertEqual(
+            [
+                f"anna@example.org made the folder a {end}",
+                f"anna@example.org subscribed to the folder a {end}",
+                f"anna@example.org is no more subscribed to the folder a {end}",
+                f"anna@example.org renamed the folder a to Größe {end}",
+                f"anna@example.org moved all messages of the inbox to old {end}",
+                f"anna@example.org removed the folder old with 1 message {end}",
+            ],
+            [words[words.index("anna") :] for words in told],
+        )
 
     def test_names(self) -> None:
         """In modified UTF-7, and in UTF-8 for those who want it."""

@@ -152,7 +152,9 @@ class Application:
         except TemporarilyUnavailable as trouble:
             self._log.warn("API request {id} was put off: {trouble}", id=call.id, trouble=str(trouble))
             # Which file of ours is full is nothing for a customer.
-            return self._told(route, request, call, Refusal("unavailable", headers={"retry-after": "10"}))
+            why = str(trouble) if self._operator else ""
+            refusal = Refusal("unavailable", why, headers={"retry-after": "10"})
+            return self._told(route, request, call, refusal)
         except Exception:
             self._log.failure(
                 "API request {id}, {method} {path}, failed", id=call.id, method=route.method, path=route.path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -10,10 +11,10 @@ from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
 from mta.config.problem import ConfigurationError
 from mta.interfaces import Answer, settle
-from mta.model.event import Event
-from mta.model.event_mailbox import RulesChanged
-from mta.rules.desk import Desk, NoMailbox
+from mta.rules.desk import Desk, NoMailbox, NoRules
 from mta.rules.rule_file import LARGEST
+
+T = TypeVar("T")
 
 
 class NewRules(Model):
@@ -34,18 +35,11 @@ class MailboxRulesRoutes:
 
     :param desk: keeps them.
     :param may: whether an address is of the tenant.
-    :param note: puts an event into the journal.
     """
 
-    def __init__(
-        self,
-        desk: Desk,
-        may: Callable[[str, str], Answer[bool]],
-        note: Callable[[Event], None],
-    ) -> None:
+    def __init__(self, desk: Desk, may: Callable[[str, str], Answer[bool]]) -> None:
         self._desk = desk
         self._may = may
-        self._note = note
 
     def routes(self) -> list[Route]:
         """What it answers."""
@@ -90,32 +84,24 @@ class MailboxRulesRoutes:
     async def get(self, call: Call) -> RulesShown:
         """Show them."""
         address = await self._address(call)
-        try:
-            text = await self._of(self._desk.get(address))
-        except (OSError, ValueError) as error:
-            raise Refusal("conflict", f"the rules cannot be read: {error}") from None
+        text = await self._of(self._desk.get(address))
         return RulesShown(address=address, toml=text or "")
 
     async def put(self, call: Call) -> RulesShown:
         """Change them."""
         address, body = await self._address(call), call.body
         try:
-            await self._of(self._desk.put(address, body.toml))
+            await self._of(self._desk.put(address, body.toml, call.who))
         except ConfigurationError as error:
             errors = [{"pointer": "#/toml", "detail": str(problem)} for problem in error.problems[:50]]
             raise Refusal("invalid", str(error.problems[0]), errors) from None
-        self._changed(call, address, "set")
         return RulesShown(address=address, toml=body.toml)
 
     async def remove(self, call: Call) -> Response:
         """Take them away."""
         address = await self._address(call)
-        await self._of(self._desk.put(address, None))
-        self._changed(call, address, "removed")
+        await self._of(self._desk.put(address, None, call.who))
         return Response(None, 204)
-
-    def _changed(self, call: Call, address: str, action: str) -> None:
-        self._note(RulesChanged(at=call.now, account=address, action=action, by=call.who))
 
     async def _address(self, call: Call) -> str:
         address = call.path["address"].lower()
@@ -124,8 +110,8 @@ class MailboxRulesRoutes:
         return address
 
     @staticmethod
-    async def _of(act: Awaitable[str | None]) -> str | None:
+    async def _of(act: Awaitable[T]) -> T:
         try:
             return await act
-        except NoMailbox as error:
+        except (NoMailbox, NoRules) as error:
             raise Refusal("conflict", str(error)) from None
