@@ -1,4 +1,4 @@
-"""Joins the parts of the application API of one worker; :mod:`mta.service` starts and stops it."""
+"""Joins the parts of the application API of one worker; :mod:`mta.server` starts and stops it."""
 
 from __future__ import annotations
 

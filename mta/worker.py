@@ -1,6 +1,6 @@
 """One worker: a shard of the spool, its queue, its sessions; how they start, reload and stop.
 
-What it works with is made by :mod:`mta.service`; this is only the order of
+What it works with is made by :mod:`mta.server`; this is only the order of
 things.  Starting: the spool, then what may be asked, then the queue, and the
 sockets last.  Stopping: the other way round, so that everything that was
 acknowledged is on disk before the spool is closed.

@@ -116,6 +116,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "mta.tracking",
         "mta.webhook",
     ),
+    "mta.shards": (*COMMON, "mta.config.loading", "mta.queue.reader"),
+    "mta.state_directory": (*COMMON, "mta.config.loading", "mta.config.problem", "mta.ownership"),
     "mta.suppression": (*COMMON, "mta.journal", "mta.registry"),
     "mta.compose": (*COMMON, "mta.template"),
     "mta.sequence": (
@@ -145,6 +147,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
 ACROSS = {
     "mta.alerting",
     "mta.stopped",
+    "mta.receiving",
+    "mta.server",
     "mta.service",
     "mta.doorway",
     "mta.environment",

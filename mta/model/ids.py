@@ -7,6 +7,8 @@ so that it can be read over the telephone and sorts as it was made.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUE = {digit: value for value, digit in enumerate(_DIGITS)}
 # Two digits at once, because ids are written and read several times for each message.
@@ -51,6 +53,25 @@ class IdSource:
                 number = ((number - 1 >> 22) + 1 << 22) | self._shard
         self._last = number
         return encode_id(number)
+
+
+class SessionIds:
+    """Gives out ids of sessions.
+
+    :param seconds: gives the time.
+    :param begun: where to begin counting: at random, so that a restart within a millisecond gives
+        no id twice.
+    """
+
+    def __init__(self, seconds: Callable[[], float], begun: int) -> None:
+        self._seconds = seconds
+        self._begun = begun
+
+    def next(self) -> str:
+        """A new id."""
+        self._begun = (self._begun + 1) & 0xFFFFF
+        number = (int(self._seconds() * 1000) & 0xFFFFFFFFFF) << 20 | self._begun
+        return "s" + encode_id(number)[1:]
 
 
 def encode_id(number: int) -> str:

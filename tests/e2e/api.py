@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 
 from mta.config.loading import load
 from mta.registry.tenants import Tenant
-from mta.service import Server
+from mta.server import Server
 from tests.api.v1.channel import Answer, Channel
 from tests.e2e.toml import dump
 

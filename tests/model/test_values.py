@@ -8,7 +8,7 @@ from mta.model.address import Address, AddressError, domain_of, parse_address
 from mta.model.catalogue import REPLIES, Catalogue, Entry
 from mta.model.event import Received, Rejected, event_from
 from mta.model.header import field_value, has_field, header_section
-from mta.model.ids import IdSource, created_at, decode_id, encode_id, shard_of
+from mta.model.ids import IdSource, SessionIds, created_at, decode_id, encode_id, shard_of
 from mta.model.reply import Reply
 from mta.model.standards import status_code
 
@@ -80,6 +80,14 @@ class IdTests(SynchronousTestCase):
         for text in ("", "short", "0a03zkr0u6000"):
             self.assertRaises(ValueError, decode_id, text)
         self.assertRaises(ValueError, IdSource, 64)
+
+    def test_sessions(self) -> None:
+        """None twice within a millisecond, also where counting begins anew."""
+        ids = SessionIds(lambda: 1.8e9, 0xFFFFE)
+        found = [ids.next() for _ in range(5)]
+        self.assertEqual(5, len(set(found)))
+        self.assertEqual({13}, {len(one) for one in found})
+        self.assertEqual({"s"}, {one[0] for one in found})
 
 
 class HeaderTests(SynchronousTestCase):
