@@ -21,7 +21,7 @@ WIDE, PHONE = (1280, 900), (390, 844)
 #: As narrow as a page must fit.
 NARROWEST = 360
 #: Milliseconds for anything.
-_PATIENCE = 20_000
+_PATIENCE = 60_000
 
 
 @cache
@@ -48,7 +48,9 @@ class Browser:
         # Chromium's own sandbox refuses root.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         self._chromium = _driver().chromium.launch(
-            executable_path=path or chromium, args=[*arguments, "--disable-dev-shm-usage"]
+            executable_path=path or chromium,
+            args=[*arguments, "--disable-dev-shm-usage"],
+            timeout=_PATIENCE,
         )
         self._tabs: list[Tab] = []
 

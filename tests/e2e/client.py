@@ -15,7 +15,7 @@ class Speaker:
     :param timeout: seconds to wait for a reply.
     """
 
-    def __init__(self, port: int | str, timeout: float = 30.0) -> None:
+    def __init__(self, port: int | str, timeout: float = 60.0) -> None:
         if isinstance(port, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)

@@ -92,6 +92,17 @@ def _listens(path: Path) -> bool:
 
 def _takes_fields(path: Path) -> bool:
     """Whether a filter has no objection to the first field of a message."""
+    try:
+        return _said_to_a_field(path) == GO_ON
+    except OSError:
+        return False
+
+
+def _said_to_a_field(path: Path) -> Any:
+    """What it answers to a field.
+
+    :raise OSError: if it does not answer, or hangs up.
+    """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(str(path))
@@ -108,7 +119,10 @@ def _takes_fields(path: Path) -> bool:
                     connection.sendall(request.octets)
                     continue
                 while not packets:
-                    packets += reader.feed(connection.recv(4096))
+                    octets = connection.recv(4096)
+                    if not octets:
+                        raise ConnectionResetError("it hangs up")
+                    packets += reader.feed(octets)
                 given = packets.pop(0)
 
         terms = run(negotiate())
@@ -121,7 +135,7 @@ def _takes_fields(path: Path) -> bool:
         ):
             assert packet is not None
             said = run(tell(step, packet, terms, {}))
-        return bool(said == GO_ON)
+        return said
 
 
 def _owner(line: str) -> str:
@@ -232,7 +246,7 @@ class ClamAv(Filter):
     def start(self) -> None:
         """Start it, and wait until it has found its clamd: until then it puts off what it is asked."""
         super().start()
-        wait_for(lambda: _takes_fields(self.socket), "it does not find its clamd")
+        wait_for(lambda: _takes_fields(self.socket), f"it does not find its clamd: {self.output}")
 
     def command(self) -> list[str]:
         """In the foreground."""

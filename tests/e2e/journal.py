@@ -17,7 +17,7 @@ def events(server: Server, *kinds: str, limit: int = 100_000) -> list[Any]:
 
 
 def wait_event(
-    server: Server, kind: str, fits: Callable[[Any], bool], what: str, timeout: float = 30.0
+    server: Server, kind: str, fits: Callable[[Any], bool], what: str, timeout: float = 60.0
 ) -> Any:
     """Wait for an event, which is written a moment after the reply."""
 

@@ -157,7 +157,7 @@ class Postfix:
         local, _, domain = address.rpartition("@")
         return mails(self.mail / domain / local)
 
-    def wait_mail(self, address: str, count: int = 1, timeout: float = 30.0) -> list[bytes]:
+    def wait_mail(self, address: str, count: int = 1, timeout: float = 60.0) -> list[bytes]:
         """Wait until an address has so many messages; their octets."""
         wait_for(lambda: len(self.mails(address)) >= count, f"{address} has not {count} message(s)", timeout)
         return [path.read_bytes() for path in self.mails(address)]

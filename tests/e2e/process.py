@@ -68,7 +68,7 @@ class Process:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    def wait_line(self, words: str, timeout: float = 30.0, start: int = 0) -> str:
+    def wait_line(self, words: str, timeout: float = 60.0, start: int = 0) -> str:
         """Wait until it has printed a line with these words.
 
         :param start: how many of ``lines`` are not looked at.

@@ -93,7 +93,7 @@ class Remote:
         """The command lines seen."""
         return "\n".join(self.commands)
 
-    def wait(self, count: int, timeout: float = 30.0) -> list[Mail]:
+    def wait(self, count: int, timeout: float = 60.0) -> list[Mail]:
         """Wait for so many messages."""
         wait_for(lambda: len(self.mails) >= count, f"the remote has not {count} message(s)", timeout)
         return self.mails

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,7 +62,7 @@ def free_port() -> int:
         return number
 
 
-def wait_for(condition: Callable[[], T], what: str, timeout: float = 30.0) -> T:
+def wait_for(condition: Callable[[], T], what: str, timeout: float = 60.0) -> T:
     """The first true answer of a condition.
 
     :param timeout: seconds after which the scenario has failed.
@@ -79,8 +80,11 @@ def wait_for(condition: Callable[[], T], what: str, timeout: float = 30.0) -> T:
 
 def mails(maildir: Path) -> list[Path]:
     """The messages of a Maildir, read ones too, oldest first."""
-    found = [path for folder in ("new", "cur") for path in (maildir / folder).glob("*")]
-    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+    while True:
+        found = [path for folder in ("new", "cur") for path in (maildir / folder).glob("*")]
+        # Whoever marks or moves one at this moment gives it another name: it is looked for again.
+        with suppress(FileNotFoundError):
+            return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
 
 class Scenario(SynchronousTestCase):

@@ -7,7 +7,6 @@ import ipaddress
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 from cryptography import x509
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.trial.unittest import SkipTest
 
-from tests.e2e.scenario import free_port
+from tests.e2e.scenario import free_port, wait_for
 
 ETC = Path(__file__).parents[2] / "etc" / "ldap"
 SCHEMAS = Path("/etc/ldap/schema")
@@ -74,6 +73,14 @@ def make_authority(base: Path) -> None:
     )
 
 
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True
+
+
 class Slapd:
     """One server with the example of etc/ldap in it.
 
@@ -114,13 +121,7 @@ class Slapd:
         listen = f"ldap://127.0.0.1:{self.port} ldaps://127.0.0.1:{self.tls_port}"
         command = [self._program, "-d", "0", "-F", str(self.base / "config"), "-h", listen]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise AssertionError("slapd did not start")
+        wait_for(lambda: _listens(self.port) and _listens(self.tls_port), "slapd does not listen")
 
     def stop(self) -> None:
         """Stop it."""

@@ -126,7 +126,8 @@ class FaultScenario(Scenario):
         self.server = Server(
             self.place / "server",
             access={"relay_from": ["127.0.0.0/8"]},
-            dns={"servers": [names.address]},
+            # Silence takes as long as it is waited for.
+            dns={"servers": [names.address], "timeout": 1},
             relay={"port": remote.port},
             # The resolver believes a failure for some seconds.
             queue={"retry": ["3s"]},
