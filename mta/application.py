@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from mta import __version__
@@ -19,16 +18,16 @@ from mta.api.v1.acts import MessageActs
 from mta.api.v1.allowance import Allowance
 from mta.api.v1.application import Application
 from mta.api.v1.domains import DomainRoutes
-from mta.api.v1.engagement import engagement_of
 from mta.api.v1.filling import Filling
 from mta.api.v1.keys import KeyRoutes
-from mta.api.v1.messages import Messages, TenantAccount
+from mta.api.v1.messages import Messages
 from mta.api.v1.neighbours import Neighbours
-from mta.api.v1.route import Call, Route
+from mta.api.v1.route import Route
 from mta.api.v1.server import Descriptions
 from mta.api.v1.site import ApiSite, Late
 from mta.api.v1.suppressions import SuppressionCheck, SuppressionRoutes
 from mta.api.v1.templates import TemplateRoutes
+from mta.api.v1.tenant_account import TenantAccount, tenant_of
 from mta.api.v1.webhooks import WebhookRoutes
 from mta.automating import Automating
 from mta.batching import Batching
@@ -36,30 +35,26 @@ from mta.campaigning import Campaigning
 from mta.config.loading import Loaded
 from mta.config.settings import Settings
 from mta.counting import Counting
-from mta.engagement.links import MessageLinks, master_key, message_key
+from mta.engagement.links import master_key
 from mta.environment import Environment
 from mta.following import Following
-from mta.intake.handover import Handed, hand_over
-from mta.intake.linking import Linking
+from mta.handing_over import HandingOver
 from mta.intake.reception import Reception
-from mta.intake.suppressing import Suppressing, refusal
-from mta.interfaces import Answer, IEventSink, IQueue, TemporarilyUnavailable, settle
+from mta.intake.suppressing import Suppressing
+from mta.interfaces import Answer, IEventSink, IQueue, TemporarilyUnavailable
 from mta.measuring import Measuring
-from mta.model.a_labels import a_labels
-from mta.model.envelope import Client, Envelope, Recipient
-from mta.model.event import Event, Received
-from mta.model.linked import Linked, Wish
-from mta.model.message import Message
-from mta.model.options import Options
+from mta.model.event import Event
 from mta.registry.administration import Administration
+from mta.registry.domains import configured_domains
 from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry, database
-from mta.registry.tenants import Tenant
 from mta.registry.usage import Usage
 from mta.ruling import desk, rule_routes
 from mta.sequencing import Sequencing
+from mta.shards import part_of
 from mta.suppression.watch import SuppressionWatch
 from mta.template.pool import Limits, Pool
+from mta.tenant_links import TenantLinks
 from mta.verifying import DomainWatch
 from mta.webhook.archive import Archive
 from mta.webhook.guard import Guard
@@ -109,11 +104,6 @@ class SendingApi:
         settings = loaded.settings
         self._loaded = loaded
         self._settings = settings
-        self._reception = reception
-        self._session_id = session_id
-        self._run_in_thread = environment.run_in_thread
-        self._master = master_key(secret)
-        self._journal = environment.journal
         self._database = database(loaded.state, reactor)
         self.registry = Registry(self._database, configured_domains(settings))
         self._suppressed = SuppressionWatch(
@@ -138,9 +128,7 @@ class SendingApi:
         )
         #: Has this worker read everything anew.
         self.reload_soon: Callable[[], None] = lambda: None
-        self._reload_others: Callable[[], Any] = partial(
-            environment.run_in_thread, _reload_others, loaded.state / "run", shard
-        )
+        self._neighbours = Neighbours(loaded.state / "run", shard, environment.run_in_thread)
         self.domains = DomainRoutes(
             self.registry,
             self._domains,
@@ -178,6 +166,10 @@ class SendingApi:
         self.administration = Administration(
             self.registry, reactor.seconds, note, lambda tenant: self.automating.audience.forget(tenant)
         )
+        #: What puts links into messages that were written elsewhere.
+        self.linking = TenantLinks(
+            self.registry, secret, lambda: self._settings, environment.run_in_thread
+        ).linking
         self.renderers = Pool(reactor, _limits(settings), PROCESS)
         owner = f"{shard}:{secrets.token_hex(8)}"
         self._idempotency = Idempotency(self._database, owner, settings.api.idempotency)
@@ -188,12 +180,19 @@ class SendingApi:
             settings.api.recipients_per_second,
             settings.api.recipients_per_day,
         )
+        self.handing_over = HandingOver(
+            reception,
+            self.registry,
+            lambda: self._settings,
+            session_id,
+            lambda tenant, identifier: self.following.content(tenant, identifier),
+        )
         self.messages = Messages(
             self.registry,
             self._idempotency,
-            hand_over=self._hand_over,
+            hand_over=self.handing_over.of_request,
             new_id=reception.spool.new_id,
-            received=self._received,
+            received=environment.journal.received,
             run_in_thread=environment.run_in_thread,
             furthest=lambda: self._settings.submission.future_release,
             required=lambda: list(self._settings.sending_domains.require),
@@ -203,7 +202,7 @@ class SendingApi:
                 Filling(
                     self.registry.templates,
                     self.renderers,
-                    self._master,
+                    master_key(secret),
                     base=lambda: self._settings.api.url,
                     run_in_thread=environment.run_in_thread,
                 ),
@@ -230,6 +229,7 @@ class SendingApi:
             idempotency=self._idempotency,
             renderers=self.renderers,
             reception=reception,
+            take=self.handing_over.of_batch,
             journal=environment.journal,
             allowance=self._allowance,
             settings=lambda: self._settings,
@@ -263,9 +263,9 @@ class SendingApi:
         acts = MessageActs(
             shard,
             queue,
-            find=self._find,
-            received=self._received,
-            forward=Neighbours(loaded.state / "run", environment.run_in_thread).forward,
+            find=reception.spool.get,
+            received=environment.journal.received,
+            forward=self._neighbours.forward,
         )
         self.campaigning = Campaigning(
             reactor,
@@ -327,7 +327,7 @@ class SendingApi:
             self.registry,
             routes,
             reactor=reactor,
-            requests=_share(settings.api.requests_per_second, settings.workers),
+            requests=part_of(settings.api.requests_per_second, settings.workers),
             strangers=settings.api.strangers_per_minute,
             run_in_thread=environment.run_in_thread,
             proxies=settings.api.proxies,
@@ -362,33 +362,6 @@ class SendingApi:
     def suppressing(self, settings: Settings) -> Suppressing:
         """What clients that submit are told of suppressed recipients."""
         return Suppressing(self.registry.suppressions.find, settings.suppression.smtp == "refuse")
-
-    @property
-    def linking(self) -> Linking:
-        """What puts links into messages that were written elsewhere."""
-        return Linking(self._wished, self._link, self._run_in_thread)
-
-    def _wished(self, tenant: str) -> Answer[Wish | None]:
-        """What a tenant has set for all its mail."""
-        known = self.registry.tenants.all()
-        return self._wish(known, tenant) if isinstance(known, Mapping) else self._wish_later(known, tenant)
-
-    async def _wish_later(self, known: Awaitable[Mapping[str, Tenant]], tenant: str) -> Wish | None:
-        return self._wish(await known, tenant)
-
-    def _wish(self, known: Mapping[str, Tenant], tenant: str) -> Wish | None:
-        found = known.get(tenant)
-        if found is None:
-            return None
-        of = engagement_of(found)
-        return Wish(of.clicks, of.opens, base=of.url or self._settings.api.url)
-
-    def _link(self, content: bytes, wish: Wish, message: str, tenant: str, recipient: str) -> Linked:
-        # A server that puts no links into mail of others needs no parser for it.
-        from mta.engagement.mime import linked
-
-        key = message_key(self._master, message)
-        return linked(content, MessageLinks(key, wish.base, message, tenant, recipient), wish)
 
     async def start(self) -> None:
         """Open the registry.
@@ -435,107 +408,15 @@ class SendingApi:
 
     def may_send_as(self, account: str, address: str) -> Answer[bool] | None:
         """Whether an address is that of a tenant; ``None``: the account is no tenant."""
-        kind, colon, tenant = account.partition(":")
-        if kind != "api" or not colon or "@" in account:
-            return None
-        return TenantAccount(self.registry, tenant).may_send_as(address)
-
-    def _hand_over(
-        self,
-        call: Call,
-        account: TenantAccount,
-        envelope: Envelope,
-        recipients: Sequence[Recipient],
-        compose: Callable[[str, str], Answer[bytes]],
-        options: Options,
-        dry: bool,
-        identifier: str,
-    ) -> Awaitable[Handed]:
-        client = Client(
-            session=self._session_id(),
-            role="api",
-            address=call.address,
-            protocol="HTTPS" if call.request.isSecure() else "HTTP",
-            account=account.name,
-            mechanism="key",
-        )
-        return hand_over(
-            self._reception,
-            client,
-            account,
-            envelope,
-            recipients,
-            compose,
-            options,
-            most=self._settings.limits.message_size,
-            dry=dry,
-            identifier=identifier,
-        )
-
-    async def send_again(
-        self, tenant: str, identifier: str, before: Received, recipients: Sequence[str], address: str
-    ) -> Handed | None:
-        """Send a message that is kept once more, to some of its recipients.
-
-        :param before: how it came in.
-        :param address: of the client whose person wants it.
-        :return: what became of it; ``None``: its content is kept no more.
-        :raise TemporarilyUnavailable: if that cannot be done now.
-        """
-        content = await self.following.content(tenant, identifier)
-        if content is None:
-            return None
-        account = TenantAccount(self.registry, tenant)
-        client = Client(
-            session=self._session_id(),
-            role="api",
-            address=address,
-            protocol="HTTP",
-            account=account.name,
-            mechanism="dashboard",
-        )
-        ascii_only = all(one.isascii() for one in (before.sender, *recipients))
-        envelope = Envelope(before.sender, body="8BITMIME", smtputf8=not ascii_only)
-        # Who is on a suppression list, or has left, gets nothing this time either.
-        people = [Recipient(one) for one in recipients]
-        barred = await settle(self.registry.suppressions.find(tenant, list(recipients)))
-        if barred:
-            entry = next(iter(barred.items()))
-            return Handed(refusal(entry[1], entry[0], client))
-        options = Options(
-            tenant=tenant,
-            campaign=before.campaign,
-            tags=tuple(before.tagged),
-            metadata={**before.metadata, "again": identifier},
-        )
-        return await hand_over(
-            self._reception,
-            client,
-            account,
-            envelope,
-            people,
-            lambda name, date: content,
-            options,
-            most=self._settings.limits.message_size,
-        )
-
-    async def _find(self, identifier: str) -> Message | None:
-        """A message in the queue of this shard, with who waits for it."""
-        found: Message | None = await self._reception.spool.get(identifier)
-        return found
-
-    async def _received(self, ids: Sequence[str]) -> Sequence[Received]:
-        """What the journal has of the acceptance of messages."""
-        found = []
-        for identifier in ids:
-            events = await self._journal.message(identifier)
-            found += [event for event in events if isinstance(event, Received)]
-        return found
+        tenant = tenant_of(account)
+        return None if tenant is None else TenantAccount(self.registry, tenant).may_send_as(address)
 
     def _keys_changed(self) -> None:
         """Other keys sign from now on, in every worker."""
         self.reload_soon()
-        self._reload_others()
+        Deferred.fromCoroutine(self._neighbours.reload()).addErrback(
+            lambda failure: _log.failure("Other workers were not told of new keys", failure)
+        )
 
     def use(self, settings: Settings) -> None:
         """Go by another configuration from the next request on."""
@@ -552,7 +433,7 @@ class SendingApi:
         self.automating.use(settings)
         self.measuring.use(settings)
         self.application.use(
-            _share(settings.api.requests_per_second, settings.workers),
+            part_of(settings.api.requests_per_second, settings.workers),
             settings.api.proxies,
             settings.api.strangers_per_minute,
         )
@@ -562,39 +443,7 @@ class SendingApi:
         self.renderers.use(_limits(settings))
 
 
-def configured_domains(settings: Settings) -> list[str]:
-    """The domains of the configuration, lower case, with A-labels."""
-    found = []
-    for name in settings.domains:
-        try:
-            found.append(a_labels(name))
-        except UnicodeError:
-            found.append(name.lower())
-    return found
-
-
 def _limits(settings: Settings) -> Limits:
     """What a rendering may take."""
     of = settings.template
     return Limits(of.time, of.output, of.memory, of.processes)
-
-
-def _share(number: int, workers: int | str) -> int:
-    """One worker's part of what all may have; 0 stays no limit."""
-    return number and max(1, number // max(1, int(workers)))
-
-
-def _reload_others(run: Path, shard: int) -> None:
-    """Have the other workers read everything anew; in a thread."""
-    # It takes five megabytes, and a server with one worker never needs it.
-    import httpx
-
-    for socket in sorted(run.glob("control-*.sock")):
-        if socket.name == f"control-{shard}.sock":
-            continue
-        try:
-            with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=20.0) as client:
-                client.post("http://mta/v1/reload", json={})
-        except httpx.HTTPError as trouble:
-            # One that is not there reads them when it starts.
-            _log.warn("{socket} was not told of new keys: {why}", socket=socket.name, why=str(trouble))

@@ -12,22 +12,18 @@ from twisted.logger import Logger
 from mta.api.v1.allowance import Allowance
 from mta.api.v1.batches import BatchRoutes
 from mta.api.v1.engagement import EngagementRoutes
-from mta.api.v1.messages import TenantAccount
 from mta.api.v1.route import Route
 from mta.audience.leaving import Leaving
-from mta.batch.acceptance import Acceptance, Suppressed
+from mta.batch.acceptance import Acceptance, Suppressed, Take
 from mta.batch.batcher import Batcher
 from mta.batch.plan import Person, Plan
 from mta.config.settings import Settings
 from mta.engagement.links import master_key
-from mta.intake.handover import Handed, hand_over
 from mta.intake.reception import Reception
 from mta.interfaces import settle
 from mta.journal.history import History
-from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import DeliveredTo, Event
 from mta.model.event_suppression import SuppressedTo
-from mta.model.options import Options
 from mta.registry.idempotency import Idempotency
 from mta.registry.registry import Registry
 from mta.registry.suppressions import Suppression
@@ -44,7 +40,8 @@ class Batching:
     :param registry: all nouns.
     :param idempotency: keeps what was answered.
     :param renderers: processes that render.
-    :param reception: takes messages.
+    :param reception: gives queue ids and dates.
+    :param take: takes messages.
     :param journal: the journals of all shards.
     :param allowance: what tenants may send.
     :param settings: gives the settings in use.
@@ -67,6 +64,7 @@ class Batching:
         idempotency: Idempotency,
         renderers: Pool,
         reception: Reception,
+        take: Take,
         journal: History,
         allowance: Allowance,
         settings: Callable[[], Settings],
@@ -77,16 +75,14 @@ class Batching:
     ) -> None:
         self._reactor = reactor
         self._registry = registry
-        self._reception = reception
         self._journal = journal
-        self._settings = settings
         self._note = note
         master = master_key(secret)
 
         def accepting(suppressed: Suppressed) -> Acceptance:
             return Acceptance(
                 renderers,
-                self._take,
+                take,
                 master,
                 suppressed=suppressed,
                 date=lambda: reception.dates.at(reactor.seconds()),
@@ -140,39 +136,6 @@ class Batching:
     def stop(self) -> None:
         """Begin nothing any more."""
         self.batcher.stop()
-
-    def _take(
-        self,
-        plan: Plan,
-        envelope: Envelope,
-        recipient: Recipient,
-        content: bytes,
-        options: Options,
-        identifier: str,
-        dry: bool,
-    ) -> Awaitable[Handed]:
-        """Hand over one message of a batch."""
-        account = TenantAccount(self._registry, plan.tenant)
-        client = Client(
-            session=plan.session,
-            role="api",
-            address=plan.address,
-            protocol="HTTP",
-            account=account.name,
-            mechanism="key",
-        )
-        return hand_over(
-            self._reception,
-            client,
-            account,
-            envelope,
-            [recipient],
-            lambda identifier, date: content,
-            options,
-            most=self._settings().limits.message_size,
-            dry=dry,
-            identifier=identifier,
-        )
 
     async def suppressed(self, plan: Plan, people: Sequence[Person], dry: bool) -> Mapping[str, str]:
         """Who gets nothing from a tenant, and why."""

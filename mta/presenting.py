@@ -98,7 +98,12 @@ class Presenting:
             *waiting.pages(),
             *ActPages(workers, owner, run).pages(),
             *MessagePages(
-                workers, api.following.tracker.current, api.following.content, api.send_again, note, run
+                workers,
+                api.following.tracker.current,
+                api.following.content,
+                api.handing_over.again,
+                note,
+                run,
             ).pages(),
             *HeldPages(workers, run).pages(),
             *LogPages(workers, run).pages(),

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mta.api.v1.mailbox_rules import MailboxRulesRoutes
-from mta.api.v1.messages import TenantAccount
 from mta.api.v1.route import Route
+from mta.api.v1.tenant_account import TenantAccount
 from mta.config.loading import Loaded
 from mta.config.problem import ConfigurationError
 from mta.environment import Environment

@@ -468,8 +468,8 @@ def _administer(state: Path, domains: Sequence[str], action: str, request: dict[
 
 def _read_api(loaded: Any, tenant: str, place: str) -> Any:
     from mta.api.problem import ApiProblem
-    from mta.application import configured_domains
     from mta.cli.control import problem_status
+    from mta.registry.domains import configured_domains
     from mta.stopped import answered
 
     try:

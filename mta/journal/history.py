@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from mta.interfaces import IJournal
 from mta.journal.reader import JournalReader
-from mta.model.event import Event
+from mta.model.event import Event, Received
 
 T = TypeVar("T")
 
@@ -50,6 +50,16 @@ class History:
         found: Collection[str] = await self._run_in_thread(
             lambda: JournalReader(sorted(self._spool.glob("*/queue.db"))).accepted(identifiers)
         )
+        return found
+
+    async def received(self, identifiers: Iterable[str]) -> Sequence[Received]:
+        """How messages were accepted, as far as the journal knows.
+
+        :raise TemporarilyUnavailable: if a journal cannot be read.
+        """
+        found: list[Received] = []
+        for identifier in identifiers:
+            found += [event for event in await self.message(identifier) if isinstance(event, Received)]
         return found
 
     def _ask(self, question: Callable[[JournalReader], list[Event]]) -> Awaitable[Sequence[Event]]:

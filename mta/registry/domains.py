@@ -9,7 +9,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mta.config.settings import Settings
 from mta.interfaces import Answer
+from mta.model.a_labels import a_labels
 from mta.registry.cached import Cached
 from mta.registry.database import IDatabase
 from mta.registry.schema import Tables
@@ -49,6 +51,17 @@ class SendingDomain:
     name: str
     tenant: str
     created: float = 0.0
+
+
+def configured_domains(settings: Settings) -> list[str]:
+    """The domains of the configuration, lower case, with A-labels."""
+    found = []
+    for name in settings.domains:
+        try:
+            found.append(a_labels(name))
+        except UnicodeError:
+            found.append(name.lower())
+    return found
 
 
 class SendingDomains:

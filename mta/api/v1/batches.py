@@ -14,11 +14,11 @@ from mta.api.v1.engagement import engagement_of
 from mta.api.v1.idempotent import HEADER, REFUSALS, once
 from mta.api.v1.keys import moment
 from mta.api.v1.message_models import Attachment, Line, Metadata, Terms, Text
-from mta.api.v1.messages import TenantAccount
 from mta.api.v1.person import OnePerson, People, canonical
 from mta.api.v1.refusal import Refusal, field_refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
 from mta.api.v1.templates import Locale, Name, Renderers, Source, template_refusal
+from mta.api.v1.tenant_account import TenantAccount
 from mta.batch.batcher import Batcher, Outcome
 from mta.batch.plan import Person, Plan, Trouble
 from mta.compose.fields import checked_field

@@ -30,6 +30,7 @@ from mta.api.v1.message_models import (
 from mta.api.v1.person import canonical
 from mta.api.v1.refusal import Refusal, field_refusal
 from mta.api.v1.route import Call, Response, Route
+from mta.api.v1.tenant_account import TenantAccount
 from mta.compose.message import Draft, message_id, written
 from mta.interfaces import Answer, settle
 from mta.model.address import domain_of
@@ -94,35 +95,6 @@ class Sending:
 
 #: Whoever prepares messages: looks at suppressions, fills templates, adds links.
 Prepare = Callable[[Sending], Awaitable[None]]
-
-
-class TenantAccount:
-    """A tenant as whoever sends (:class:`~mta.interfaces.IAccount`).
-
-    :param registry: knows whose domains are whose.
-    """
-
-    def __init__(self, registry: Registry, tenant: str) -> None:
-        self.name = account_name(tenant)
-        self._registry = registry
-        self._tenant = tenant
-
-    def may_send_as(self, address: str) -> Answer[bool]:
-        """Whether the domain is the tenant's."""
-        domains = self._registry.domains
-        known = domains.known()
-        name = domain_of(address)
-        if isinstance(known, Mapping):
-            return domains.belongs(known, self._tenant, name)
-        return self._may_send_as(known, name)
-
-    async def _may_send_as(self, known: Awaitable[Mapping[str, Any]], name: str) -> bool:
-        return self._registry.domains.belongs(await known, self._tenant, name)
-
-
-def account_name(tenant: str) -> str:
-    """Under which name a tenant's messages come in: ``api:shop``."""
-    return f"api:{tenant}"
 
 
 class Messages:

@@ -1,10 +1,12 @@
-"""Has another worker answer a request that is about its shard, over its socket for the operator."""
+"""The other workers, over their sockets: one answers a request about its shard, all read what is new."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from twisted.logger import Logger
 
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call, Response
@@ -13,15 +15,20 @@ from mta.api.v1.route import Call, Response
 _PATIENCE = 20.0
 
 
+_log = Logger()
+
+
 class Neighbours:
     """The other workers.
 
     :param run: the directory of sockets.
+    :param shard: which worker this is.
     :param run_in_thread: ``(callable, *args) -> Deferred``.
     """
 
-    def __init__(self, run: Path, run_in_thread: Callable[..., Any]) -> None:
+    def __init__(self, run: Path, shard: int, run_in_thread: Callable[..., Any]) -> None:
         self._run = run
+        self._shard = shard
         self._run_in_thread = run_in_thread
 
     async def forward(self, shard: int, method: str, path: str, call: Call) -> Response:
@@ -40,6 +47,10 @@ class Neighbours:
         answer: Response = await self._run_in_thread(_asked, socket, method, path, call.content, headers)
         return answer
 
+    async def reload(self) -> None:
+        """Have all of them read everything anew: keys, for instance."""
+        await self._run_in_thread(_reload, self._run, self._shard)
+
 
 def _asked(socket: Path, method: str, path: str, content: bytes, headers: dict[str, str]) -> Response:
     # It takes five megabytes, and a server with one worker never needs it.
@@ -53,3 +64,17 @@ def _asked(socket: Path, method: str, path: str, content: bytes, headers: dict[s
         raise Refusal("unavailable", detail, headers={"retry-after": "5"}) from None
     media = answer.headers.get("content-type", "application/json")
     return Response(answer.content, answer.status_code, media=media)
+
+
+def _reload(run: Path, shard: int) -> None:
+    import httpx
+
+    for socket in sorted(run.glob("control-*.sock")):
+        if socket.name == f"control-{shard}.sock":
+            continue
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=_PATIENCE) as client:
+                client.post("http://mta/v1/reload", json={})
+        except httpx.HTTPError as trouble:
+            # One that is not there reads them when it starts.
+            _log.warn("{socket} was not told of new keys: {why}", socket=socket.name, why=str(trouble))
