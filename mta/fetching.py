@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mta.config.loading import Loaded
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from mta.mailbox.mailroom import Mailroom
     from mta.visit.factory import VisitFactory
     from mta.visit.premises import Home, Terms
+
+_log = Logger()
 
 #: Roles of listeners that people fetch mail from.
 ROLES = ("pop3", "pop3s", "imap", "imaps")
@@ -51,7 +55,9 @@ class Fetching:
         from mta.mailbox.mailroom import DIRECTORY, Mailroom
 
         settings = loaded.settings.mailbox
-        self.room = Mailroom(reactor, loaded.state / DIRECTORY, settings.threads, settings.poll)
+        self.room = Mailroom(
+            reactor, loaded.state / DIRECTORY, settings.threads, settings.poll, settings.full_text
+        )
         # Whoever waits for mail is woken by the delivery itself.
         environment.delivered = self.room.delivered
         for role in roles:
@@ -90,9 +96,16 @@ class Fetching:
         """Go by other settings and parts from now on."""
         for role, factory in self.factories.items():
             factory.replace(self._terms(role, loaded))
+        if self.room is not None:
+            self.room.full_text = loaded.settings.mailbox.full_text
+            Deferred.fromCoroutine(self.room.tidy()).addErrback(
+                lambda failure: _log.failure("Indexes of texts were not removed", failure)
+            )
 
     async def start(self) -> None:
-        """Nothing is opened before somebody logs in."""
+        """Nothing is opened before somebody logs in; what is wanted no more is removed."""
+        if self.room is not None:
+            await self.room.tidy()
 
     async def stop(self) -> None:
         """Close what is open; after the last session."""

@@ -43,6 +43,7 @@ class MailboxTable(Table):
 
     threads: int = Field(4, ge=1, le=64, description="pieces of work on Maildirs at once, in one worker")
     poll: Duration = Field(5.0, ge=1, description="between looks at folders that the kernel does not tell of")
+    full_text: bool = Field(True, description="whether what messages say is kept in an index for SEARCH")
     folders: UsualFolders = UsualFolders()
 
 

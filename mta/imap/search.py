@@ -149,25 +149,30 @@ class _Search:
         question = Question(
             lambda index, number: index.saying(number, begin, header, True), says, beyond=True
         )
-        found = await texts.ask(self._snapshot, within, question)
-        if begin == wanted:
+        found = await texts.ask(self._snapshot, within, question, self._selected.gone)
+        if begin == wanted or not texts.indexed:
             return found
         whole: set[int] = set()
         await texts.each(
-            self._snapshot, sorted(found), lambda uid, text: whole.add(uid) if says(text) else None
+            self._snapshot,
+            sorted(found),
+            lambda uid, text: whole.add(uid) if says(text) else None,
+            self._selected.gone,
         )
         return whole
 
     async def _header(self, key: search_key.Header, within: set[int]) -> set[int]:
-        wanted = fold_wanted(key.text)
+        wanted, texts = fold_wanted(key.text), self._account.texts
         field = _FIELDS.get(key.name)
         if field is not None and wanted:
             question = Question(
                 lambda index, number: index.having(number, field, wanted),
                 lambda text: _has(text, field, wanted),
+                header=True,
             )
-            return await self._account.texts.ask(self._snapshot, within, question)
-        if key.name not in _UNSAID:
+            return await texts.ask(self._snapshot, within, question, self._selected.gone)
+        # Without an index, the files are looked into once.
+        if key.name not in _UNSAID and texts.indexed:
             within = await self._naming(END + key.name + ":", within)
             if not wanted:
                 return within
@@ -178,7 +183,7 @@ class _Search:
             if any(wanted in f" {value} " for value in header_values(source, key.name)):
                 found.add(uid)
 
-        await self._account.texts.sources(self._snapshot, sorted(within), look)
+        await texts.sources(self._snapshot, sorted(within), look, self._selected.gone)
         return found
 
     async def _naming(self, wanted: str, within: set[int]) -> set[int]:
@@ -187,27 +192,26 @@ class _Search:
         question = Question(
             lambda index, number: index.saying(number, wanted, True, False),
             lambda text: wanted in text.header,
+            header=True,
         )
-        return await self._account.texts.ask(self._snapshot, within, question)
+        return await self._account.texts.ask(self._snapshot, within, question, self._selected.gone)
 
     async def _sent(self, key: search_key.Dated, within: set[int]) -> set[int]:
         first = _FIRST_DAY if key.first is None else key.first.toordinal()
         last = (_LAST_DAY if key.end is None else key.end.toordinal()) - 1
-        texts = self._account.texts
-        found = await texts.ask(
-            self._snapshot,
-            within,
-            Question(
-                lambda index, number: index.sent(number, first, last),
-                lambda text: text.day is not None and first <= text.day <= last,
-            ),
+        ask, gone = self._account.texts.ask, self._selected.gone
+        sent = Question(
+            lambda index, number: index.sent(number, first, last) | index.undated(number),
+            lambda text: text.day is None or first <= text.day <= last,
+            header=True,
         )
+        found = await ask(self._snapshot, within, sent, gone)
         # What has no date was sent when it came (RFC 5256, 2.2).
-        undated = await texts.ask(
-            self._snapshot,
-            within - found,
-            Question(lambda index, number: index.undated(number), lambda text: text.day is None),
+        without = Question(
+            lambda index, number: index.undated(number), lambda text: text.day is None, header=True
         )
+        undated = await ask(self._snapshot, found, without, gone)
+        found -= undated
         if undated:
             found |= await self.fitting(search_key.Dated(False, key.first, key.end), undated)
         return found

@@ -29,12 +29,14 @@ class Selected:
     :ivar words: the folder's keywords, as the client was told.
     :ivar known: MODSEQs by UIDs of what this session has changed itself, and has told of.
     :ivar stale: whether the folder may have changed since it was last looked at.
+    :ivar gone: whether nobody waits for answers any more.
     :ivar saved: UIDs that ``$`` stands for (RFC 5182).
     """
 
     __slots__ = (
         "_unwatch",
         "account",
+        "gone",
         "known",
         "name",
         "read_only",
@@ -56,6 +58,7 @@ class Selected:
         self.recent = recent
         self.known: dict[int, int] = {}
         self.stale = False
+        self.gone: Callable[[], bool] = lambda: False
         self.saved: Sequence[int] = ()
         self._unwatch: Callable[[], None] | None = None
 

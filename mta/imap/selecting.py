@@ -38,6 +38,7 @@ async def select(
         raise Refused("there is no folder of this name", "NONEXISTENT") from None
     first, end = account.claim(directory, now, not read_only)
     selected = Selected(account, name, now, read_only, [(first, end)] if first < end else [])
+    selected.gone = lambda: session.lost
     if session.lost:
         raise Refused("nobody is there any more")
     session.selected = selected

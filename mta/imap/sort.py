@@ -49,13 +49,13 @@ def _sorted(uids: list[int], keys: Keys, reverse: bool) -> list[int]:
 async def _keys(selected: Selected, name: str, within: set[int]) -> Keys:
     now, texts = selected.snapshot, selected.account.texts
     if name in _TEXTS:
-        return await texts.keys(now, within, _TEXTS[name])
+        return await texts.keys(now, within, _TEXTS[name], selected.gone)
     if name == "SIZE":
         await search.measure(selected.account, now)
         return await _column(selected, "ifnull(virtual, size)")
     keys: Keys = {}
     if name == "DATE":
-        keys = await texts.keys(now, within, "sent")
+        keys = await texts.keys(now, within, "sent", selected.gone)
         if all(value is not None for value in keys.values()):
             return keys
     # What has no date was sent when it came (RFC 5256, 2.2).

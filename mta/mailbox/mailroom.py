@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from mta.interfaces import TemporarilyUnavailable
 from mta.mailbox.folder import Gone
-from mta.mailbox.full_text.index import ENDING
+from mta.mailbox.full_text.index import ENDING, remove_indexes
 from mta.mailbox.full_text.texts import Texts
 from mta.mailbox.index import Index
 from mta.mailbox.lock import InUse, Lock
@@ -34,6 +34,8 @@ from mta.mailbox.watching import Watcher
 T = TypeVar("T")
 #: Seconds for which an account without sessions stays open.
 LINGER = 60.0
+#: Pieces of messages that are read at once, for searches that no index answers.
+_READERS = 2
 #: Of the directory in the state directory that holds the indexes.
 DIRECTORY = "mailboxes"
 
@@ -45,16 +47,26 @@ class Mailroom:
     :param directory: of the indexes.
     :param threads: how many pieces of work are done at once, at the most.
     :param poll: seconds between looks at folders that the kernel does not tell about.
+    :param full_text: whether what messages say is kept in an index.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, directory: Path, threads: int = 4, poll: float = 5.0) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        directory: Path,
+        threads: int = 4,
+        poll: float = 5.0,
+        full_text: bool = True,
+    ) -> None:
         self.reactor = reactor
         self.directory = directory
         self.pool = ThreadPool(0, threads, "mailbox")
         self.watcher = Watcher(reactor, self.in_thread, poll)
         self.background = DeferredLock()
+        self.reading = DeferredSemaphore(_READERS)
+        self.full_text = full_text
         self._accounts: dict[bytes, Account] = {}
         self._started = False
 
@@ -63,6 +75,28 @@ class Mailroom:
         if not self._started:
             self._started = True
             self.pool.start()
+
+    async def tidy(self) -> None:
+        """Where no index of texts is wanted, remove those that are there."""
+        if self.full_text:
+            return
+        for account in list(self._accounts.values()):
+            await account.texts.leave()
+        try:
+            count, octets = await self.in_thread(remove_indexes, self.directory)
+        except OSError as error:
+            self.log.error(
+                "Indexes of texts in {directory} cannot be removed: {why}",
+                directory=self.directory,
+                why=error.strerror,
+            )
+        else:
+            if count:
+                self.log.info(
+                    "{count} indexes of texts were removed, {size} MB: mailbox.full_text is false",
+                    count=count,
+                    size=round(octets / 1e6, 1),
+                )
 
     async def stop(self) -> None:
         """Close everything; after the last session."""
@@ -132,7 +166,14 @@ class Account:
         self._closing: Any = None
         self._snapshots: WeakValueDictionary[bytes, Snapshot] = WeakValueDictionary()
         self._claimed: dict[bytes, tuple[int, int]] = {}
-        self.texts = Texts(self, room.file_of(maildir, ENDING), room.reactor, room.background)
+        self.texts = Texts(
+            self,
+            room.file_of(maildir, ENDING),
+            room.reactor,
+            room.background,
+            room.reading,
+            lambda: room.full_text,
+        )
 
     async def run(self, work: Callable[[Index], T]) -> T:
         """Have something done with the index, in a thread, when it is our turn.

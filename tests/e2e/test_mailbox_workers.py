@@ -113,6 +113,39 @@ class MailboxWorkersTests(Scenario):
         self.assertEqual(highest + 1, one.append(b"INBOX", message("a0"))[1])
         self.assertEqual(highest + 2, two.append(b"INBOX", message("a1"))[1])
 
+    def test_full_text(self) -> None:
+        """Where no index of texts is wanted its file is gone in both workers, and every message is found."""
+        self.put("m0", "m1", "m2")
+        one, two = self.on(self.first, self.imap), self.on(self.second, self.imap)
+
+        def files() -> list[str]:
+            return [path.name for path in (self.server.state / "mailboxes").glob("*/*.text.db*")]
+
+        def found(session: Imap) -> list[bytes]:
+            return session.do(b'UID SEARCH TEXT "hello"').words(b"SEARCH")
+
+        wait_for(files, "there is no index")
+        everything = found(one)
+        self.assertEqual(3, len(everything))
+        self.server.change(mailbox={"full_text": False})
+        self.server.write()
+        self.server.reload()
+        wait_for(lambda: self.server.output.count("mailbox.full_text is false") >= 1, "nothing was removed")
+        wait_for(lambda: not files(), f"there is one still: {files()}")
+        for session in (one, two):
+            self.assertEqual(everything, found(session))
+        self.assertEqual([], files())
+        self.server.change(mailbox={"full_text": True})
+        self.server.write()
+        self.server.reload()
+
+        def made() -> bool:
+            one.do(b"NOOP")
+            self.deliver("more")
+            return bool(files())
+
+        wait_for(made, "there is no index again")
+
 
 def names(session: poplib.POP3) -> list[bytes]:
     """The unique ids, in their order."""

@@ -210,6 +210,16 @@ class UnindexedTests(SearchTests):
         self.patch(texts, "TextIndex", unusable)
 
 
+class UnwantedTests(SearchTests):
+    """The same, where no index is wanted."""
+
+    def prepare(self) -> None:
+        self.room.full_text = False
+
+    def tearDown(self) -> None:
+        self.assertEqual([], list((self.place / "state").glob("*/*.text.db*")))
+
+
 class PartlyIndexedTests(SearchTests):
     """The same, where the index keeps the beginning of each text only."""
 

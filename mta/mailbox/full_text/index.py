@@ -334,6 +334,23 @@ class TextIndex:
         return dict(rows.fetchall())
 
 
+def remove_indexes(directory: Path) -> tuple[int, int]:
+    """Remove the indexes of all accounts, also those that were put aside.
+
+    :param directory: of the indexes of accounts.
+    :return: how many there were, and octets on disk.
+    :raise OSError: if they cannot be removed.
+    """
+    count = octets = 0
+    # The database first: a log without one is nothing to SQLite, a database without its log may be damaged.
+    for path in sorted(directory.glob(f"*/*{ENDING}*"), key=lambda one: len(one.name)):
+        with suppress(FileNotFoundError):
+            octets += path.stat().st_blocks * 512
+            path.unlink()
+            count += path.name.endswith(ENDING)
+    return count, octets
+
+
 def _rarity(term: str) -> int:
     return sum(place if (place := _FREQUENT.find(letter)) >= 0 else 50 for letter in term[1:])
 

@@ -90,6 +90,18 @@ def read(source: Source, kept: int = KEPT) -> Text:
     return text
 
 
+def read_header(source: Source) -> Text:
+    """What the header section of a message says, and nothing of its parts.
+
+    :raise OSError: if it cannot be read.
+    """
+    text = Text()
+    for part in parts(source):
+        _fields(text, part.header)
+        break
+    return text
+
+
 def header_values(source: Source, name: str) -> list[str]:
     """The values of a field in the header section of the message, folded.
 

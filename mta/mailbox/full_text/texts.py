@@ -2,6 +2,7 @@
 
 An answer is always complete.  What the index does not know is read, looked at, and put into the index by
 the way; if nothing can be put there (no room, a damaged file), searching is slow and right all the same.
+So it is where no index is wanted.
 
 While somebody has a folder open its messages are read in the background, the newest first: in small
 pieces, one account at a time, with a pause after each.
@@ -18,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, DeferredSemaphore
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -61,11 +62,17 @@ class Question:
         of messages that are not there.
     :ivar message: asks one message.
     :ivar beyond: whether messages of which the index has only the beginning are to be asked as well.
+    :ivar header: whether the header section alone tells.
     """
 
     index: Callable[[TextIndex, int], set[int]]
     message: Callable[[Text], bool]
     beyond: bool = False
+    header: bool = False
+
+
+def _never() -> bool:
+    return False
 
 
 class Texts:
@@ -74,15 +81,27 @@ class Texts:
     :param account: whose messages these are.
     :param path: of the file of the index.
     :param background: held while a piece is read in the background.
+    :param turns: how many pieces are read at once for those who wait.
+    :param wanted: whether there is to be an index.
     """
 
     log = Logger()
 
-    def __init__(self, account: Account, path: Path, reactor: Any, background: DeferredLock) -> None:
+    def __init__(
+        self,
+        account: Account,
+        path: Path,
+        reactor: Any,
+        background: DeferredLock,
+        turns: DeferredSemaphore,
+        wanted: Callable[[], bool],
+    ) -> None:
         self._account = account
         self._path = path
         self._reactor = reactor
         self._background = background
+        self._turns = turns
+        self._wanted = wanted
         self._index: TextIndex | None = None
         self._turn = DeferredLock()
         self._ahead: dict[bytes, Snapshot] = {}
@@ -95,17 +114,31 @@ class Texts:
 
     # --- asking ----------------------------------------------------------------
 
-    async def ask(self, now: Snapshot, within: set[int], question: Question) -> set[int]:
+    @property
+    def indexed(self) -> bool:
+        """Whether there is to be an index."""
+        return self._wanted()
+
+    async def ask(
+        self, now: Snapshot, within: set[int], question: Question, gone: Callable[[], bool] = _never
+    ) -> set[int]:
         """Those of some messages whose answer is yes.
 
         :param within: UIDs.
+        :param gone: whether nobody waits any more; then there may be fewer.
         :raise TemporarilyUnavailable: if the Maildir cannot be read.
         """
         if not within:
             return set()
         missing, found = await self._asked(now, within, question)
         found &= within
-        await self.each(now, missing, lambda uid, one: found.add(uid) if question.message(one) else None)
+        await self.each(
+            now,
+            missing,
+            lambda uid, one: found.add(uid) if question.message(one) else None,
+            gone,
+            question.header,
+        )
         return found
 
     async def _asked(self, now: Snapshot, within: set[int], question: Question) -> tuple[list[int], set[int]]:
@@ -126,9 +159,12 @@ class Texts:
         answer = await self._try(work)
         return answer if answer is not None else (sorted(within, reverse=True), set())
 
-    async def keys(self, now: Snapshot, within: set[int], key: str) -> dict[int, str | int | None]:
+    async def keys(
+        self, now: Snapshot, within: set[int], key: str, gone: Callable[[], bool] = _never
+    ) -> dict[int, str | int | None]:
         """What messages are sorted by.
 
+        :param gone: see :meth:`ask`.
         :param key: of :data:`~mta.mailbox.full_text.index.KEYS`.
         :return: by UID; messages that are gone are not in it.
         :raise TemporarilyUnavailable: if the Maildir cannot be read.
@@ -144,39 +180,66 @@ class Texts:
         def note(uid: int, one: Text) -> None:
             found[uid] = key_of(one, key)
 
-        await self.each(now, missing, note)
+        await self.each(now, missing, note, gone, True)
         return found
 
-    async def each(self, now: Snapshot, uids: Sequence[int], note: Callable[[int, Text], object]) -> None:
+    async def each(
+        self,
+        now: Snapshot,
+        uids: Sequence[int],
+        note: Callable[[int, Text], object],
+        gone: Callable[[], bool] = _never,
+        header: bool = False,
+    ) -> None:
         """Read messages, and put them into the index.
 
         :param note: is called in a thread with what each says.  Messages that are gone are passed over.
+        :param gone: see :meth:`ask`.
+        :param header: whether the header sections are enough.
         :raise TemporarilyUnavailable: if the Maildir cannot be read.
         """
-        reading = _Reading(self, now, uids, note)
-        while not reading.over:
-            await reading.piece(_PIECE)
+        if self._wanted():
+            await self._read(_Reading(self, now, uids, note), gone)
+        else:
+            # Nothing is held: of each message it is told what it says, and that is it.
+            read = text.read_header if header else partial(text.read, kept=text.MOST)
+            look = partial(_look, read, note)
+            await self._read(_Reading(self, now, uids, None, look), gone)
 
     async def sources(
-        self, now: Snapshot, uids: Sequence[int], note: Callable[[int, Source], object]
+        self,
+        now: Snapshot,
+        uids: Sequence[int],
+        note: Callable[[int, Source], object],
+        gone: Callable[[], bool] = _never,
     ) -> None:
         """Look into the files of messages, for what no index has.
 
         :param note: is called in a thread.  Messages that are gone are passed over.
+        :param gone: see :meth:`ask`.
         :raise TemporarilyUnavailable: if the Maildir cannot be read.
         """
-        reading = _Reading(self, now, uids, None, note)
-        while not reading.over:
-            await reading.piece(_PIECE)
+        await self._read(_Reading(self, now, uids, None, note), gone)
+
+    async def _read(self, reading: _Reading, gone: Callable[[], bool]) -> None:
+        """Piece by piece, and others may have their turns between."""
+        while not (reading.over or gone()):
+            await self._turns.run(Deferred.fromCoroutine, reading.piece(_PIECE))
 
     # --- following -------------------------------------------------------------
 
     def follow(self, now: Snapshot) -> None:
         """Somebody looks at a folder: bring the index up to date with it, by and by."""
+        if not self._wanted():
+            return
         self._ahead[now.directory] = now
-        if self._following is None and not self._unusable and not self._closed:
+        if self._following is None and self._may_follow:
             following = self._following = Deferred.fromCoroutine(self._follow())
             following.addBoth(self._followed)
+
+    @property
+    def _may_follow(self) -> bool:
+        return self._wanted() and not self._unusable and not self._closed
 
     def _followed(self, failure: Any) -> None:
         self._following = None
@@ -188,13 +251,13 @@ class Texts:
             self._swept = True
             directories = await self._account.run(lambda index: index.directories())
             await self._try(lambda index: index.keep(directories))
-        while self._ahead and not self._unusable and not self._closed:
+        while self._ahead and self._may_follow:
             directory, now = self._ahead.popitem()
             left = await self._try(partial(_up_to_date, now=now))
             if not left:
                 continue
             reading = _Reading(self, now, left[:_ROUND], lambda uid, one: None)
-            while not reading.over and not self._closed:
+            while not reading.over and self._may_follow:
                 await self._background.run(self._in_background, reading)
                 pause = max(_PAUSE, reading.took * _REST)
                 self._pause = deferLater(self._reactor, pause, lambda: None)
@@ -207,6 +270,11 @@ class Texts:
 
     def _in_background(self, reading: _Reading) -> Deferred[None]:
         return Deferred.fromCoroutine(reading.piece(_SMALL_PIECE))
+
+    async def leave(self) -> None:
+        """Close the file of the index; whoever asks it next opens it."""
+        self._ahead.clear()
+        await self._turn.run(self._account.in_thread, self._close)
 
     async def close(self) -> None:
         """Close the index."""
@@ -240,7 +308,9 @@ class Texts:
         return bool(await self._try(work))
 
     async def _try(self, work: Callable[[TextIndex], T]) -> T | None:
-        """Have something done with the index; ``None`` if it cannot be used."""
+        """Have something done with the index; ``None`` if it cannot be used, or none is wanted."""
+        if not self._wanted():
+            return None
         self._put_off()
         return await self._turn.run(self._account.in_thread, self._do, work)
 
@@ -379,6 +449,12 @@ class _Reading:
         else:
             self._note(uid, found)
         read.append((uid, found))
+
+
+def _look(
+    read: Callable[[Source], Text], note: Callable[[int, Text], object], uid: int, source: Source
+) -> None:
+    note(uid, read(source))
 
 
 def _places(index: Index, now: Snapshot, uids: Iterable[int]) -> list[tuple[int, bytes]]:

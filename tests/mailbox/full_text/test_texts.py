@@ -99,6 +99,51 @@ class TextsTests(SynchronousTestCase):
         self.assertEqual(set(range(1, 8)), self.ask(now))
         self.assertEqual([1, 2, 3, 4, 5, 6, 7], self.known(now))
 
+    def test_unwanted(self) -> None:
+        """Answers are complete, the disk is free; when it is wanted again, it is made again."""
+        now = self.look()
+        self.clock.pump([1.0] * 10)
+        path = self.room.file_of(self.account.maildir, ".text.db")
+        path.with_name(f"{path.name}.damaged").touch()
+        self.room.full_text = False
+        self.now(self.room.tidy())
+        self.assertIsNone(self.account.texts._index)
+        self.assertEqual([], list(path.parent.glob("*.text.db*")))
+        self.assertTrue(list(path.parent.glob("*.db")), "the index of the account is another one")
+        self.maildir.put(b"2000.b", b"\nword")
+        now = self.look()
+        self.clock.pump([1.0] * 3)
+        self.assertEqual(set(range(1, 9)), self.ask(now))
+        self.assertEqual(
+            {1, 2, 3, 4, 5, 6, 7, 8}, set(self.now(self.account.texts.keys(now, set(now.uids), "base")))
+        )
+        self.assertEqual([], list(path.parent.glob("*.text.db*")))
+        self.room.full_text = True
+        now = self.look()
+        self.clock.pump([1.0] * 10)
+        self.assertEqual([1, 2, 3, 4, 5, 6, 7, 8], self.known(now))
+
+    def test_unwanted_meanwhile(self) -> None:
+        """What is being put into it ends."""
+        now = self.look()
+        self.room.full_text = False
+        self.now(self.room.tidy())
+        self.clock.pump([1.0] * 10)
+        self.room.full_text = True
+        self.assertEqual([], self.known(now))
+
+    def test_nobody_waits(self) -> None:
+        """Nothing more is read for a client that has gone."""
+        self.room.full_text = False
+        self.patch(texts, "_PIECE", 0.0)
+        now = self.look()
+        read: list[int] = []
+        each = self.account.texts.each(
+            now, list(now.uids), lambda uid, text: read.append(uid), lambda: len(read) >= 2
+        )
+        self.now(each)
+        self.assertEqual(2, len(read))
+
     def test_closed_when_idle(self) -> None:
         self.look()
         self.clock.pump([1.0] * 10)
