@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mta.alert.rule import Rule
-from mta.journal.text import evidence_lines, iso_time, printable
+from mta.journal.words import evidence_lines, iso_time, printable
 
 _HEADS = {
     "raised": "ALERT",

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from mta.analytics.judging import Finding, Wanted, shown
 from mta.config.settings import Alert
-from mta.journal.text import duration, event_line, size
+from mta.journal.text import event_line
+from mta.journal.words import duration, size
 from mta.model.event import Event
 
 Action = Literal["raised", "reminded", "recovered"]

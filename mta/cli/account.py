@@ -13,7 +13,7 @@ import argparse
 import os
 
 from mta.cli.context import CommandError, Context
-from mta.journal.text import evidence_lines, local_time
+from mta.journal.words import evidence_lines, local_time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

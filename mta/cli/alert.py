@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from mta.cli.context import Context
-from mta.journal.text import local_time
+from mta.journal.words import local_time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

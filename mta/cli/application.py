@@ -95,6 +95,6 @@ def short_time(text: str | None) -> str:
     """A time of the API, for a table."""
     from datetime import datetime
 
-    from mta.journal.text import local_time
+    from mta.journal.words import local_time
 
     return local_time(datetime.fromisoformat(text).timestamp()) if text else ""

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from mta.cli.context import CommandError, Context, coming
-from mta.journal.text import duration, local_time
+from mta.journal.words import duration, local_time
 
 #: An end that no clock will see.
 _NEVER = 1e11

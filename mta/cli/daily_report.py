@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from mta.cli.context import CommandError, Context, moment
-from mta.journal.text import local_time
+from mta.journal.words import local_time
 from mta.model.event import Event
 
 E = TypeVar("E", bound=Event)

@@ -18,7 +18,7 @@ from typing import Any
 
 from mta.cli.context import CommandError, Context, forbidden
 from mta.cli.zone_file import quoted_text
-from mta.journal.text import duration, local_time
+from mta.journal.words import duration, local_time
 
 #: Seconds, beyond those for which delivery is tried, for which a retired record stays.
 _MARGIN = 2 * 86400.0

@@ -21,7 +21,8 @@ from mta.cli import daily_report
 from mta.cli.context import CommandError, Context
 from mta.journal.dmarc_summary import sources
 from mta.journal.reader import JournalError
-from mta.journal.text import event_json, local_time, printable
+from mta.journal.text import event_json
+from mta.journal.words import local_time, printable
 from mta.model.event_report import DmarcReportReceived
 
 #: Reports that are added up at the most.

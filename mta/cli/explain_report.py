@@ -11,7 +11,7 @@ from typing import Any
 
 from mta.cli.context import CommandError, Context, plural
 from mta.cli.explain import classifier_of, details
-from mta.journal.text import printable
+from mta.journal.words import printable
 from mta.model.address import domain_of
 from mta.model.bounce import Classification, Classifier
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from mta.cli.administering import administer
 from mta.cli.context import CommandError, Context
-from mta.journal.text import duration, local_time
+from mta.journal.words import duration, local_time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

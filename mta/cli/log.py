@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from mta.cli.context import CommandError, Context, moment
 from mta.journal.reader import JournalError, JournalReader, Record
-from mta.journal.text import event_json, event_line, local_time
+from mta.journal.text import event_json, event_line
+from mta.journal.words import local_time
 
 #: Seconds between two looks with ``--follow``.
 PAUSE = 0.25

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from mta.journal.text import printable
+from mta.journal.words import printable
 
 #: What JSON leaves as it is though a terminal obeys it (C1) or shows something else (bidi).
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069]")

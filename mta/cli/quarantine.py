@@ -16,7 +16,7 @@ from mta.cli.queue import _confirm, _content, _told
 from mta.cli.queue_choice import add_choices, chosen, is_chosen
 from mta.journal.quarantine import Held, held, is_held
 from mta.journal.reader import JournalError, JournalReader
-from mta.journal.text import duration, local_time, printable, size
+from mta.journal.words import duration, local_time, printable, size
 from mta.model.message import Message
 
 

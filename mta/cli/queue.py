@@ -13,7 +13,7 @@ from typing import Any
 
 from mta.cli.context import CommandError, Context, coming, confirm_ids, plural
 from mta.cli.queue_choice import add_choices, chosen, is_chosen, sites_known
-from mta.journal.text import duration, local_time, printable, size
+from mta.journal.words import duration, local_time, printable, size
 from mta.model.message import Message
 from mta.model.message_json import message_json, state_of
 from mta.model.selection import TRAITS, summary

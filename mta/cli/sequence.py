@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mta.cli.context import CommandError, Context, moment
-from mta.journal.text import local_time
+from mta.journal.words import local_time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

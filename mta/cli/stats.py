@@ -27,7 +27,7 @@ from mta.analytics.reader import SECONDS, StatisticsReader, Step, step_for
 from mta.analytics.tallied import Point, Row, Tally, change, funnel, together
 from mta.cli.context import CommandError, Context, moment
 from mta.interfaces import TemporarilyUnavailable
-from mta.journal.text import duration, local_time, printable
+from mta.journal.words import duration, local_time, printable
 
 _SUMMARY = ("accepted", "refused", "attempted", "delivered", "deferred", "bounced", "complained", "opened")
 #: Rates that are told though they are 0.

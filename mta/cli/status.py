@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from mta.cli.context import Context
-from mta.journal.text import duration, local_time
+from mta.journal.words import duration, local_time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

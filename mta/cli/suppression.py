@@ -19,7 +19,7 @@ from typing import Any
 
 from mta.cli.administering import administer
 from mta.cli.context import CommandError, Context
-from mta.journal.text import local_time
+from mta.journal.words import local_time
 
 #: Lines that are sent at once.
 _AT_ONCE = 5000

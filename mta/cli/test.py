@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mta.cli.context import CommandError, Context
-from mta.journal.text import evidence_lines, printable
+from mta.journal.words import evidence_lines, printable
 from mta.model.address import AddressError, parse_address
 from mta.model.supposition import Supposition
 

@@ -18,7 +18,8 @@ from typing import Any
 from mta.cli import daily_report
 from mta.cli.context import CommandError, Context
 from mta.journal.reader import JournalError
-from mta.journal.text import event_json, local_time, printable
+from mta.journal.text import event_json
+from mta.journal.words import local_time, printable
 from mta.model.event_report import TlsReportReceived
 
 

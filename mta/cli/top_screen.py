@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mta.cli.top_figures import FLOW, Figures
-from mta.journal.text import duration, local_time, printable, size
+from mta.journal.words import duration, local_time, printable, size
 
 #: By what sites are sorted, in the order in which the key goes through them.
 ORDERS = ("waiting", "in flight", "trouble")

@@ -7,7 +7,7 @@ import smtplib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mta.journal.text import printable
+from mta.journal.words import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from mta.cli.context import CommandError, Context, moment
 from mta.journal.reader import JournalError
 from mta.journal.reasons import reasons
-from mta.journal.text import duration
+from mta.journal.words import duration
 from mta.model.ids import decode_id
 
 #: Events that are looked at.

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from mta.dashboard import words
 from mta.dashboard.asset import Assets
-from mta.journal.text import printable
+from mta.journal.words import printable
 
 _DIRECTORY = Path(__file__).parent / "pages"
 

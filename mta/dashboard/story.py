@@ -8,7 +8,8 @@ from typing import Any
 
 from mta.dashboard.line import TONES
 from mta.dashboard.words import capital
-from mta.journal.text import duration, event_line, evidence_lines, printable, size, spoken, where_from
+from mta.journal.text import event_line
+from mta.journal.words import duration, evidence_lines, printable, size, spoken, where_from
 from mta.model.bounce_classes import BY_NAME
 from mta.model.catalogue import REPLIES
 from mta.model.event import (

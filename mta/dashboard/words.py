@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mta.journal.text import duration, size
+from mta.journal.words import duration, size
 
 __all__ = [
     "ago",

@@ -11,7 +11,8 @@ from twisted.logger import ILogObserver, LogLevel, formatEvent
 from zope.interface import implementer
 
 from mta.journal.log import level_of
-from mta.journal.text import event_json, event_line, iso_time, printable
+from mta.journal.text import event_json, event_line
+from mta.journal.words import iso_time, printable
 
 #: Characters written at once; a pipe takes 4096 octets whole (PIPE_BUF), and most are ASCII.
 _TOGETHER = 4000

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mta.journal.text import evidence_lines, local_time, printable
 from mta.journal.timeline import refusal_lines
+from mta.journal.words import evidence_lines, local_time, printable
 from mta.model.event import AuthenticationFailed, Event, Received, Rejected
 
 #: Refusals that are told in full, and messages.

@@ -6,17 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mta.journal.text import (
-    duration,
-    event_json,
-    event_line,
-    evidence_lines,
-    local_time,
-    printable,
-    size,
-    spoken,
-    where_from,
-)
+from mta.journal.text import event_json, event_line
+from mta.journal.words import duration, evidence_lines, local_time, printable, size, spoken, where_from
 from mta.model.bounce_classes import BY_NAME
 from mta.model.catalogue import REPLIES
 from mta.model.event import (

@@ -12,8 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.journal.log import LogSink
 from mta.journal.log_setup import make_observer
-from mta.journal.text import duration, event_json, event_line, local_time, size
+from mta.journal.text import event_json, event_line
 from mta.journal.timeline import Story, refusal_lines, story
+from mta.journal.words import duration, local_time, size
 from mta.model.event import (
     AuthenticationFailed,
     Bounced,
