@@ -49,7 +49,7 @@ class ServedApi:
                     "state": str(self.state),
                     "listen": listen,
                     "domains": {"example.org": {}, "b.example": {}},
-                    "dns": {"servers": ["127.0.0.1:1"], "timeout": 1},
+                    "dns": {"servers": ["127.0.0.1:1"], "timeout": 20},
                     "api": {"requests_per_second": 0},
                     **settings,
                 }
@@ -93,7 +93,7 @@ class ServedApi:
     async def ask(self, *what: Any, **how: Any) -> Answer:
         """Send a request, and wait for the answer."""
         channel = self.ask_soon(*what, **how)
-        for _ in range(4000):
+        for _ in range(15_000):
             octets = channel.transport.value()
             head, blank, _ = octets.partition(b"\r\n\r\n")
             # A whole answer: in this harness nothing is streamed.

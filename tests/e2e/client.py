@@ -117,7 +117,7 @@ class Load:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                with Speaker(self._port, 20) as speaker:
+                with Speaker(self._port) as speaker:
                     while not self._stop.is_set():
                         self._one(speaker)
                         if self._pause:
@@ -148,7 +148,7 @@ class Load:
         """Let every thread finish its message, and end."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(90)
 
     @property
     def output(self) -> str:

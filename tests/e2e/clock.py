@@ -5,10 +5,20 @@ What measures how long something takes (``CLOCK_MONOTONIC``) goes on as it does.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
+
+from tests.e2e.scenario import wait_for
+
+_DAY = 86400
+
+
+def stay_within_a_day(seconds: float = 60.0) -> None:
+    """Let midnight (UTC) pass first where it is near: what counts by days would begin anew in the midst."""
+    wait_for(lambda: _DAY - time.time() % _DAY > seconds, "it is midnight for too long", 2 * seconds)
 
 
 class Clock:

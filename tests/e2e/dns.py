@@ -92,7 +92,7 @@ class Dns:
         name = question.name.to_text(omit_final_dot=True).lower()
         kind = dns.rdatatype.to_text(question.rdtype)
         self.asked.append(f"{name} {kind}")
-        trouble = next((what for domain, what in self.trouble.items() if name.endswith(domain)), "")
+        trouble = next((what for domain, what in list(self.trouble.items()) if name.endswith(domain)), "")
         if trouble == "silent":
             return None
         reply = dns.message.make_response(query)
@@ -105,6 +105,6 @@ class Dns:
         values = self.records.get((name, kind))
         if values:
             reply.answer.append(dns.rrset.from_text(question.name, self.ttl, "IN", kind, *values))
-        elif not any(known == name or known.endswith(f".{name}") for known, _ in self.records):
+        elif not any(known == name or known.endswith(f".{name}") for known, _ in list(self.records)):
             reply.set_rcode(dns.rcode.NXDOMAIN)
         return reply.to_wire()

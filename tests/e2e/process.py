@@ -86,10 +86,10 @@ class Process:
             raise AssertionError(f"it never printed {words!r}, but:\n{self.output[-4000:]}")
         return line
 
-    def wait(self, timeout: float = 30.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Wait for its end; its exit status."""
         code = self._process.wait(timeout)
-        self._reader.join(5)
+        self._reader.join(20)
         return code
 
     def signal(self, number: int) -> None:

@@ -110,7 +110,7 @@ class Server:
         twistd = [str(BIN / "twistd"), "--nodaemon", "--pidfile=", *self._options]
         return [*twistd, "mta", "--config", str(self.file)]
 
-    def start(self, timeout: float = 60.0) -> Server:
+    def start(self, timeout: float = 120.0) -> Server:
         """Start it, and wait until every listener greets.
 
         :raise AssertionError: with what it printed, if it does not.
@@ -152,7 +152,7 @@ class Server:
             return True
         try:
             # twistd, when all is done, ends by the signal that it was sent.
-            return self.process.stop(45) in (0, -signal.SIGTERM)
+            return self.process.stop(90) in (0, -signal.SIGTERM)
         finally:
             self._collect()
 
