@@ -46,7 +46,7 @@ class SendingDomainTests(TestCase):
         shown = await self.api.server.api._domains.check(_older(claim))
         self.assertEqual([], shown.lacking(["ownership", "dkim"]))
         self.assertTrue((await self.ask("GET", f"{PLACE}/shop.example")).json["sending"])
-        for _ in range(200):
+        for _ in range(1000):
             sent = await self.send()
             self.assertEqual(202, sent.status, sent)
             events = await self.api.server._environment.journal.message(sent.json["id"])

@@ -120,11 +120,11 @@ class ServerKilledTests(SynchronousTestCase):
         server.start()
         self.addCleanup(server.stop)
         self.url = f"http://127.0.0.1:{port}"
-        wait_for(self.is_well, "the API does not answer", 30)
+        wait_for(self.is_well, "the API does not answer")
         self.key = server.mta("key", "create", "--scope", "admin").split()[0]
         dice, sent = random.Random(5), 0
         for turn in range(3):
-            wait_for(self.is_well, "the API does not answer", 30)
+            wait_for(self.is_well, "the API does not answer")
             for number in range(dice.randint(8, 20)):
                 sent += self.send(f"{turn}-{number}")
                 if not number % 4:
@@ -149,7 +149,8 @@ class ServerKilledTests(SynchronousTestCase):
         self.assertEqual(before, tables(server.state / "spool"))
 
     def counts(self) -> dict[str, int]:
-        answer = httpx.get(f"{self.url}/v1/statistics", headers={"Authorization": f"Bearer {self.key}"})
+        headers = {"Authorization": f"Bearer {self.key}"}
+        answer = httpx.get(f"{self.url}/v1/statistics", headers=headers, timeout=60)
         self.assertEqual(200, answer.status_code, answer.text)
         found: dict[str, int] = answer.json()["total"]["counts"]
         return found
@@ -157,7 +158,7 @@ class ServerKilledTests(SynchronousTestCase):
     def send(self, subject: str) -> int:
         body = {"from": "anna@example.org", "to": ["ben@example.org"], "subject": subject, "text": "Hello"}
         headers = {"Authorization": f"Bearer {self.key}"}
-        answer = httpx.post(f"{self.url}/v1/messages", json=body, headers=headers)
+        answer = httpx.post(f"{self.url}/v1/messages", json=body, headers=headers, timeout=60)
         self.assertEqual(202, answer.status_code, answer.text)
         return 1
 

@@ -180,6 +180,9 @@ def body_of(route: Route) -> object:
 
 
 class TenantsApartTests(TestCase):
+    #: There are many routes.
+    timeout = 600
+
     async def stranger(self, api: ServedApi, number: int) -> str:
         """One who has done nothing yet."""
         await api.tenant(f"stranger{number}", f"stranger{number}.example")

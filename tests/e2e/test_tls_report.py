@@ -13,7 +13,9 @@ from typing import Any
 import dkim
 
 from tests.deliver.certificates import make
+from tests.e2e.clock import stay_within_a_day
 from tests.e2e.dns import Dns
+from tests.e2e.journal import events
 from tests.e2e.postfix import Postfix
 from tests.e2e.relaying import RelayScenario
 from tests.e2e.remote import Remote
@@ -38,6 +40,7 @@ class SendingScenario(RelayScenario):
     """A domain whose DANE is broken, one without TLS, and one that wants to know nothing."""
 
     def setUp(self) -> None:
+        stay_within_a_day()
         super().setUp()
         authority = make("Authority", authority=True)
         (self.place / "ca.pem").write_bytes(authority.pem)
@@ -104,6 +107,11 @@ class SendingScenario(RelayScenario):
         """As dkimpy asks for one."""
         [value] = self.names.records[name.decode().rstrip("."), "TXT"]
         return "".join(re.findall(r'"([^"]*)"', value)).encode()
+
+    def arrived(self) -> list[Any]:
+        """The reports that came to ourselves, once there are any."""
+        read = ("--json", "tls-report", "list")
+        return wait_for(lambda: list(json.loads(self.server.mta(*read))), "the report has not come")
 
     def counted(self) -> dict[tuple[str, str, str], int]:
         rows = json.loads(self.server.mta("--json", "tls-report", "sessions"))
@@ -178,7 +186,7 @@ class SendingTests(SendingScenario):
         self.assertEqual((1, 1), (len(self.postfix.mails("rita@dane.test")), len(self.receiver.taken)))
 
         # One of them came to ourselves.
-        [read] = json.loads(self.server.mta("--json", "tls-report", "list"))
+        [read] = self.arrived()
         self.assertEqual(
             (["plain.test"], 1, "Example"), (read["domains"], read["failures"], read["organization"])
         )
@@ -188,7 +196,8 @@ class SendingTests(SendingScenario):
         self.begin(workers=2)
         for number in range(8):
             self.send(f"rolf+{number}@plain.test")
-        self.plain.wait(8)
+        # What the remote has taken the journal has a moment later.
+        wait_for(lambda: len(events(self.server, "delivered")) == 8, "they are not delivered")
         # Asks for nothing, but has everything counted.
         self.assertEqual({}, self.report("--domain", "none.test"))
         before = self.counted()["plain.test", "no-policy-found", "starttls-not-supported"]
@@ -196,14 +205,7 @@ class SendingTests(SendingScenario):
         self.assertEqual(
             {"mailto:tls@example.org": ("plain.test", "sent")}, self.report("--domain", "plain.test")
         )
-        found: list[Any] = []
-
-        def arrived() -> bool:
-            found[:] = json.loads(self.server.mta("--json", "tls-report", "list"))
-            return bool(found)
-
-        wait_for(arrived, "the report has not come")
-        [read] = found
+        [read] = self.arrived()
         self.assertEqual((before, 0), (read["failures"], read.get("successes", 0)))
 
 

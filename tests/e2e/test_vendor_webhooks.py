@@ -140,7 +140,7 @@ class AnymailWebhookTests(CompatibleCase):
         return receiver, made.json
 
     async def posts(self, receiver: Receiver, count: int) -> list[dict[str, Any]]:
-        for _ in range(1000):
+        for _ in range(6000):
             if len(receiver.posts) >= count:
                 break
             await deferLater(reactor, 0.01)
