@@ -1,7 +1,10 @@
-"""Whom accounts have answered lately, and which files of rules cannot be used: one database for all workers.
+"""Whom accounts have answered and what they have forwarded lately, and which files of rules cannot be used.
+
+One database for all workers.
 
 Who is to be answered is claimed in the name of the message that is answered.  The same message, delivered
-once more after a crash, may claim again; so one answer is queued, and not two or none.
+once more after a crash, may claim again; so one answer is queued, and not two or none.  Likewise a copy that
+is forwarded counts once, however often the message is tried.
 """
 
 from __future__ import annotations
@@ -14,12 +17,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Lock
 
+from mta.model.bucket import Bucket
 from mta.private_file import make_private, uri_of
 from mta.write_ahead import use_write_ahead
 
 NAME = "rules.db"
-_VERSION = 1
-_SCHEMA = """
+#: Seconds for which it is known that a copy was counted: a message that waits is tried again within them.
+_COUNTED = 86400.0
+#: Brings the schema from version ``index`` to ``index + 1``.  Append; never change.
+_MIGRATIONS = (
+    """
 CREATE TABLE replied (
     account TEXT NOT NULL,
     whom BLOB NOT NULL,
@@ -30,7 +37,19 @@ CREATE TABLE replied (
 ) WITHOUT ROWID;
 CREATE INDEX replied_until ON replied (until);
 CREATE TABLE broken (maildir BLOB PRIMARY KEY, account TEXT NOT NULL) WITHOUT ROWID;
-"""
+""",
+    """
+CREATE TABLE pace (account TEXT PRIMARY KEY, level REAL NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE forwarded (
+    account TEXT NOT NULL,
+    message TEXT NOT NULL,
+    whom BLOB NOT NULL,
+    until REAL NOT NULL,
+    PRIMARY KEY (account, message, whom)
+) WITHOUT ROWID;
+CREATE INDEX forwarded_until ON forwarded (until);
+""",
+)
 
 
 class Memory:
@@ -56,7 +75,7 @@ class Memory:
         :raise sqlite3.Error: if it cannot be remembered.
         :raise OSError: likewise.
         """
-        name = hashlib.sha256(whom.encode("utf-8", "surrogatepass")).digest()[:16]
+        name = _short(whom)
         with self._transaction() as base:
             row = base.execute(
                 "SELECT message, until FROM replied WHERE account = ? AND whom = ?", (account, name)
@@ -76,6 +95,30 @@ class Memory:
             )
             return True
 
+    def forward(self, account: str, whom: str, message: str, now: float, bucket: Bucket) -> bool:
+        """Whether an account may forward one more copy now; it is counted then, once.
+
+        :param whom: to whom.
+        :param message: queue id of what is forwarded.
+        :param bucket: what it may forward.
+        :raise sqlite3.Error: if it cannot be remembered.
+        :raise OSError: likewise.
+        """
+        name = _short(whom)
+        with self._transaction(durable=False) as base:
+            there = "SELECT 1 FROM forwarded WHERE account = ? AND message = ? AND whom = ?"
+            if base.execute(there, (account, message, name)).fetchone() is not None:
+                return True
+            kept = base.execute("SELECT level, at FROM pace WHERE account = ?", (account,)).fetchone()
+            if bucket.wait(kept, now) > 0:
+                return False
+            base.execute("DELETE FROM forwarded WHERE until < ?", (now,))
+            base.execute(
+                "INSERT INTO forwarded VALUES (?, ?, ?, ?)", (account, message, name, now + _COUNTED)
+            )
+            base.execute("INSERT OR REPLACE INTO pace VALUES (?, ?, ?)", (account, *bucket.take(kept, now)))
+            return True
+
     def break_(self, maildir: bytes, account: str) -> None:
         """Remember that a file cannot be used.
 
@@ -93,11 +136,16 @@ class Memory:
                 base.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """A transaction.
+
+        :param durable: whether it must survive a cut of the power, and not only of the process.
+        """
         with self._lock:
             if self._base is None:
                 self._base = _open(self._path)
             base = self._base
+            base.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             base.execute("BEGIN IMMEDIATE")
             try:
                 yield base
@@ -114,20 +162,23 @@ def _open(path: Path) -> sqlite3.Connection:
     )
     try:
         use_write_ahead(base)
-        base.execute("PRAGMA synchronous = FULL")
         base.execute("BEGIN IMMEDIATE")
         (version,) = base.execute("PRAGMA user_version").fetchone()
-        if version > _VERSION:
+        if version > len(_MIGRATIONS):
             raise sqlite3.DatabaseError(f"{path} is of a newer program")
-        if not version:
-            for statement in filter(str.strip, _SCHEMA.split(";")):
+        for migration in _MIGRATIONS[version:]:
+            for statement in filter(str.strip, migration.split(";")):
                 base.execute(statement)
-            base.execute(f"PRAGMA user_version = {_VERSION}")
+        base.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
         base.execute("COMMIT")
     except BaseException:
         base.close()
         raise
     return base
+
+
+def _short(whom: str) -> bytes:
+    return hashlib.sha256(whom.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def broken(state: Path) -> list[tuple[bytes, str]]:

@@ -23,6 +23,7 @@ from mta.interfaces import ISorter
 from mta.mailbox.file_name import Flags, info_of
 from mta.mailbox.names import name_of
 from mta.model.address import domain_of
+from mta.model.bucket import Bucket
 from mta.model.message import Addressee, Content, Message
 from mta.model.sorting import AutomaticReply, Decision
 from mta.rules import reply
@@ -32,7 +33,7 @@ from mta.rules.memory import Memory
 from mta.rules.rule import FLAGS, RuleFile, Vacation
 from mta.rules.rule_file import Version, load, version_of
 
-#: Files of rules that are remembered, and accounts that forward.
+#: Files of rules that are remembered.
 _REMEMBERED = 2000
 _DAY = 86400.0
 
@@ -41,7 +42,7 @@ _DAY = 86400.0
 class Sorter:
     """See the module.
 
-    :param memory: whom accounts have answered.
+    :param memory: whom accounts have answered, and what they have forwarded.
     :param indexes: the directory of the mailboxes' indexes, where keywords are agreed on.
     :param settings: gives ``[rules]``.
     :param ours: gives the domains whose mail is kept here.
@@ -65,7 +66,6 @@ class Sorter:
         self._seconds = seconds
         self._lock = Lock()
         self._files: OrderedDict[bytes, tuple[Version, RuleFile | str]] = OrderedDict()
-        self._forwarded: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def close(self) -> None:
         """Close what is open."""
@@ -118,7 +118,9 @@ class Sorter:
             if rule.vacation is not None:
                 vacations.append((name, rule.vacation))
             went = [
-                to for to in rule.forward if self._forwards(to, letter, account, forwards, settings, notes)
+                to
+                for to in rule.forward
+                if self._forwards(to, letter, message, account, forwards, settings, notes)
             ]
             forwards.update(dict.fromkeys(went))
             if not rule.keep and len(went) == len(rule.forward):
@@ -152,6 +154,7 @@ class Sorter:
         self,
         to: str,
         letter: Letter,
+        message: Message,
         account: str,
         known: Collection[str],
         settings: RulesTable,
@@ -169,24 +172,21 @@ class Sorter:
             why = f"a message is forwarded to {settings.forward_most} at the most"
         elif letter.junk:
             why = "a filter calls it junk"
-        elif not self._within_rate(account, settings):
+        elif not self._within_rate(account, to, message, settings):
             why = f"{account} has forwarded {settings.forward_rate[0]} of late, which is the most"
         else:
             return True
         notes.append(f"not forwarded to {to}: {why}")
         return False
 
-    def _within_rate(self, account: str, settings: RulesTable) -> bool:
-        most, span = settings.forward_rate
-        now = self._seconds()
-        with self._lock:
-            since, count = self._forwarded.pop(account, (now, 0))
-            if now - since >= span:
-                since, count = now, 0
-            self._forwarded[account] = (since, count + 1)
-            if len(self._forwarded) > _REMEMBERED:
-                self._forwarded.popitem(last=False)
-        return count < most
+    def _within_rate(self, account: str, to: str, message: Message, settings: RulesTable) -> bool:
+        bucket = Bucket.of(settings.forward_rate)
+        try:
+            return self._memory.forward(account, to.lower(), message.id, self._seconds(), bucket)
+        except (sqlite3.Error, OSError) as error:
+            # As other limits: mail goes on without them.
+            self.log.error("What {account} forwards cannot be counted: {why}", account=account, why=error)
+            return True
 
     # --- answering -----------------------------------------------------------
 

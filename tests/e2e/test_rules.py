@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from email import message_from_bytes
 from pathlib import Path
@@ -115,6 +117,29 @@ class RulesTests(Scenario):
         self.send(letter("may not"))
         self.folder("", 2)
         self.server.wait_trace(FAR, "not forwarded to y@elsewhere.test", "forward_to")
+
+    def test_rate(self) -> None:
+        """What an account forwards is counted once for all workers, and over a restart."""
+        self.start(workers=2, rules={"forward_to": ["far.test"], "forward_rate": "3/h"})
+        wait_for(lambda: self.server.output.count("ready: ") >= 2, "a worker is not ready")
+        self.rules('[[rule]]\nforward = "x@far.test"\nkeep = false\n')
+        first, second = self.server.workers()
+        for worker, other in ((first, second), (second, first)):
+            os.kill(other, signal.SIGSTOP)
+            try:
+                for number in range(2):
+                    self.send(letter(f"by {worker}, {number}"))
+            finally:
+                os.kill(other, signal.SIGCONT)
+        self.assertEqual(3, len(self.sink.wait(3)))
+        # What may not be forwarded is kept.
+        self.folder("")
+        self.server.wait_trace(FAR, "has forwarded 3 of late")
+        self.assertTrue(self.server.stop())
+        self.server.start()
+        self.send(letter("after it"))
+        self.folder("", 2)
+        self.assertEqual(3, len(self.sink.messages()))
 
     def test_vacation(self) -> None:
         """A person is answered once, over a restart too; lists, bounces, programs and oneself are not."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.rules.memory import NAME, Memory, broken
+from mta.model.bucket import Bucket
+from mta.rules.memory import _MIGRATIONS, NAME, Memory, broken
 
 DAY = 86400.0
 
@@ -46,6 +49,38 @@ class MemoryTests(SynchronousTestCase):
         taken = [self.claim(f"s{number}", f"m{number}", 10.0, 5) for number in range(10)]
         self.assertEqual(5, sum(taken))
         self.assertTrue(self.claim("s9", "m10", DAY + 20.0, 5))
+
+    def test_forwarding(self) -> None:
+        """As much as the rate allows, in all workers and over restarts; each copy counts once."""
+        bucket, other = Bucket.of((2, 3600.0)), self.open()
+
+        def forward(
+            memory: Memory, message: str, now: float = 0.0, whom: str = "x", account: str = "a"
+        ) -> bool:
+            return memory.forward(account, whom, message, now, bucket)
+
+        self.assertTrue(forward(self.memory, "m1"))
+        self.assertTrue(forward(other, "m1"))
+        self.assertTrue(forward(other, "m1", whom="y"))
+        self.assertFalse(forward(self.memory, "m2"))
+        self.assertTrue(forward(self.memory, "m2", account="b"))
+        self.memory.close()
+        self.assertFalse(forward(self.memory, "m2", 1000.0))
+        self.assertTrue(forward(other, "m2", 1801.0))
+        self.assertFalse(forward(self.memory, "m3", 1802.0))
+        # It was let through; a crash may bring it again.
+        self.assertTrue(forward(self.memory, "m1", 1803.0))
+
+    def test_older(self) -> None:
+        """A database of the version before goes on."""
+        with closing(sqlite3.connect(self.place / NAME)) as base:
+            for statement in filter(str.strip, _MIGRATIONS[0].split(";")):
+                base.execute(statement)
+            base.execute("INSERT INTO broken VALUES (?, ?)", (b"/m/a", "a@b.c"))
+            base.execute("PRAGMA user_version = 1")
+            base.commit()
+        self.assertTrue(self.memory.forward("a", "x", "m1", 0.0, Bucket.of((1, 60.0))))
+        self.assertEqual([(b"/m/a", "a@b.c")], broken(self.place))
 
     def test_broken(self) -> None:
         self.assertEqual([], broken(self.place))
