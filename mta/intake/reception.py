@@ -213,22 +213,17 @@ class Reception:
         try:
             may = await settle(owned)
         except TemporarilyUnavailable as trouble:
-            return _because(
-                REPLIES.reply("directory-unavailable", address=envelope.reverse_path, ref=client.session),
-                "sender-ownership",
-                {"why": str(trouble)},
-            )
+            reply = REPLIES.reply("directory-unavailable", address=envelope.reverse_path, ref=client.session)
+            return reply.because("sender-ownership", {"why": str(trouble)})
         if not may:
-            return _because(
-                REPLIES.reply(
-                    "sender-not-owned",
-                    address=envelope.reverse_path,
-                    account=client.account or "anybody",
-                    ref=client.session,
-                ),
-                "sender-ownership",
-                {"account": client.account, "sender": envelope.reverse_path},
+            reply = REPLIES.reply(
+                "sender-not-owned",
+                address=envelope.reverse_path,
+                account=client.account or "anybody",
+                ref=client.session,
             )
+            evidence = {"account": client.account, "sender": envelope.reverse_path}
+            return reply.because("sender-ownership", evidence)
         refusal = self.refusal(decided, client)
         if refusal is not None:
             return refusal
@@ -270,21 +265,16 @@ class Reception:
         return await settle(self._known(client, envelope, recipient))
 
     def _relay_denied(self, client: Client, recipient: Recipient, domain: str) -> Reply:
-        return _because(
-            REPLIES.reply("relay-denied", address=recipient.address, ref=client.session),
-            "relay",
-            {"domain": domain, "authenticated": bool(client.account), "client": client.address},
-        )
+        reply = REPLIES.reply("relay-denied", address=recipient.address, ref=client.session)
+        evidence = {"domain": domain, "authenticated": bool(client.account), "client": client.address}
+        return reply.because("relay", evidence)
 
     def _known(self, client: Client, envelope: Envelope, recipient: Recipient) -> Answer[Reply]:
         """Where it goes, and what judges say, for a client that may send there."""
         before = envelope.recipients
         if before and sum([len(other.routes) for other in before]) >= MOST_ADDRESSEES:
-            return _because(
-                REPLIES.reply("too-many-recipients", limit=len(before)),
-                "addressees",
-                {"limit": MOST_ADDRESSEES},
-            )
+            reply = REPLIES.reply("too-many-recipients", limit=len(before))
+            return reply.because("addressees", {"limit": MOST_ADDRESSEES})
         routes: Found
         try:
             routes = self.router.route(recipient.address)
@@ -360,9 +350,8 @@ class Reception:
             return self._no_route(routes, client, recipient)
         found = tuple(routes or ())
         if not found:
-            return _because(
-                REPLIES.reply("mailbox-unknown", address=recipient.address, ref=client.session), "route"
-            )
+            reply = REPLIES.reply("mailbox-unknown", address=recipient.address, ref=client.session)
+            return reply.because("route")
         # A router's slip must show now, while the client can be put off.
         if not all(isinstance(route, Route) for route in found):
             raise TypeError(f"a router answers with routes, and it was {found!r:.100}")
@@ -416,12 +405,9 @@ class Reception:
                 # What a router says of the codes counts more than the catalogue.
                 lines = REPLIES.reply(name, **values).lines
                 reply = Reply(trouble.reply.code, lines, trouble.reply.enhanced, name)
-            return _because(reply, "route", {"why": trouble.reason})
-        return _because(
-            REPLIES.reply("directory-unavailable", address=recipient.address, ref=client.session),
-            "route",
-            {"why": str(trouble)},
-        )
+            return reply.because("route", {"why": trouble.reason})
+        reply = REPLIES.reply("directory-unavailable", address=recipient.address, ref=client.session)
+        return reply.because("route", {"why": str(trouble)})
 
     def _judged(self, stage: Stage, facts: Facts) -> Answer[Reply | None]:
         verdict = self.pipeline.judge(stage, facts)
@@ -447,14 +433,10 @@ class Reception:
         if reply is None:
             name = "policy-defer" if verdict.action == "defer" else "policy-reject"
             reply = REPLIES.reply(name, reason=verdict.reason or "Refused by policy", ref=client.session)
-        return replace(_because(reply, verdict.rule, verdict.evidence), authentication=verdict.authentication)
+        return replace(reply.because(verdict.rule, verdict.evidence), authentication=verdict.authentication)
 
 
 def _remember(about: Client | Envelope, stage: Stage, verdict: Verdict) -> None:
     """Keep what was said until the message is complete."""
     if verdict is not PASS:
         about.judged = (*about.judged, (stage, verdict))
-
-
-def _because(reply: Reply, rule: str, evidence: dict[str, Any] | None = None) -> Reply:
-    return Reply(reply.code, reply.lines, reply.enhanced, reply.name, rule, evidence or {})

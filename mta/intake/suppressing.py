@@ -104,13 +104,13 @@ def refusal(entry: Entry, address: str, client: Client) -> Reply:
     reply = REPLIES.reply("recipient-suppressed", address=address, why=why, ref=client.session)
     evidence = {"reason": entry.reason, "since": entry.created, **entry.evidence}
     evidence["list of"] = entry.tenant or "the server"
-    return Reply(reply.code, reply.lines, reply.enhanced, reply.name, "suppression", evidence)
+    return reply.because("suppression", evidence)
 
 
 def unavailable(address: str, client: Client, trouble: Exception) -> Reply:
     """What is said while nobody can tell."""
     reply = REPLIES.reply("directory-unavailable", address=address, ref=client.session)
-    return Reply(reply.code, reply.lines, reply.enhanced, reply.name, "suppression", {"why": str(trouble)})
+    return reply.because("suppression", {"why": str(trouble)})
 
 
 def left_out(

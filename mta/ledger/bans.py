@@ -191,7 +191,7 @@ class Bans:
             contact=self._contact,
         )
         evidence = {"network": network, **{k: v for k, v in value.items() if v and k != "spared"}}
-        return Reply(reply.code, reply.lines, reply.enhanced, reply.name, "ban", evidence)
+        return reply.because("ban", evidence)
 
     # --- counting ----------------------------------------------------------------
 

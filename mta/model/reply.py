@@ -45,6 +45,14 @@ class Reply:
         """Whether the code is 5xx."""
         return self.code >= 500
 
+    def because(self, rule: str, evidence: Mapping[str, Any] | None = None) -> Reply:
+        """The same reply, with what the journal is to tell of it.
+
+        :param rule: which rule decided.
+        :param evidence: the facts that the decision rests on.
+        """
+        return Reply(self.code, self.lines, self.enhanced, self.name, rule, evidence or {})
+
     def encode(self) -> bytes:
         """The octets that go to the client, CRLF included."""
         mark = f"{self.enhanced} " if self.enhanced else ""

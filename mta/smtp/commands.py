@@ -141,7 +141,7 @@ def _mail(session: ServerSession, argument: bytes) -> None:
     session.envelope = envelope
     if envelope.size > terms.message_size:
         reply = REPLIES.reply("message-too-large", limit=terms.message_size)
-        _sender_answered(session, _with_evidence(reply, {"declared": envelope.size}))
+        _sender_answered(session, reply.because(reply.name, {"declared": envelope.size}))
         return
     if session.barred is not None:
         _sender_answered(session, session.barred)
@@ -157,10 +157,6 @@ def _mail(session: ServerSession, argument: bytes) -> None:
         session.amend(protocol=protocol)
         client = session.client
     session.ask(_sender_answered, terms.reception.sender, client, session.account, envelope)
-
-
-def _with_evidence(reply: Reply, evidence: dict[str, int]) -> Reply:
-    return Reply(reply.code, reply.lines, reply.enhanced, reply.name, reply.name, evidence)
 
 
 def _parameters(session: ServerSession, command: str, octets: bytes, target: Envelope | Recipient) -> bool:

@@ -41,13 +41,13 @@ class Connections:
             return refusal
         if self.total >= limits.connections:
             reply = REPLIES.reply("too-many-connections", hostname=hostname)
-            return _because(reply, {"sessions": self.total, "limit": limits.connections})
+            return reply.because(reply.name, {"sessions": self.total, "limit": limits.connections})
         if address:
             key = _client_of(address)
             own = self._clients.get(key, 0)
             if own >= limits.connections_per_client:
                 reply = REPLIES.reply("too-many-from-client", hostname=hostname, client=address)
-                return _because(reply, {"sessions": own, "limit": limits.connections_per_client})
+                return reply.because(reply.name, {"sessions": own, "limit": limits.connections_per_client})
             self._clients[key] = own + 1
         self.total += 1
         return None
@@ -61,7 +61,7 @@ class Connections:
         limit = self.limits.connections_per_client
         if self.local >= limit:
             reply = REPLIES.reply("too-many-from-client", hostname=hostname, client="this machine")
-            return _because(reply, {"sessions": self.local, "limit": limit})
+            return reply.because(reply.name, {"sessions": self.local, "limit": limit})
         self.local += 1
         return None
 
@@ -94,7 +94,3 @@ def _client_of(address: str) -> str:
     except OSError:
         return address
     return packed[:8].hex()
-
-
-def _because(reply: Reply, evidence: dict[str, int]) -> Reply:
-    return Reply(reply.code, reply.lines, reply.enhanced, reply.name, reply.name, evidence)

@@ -147,8 +147,7 @@ def content_ended(session: ServerSession) -> None:
 def _refuse_content(session: ServerSession, fault: Fault, complete: bool) -> None:
     session.drop_content()
     ref = session.client.session
-    reply = REPLIES.reply(fault.name, ref=ref, **fault.values)
-    reply = Reply(reply.code, reply.lines, reply.enhanced, reply.name, fault.name, fault.evidence)
+    reply = REPLIES.reply(fault.name, ref=ref, **fault.values).because(fault.name, fault.evidence)
     envelope = session.envelope
     assert envelope is not None
     _say(session, [reply] * (len(envelope.recipients) if session.terms.lmtp and complete else 1))

@@ -285,8 +285,7 @@ class ServerSession:
         """Say goodbye with a 421 of the catalogue, and close."""
         reply = REPLIES.reply(name, hostname=self.terms.hostname, **values)
         if name != "shutting-down":
-            known = Reply(reply.code, reply.lines, reply.enhanced, name, name, evidence or {})
-            self.note_refusal(stage, known)
+            self.note_refusal(stage, reply.because(name, evidence))
         self.output.append(encode(reply))
         self.hang_up()
 
