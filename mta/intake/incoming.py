@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
+from mta.intake.accepted import Accepted, give_return_paths
 from mta.intake.labels import API_ROLE, LABELLED_ROLES, Stated, label
 from mta.intake.linking import LinkError
 from mta.intake.options import FIELDS, OptionError, options_said
-from mta.intake.rewriting import rewritten
+from mta.intake.rewriting import rewritten, route_added
 from mta.intake.submission import missing_fields
 from mta.intake.suppressing import left_out, refusal, unavailable
 from mta.intake.trace import received_field
 from mta.interfaces import (
     Facts,
     IIncoming,
-    RouteError,
     SpoolFull,
     TemporarilyUnavailable,
     Undecided,
@@ -27,11 +26,11 @@ from mta.interfaces import (
 from mta.model.authentication_results import AuthenticationResults, without_forged
 from mta.model.catalogue import REPLIES
 from mta.model.envelope import Client, Envelope
-from mta.model.event import Completed, Discarded, Event, Received
+from mta.model.event import Completed, Discarded, Event
 from mta.model.event_engagement import LinksPut
-from mta.model.header import field_value, header_section, subject_of, take_fields
+from mta.model.header import header_section, take_fields
 from mta.model.linked import Linked
-from mta.model.message import Addressee, Content, InlineContent, Message
+from mta.model.message import Content, InlineContent, Message
 from mta.model.options import NO_OPTIONS, Options
 from mta.model.reply import Reply
 from mta.model.revision import Composed
@@ -39,7 +38,7 @@ from mta.model.signed import Signed
 from mta.model.verdict import PASS, Verdict, together
 
 if TYPE_CHECKING:
-    from mta.intake.reception import Reception, ReturnPath
+    from mta.intake.reception import Reception
 
 #: Roles whose messages are completed as RFC 6409 (8) allows.
 _COMPLETED_ROLES = frozenset({"submission", "submissions", "local", "api"})
@@ -210,7 +209,8 @@ class Incoming:
         decided = verdict if verdict is PASS else await settle(verdict)
         refusal = reception.refusal(decided, client)
         if refusal is None and facts.revision is not None:
-            refusal = await self._route_added(facts)
+            assert facts.envelope is not None
+            refusal = await route_added(reception.router, facts.envelope.recipients, client.session)
         if refusal is not None:
             self.abort()
             return refusal
@@ -250,18 +250,15 @@ class Incoming:
         received = received_field(client, reception.hostname, self.id, date, single, envelope.asked)
         inserted = facts.revision.above if facts.revision is not None else b""
         trace = above + inserted + received + added
-        message, event = self._message(content, facts.header, trace, decided, now, junk)
+        accepted = self._accepted(decided, facts.header, now, junk)
+        message = accepted.message(reception, content, trace)
+        event = accepted.event(message.size)
         if reception.return_path is not None:
             try:
-                await _give_return_paths(message, reception.return_path)
+                await give_return_paths(message, reception.return_path)
             except TemporarilyUnavailable as trouble:
                 self.abort()
-                reply = REPLIES.reply(
-                    "directory-unavailable", address=envelope.reverse_path, ref=client.session
-                )
-                return Reply(
-                    reply.code, reply.lines, reply.enhanced, reply.name, "return-path", {"why": str(trouble)}
-                )
+                return self._unknown("return-path", trouble)
         if self.dry:
             self.abort()
             self.message = message
@@ -321,8 +318,7 @@ class Incoming:
     async def _leave_out(self, now: float) -> Reply | None:
         """Leave out who is on a suppression list; a reply if nobody is left."""
         client, envelope, suppressing = self._client, self._envelope, self._reception.suppressing
-        labels = self._reception.labels
-        tenant = labels.stated(client, envelope, self._labels or {}, self._options).tenant
+        labels, tenant = self._reception.labels, self._stated().tenant
         addresses = [recipient.address for recipient in envelope.recipients]
         try:
             mailing = self._options.unsubscribe or ""
@@ -352,7 +348,7 @@ class Incoming:
         client, envelope, linking = self._client, self._envelope, self._reception.linking
         if linking is None:
             return content
-        stated = self._reception.labels.stated(client, envelope, self._labels or {}, self._options)
+        stated = self._stated()
         addresses = [recipient.address for recipient in envelope.recipients]
         try:
             linked = await linking.linked(content, self._options, self.id, stated.tenant, addresses)
@@ -386,26 +382,13 @@ class Incoming:
     def _trouble(self, trouble: TemporarilyUnavailable) -> Reply:
         name = "no-space" if isinstance(trouble, SpoolFull) else "spool-trouble"
         reply = REPLIES.reply(name, ref=self._client.session)
-        return Reply(reply.code, reply.lines, reply.enhanced, name, "spool", {"why": str(trouble)})
+        return reply.because("spool", {"why": str(trouble)})
 
-    async def _route_added(self, facts: Facts) -> Reply | None:
-        """Find the ways of recipients that a judge has added; a reply if there is none."""
-        assert facts.envelope is not None
-        for recipient in facts.envelope.recipients:
-            if recipient.routes:
-                continue
-            why = "nobody knows the way there"
-            try:
-                found = self._reception.router.route(recipient.address)
-                recipient.routes = tuple((await found if isinstance(found, Awaitable) else found) or ())
-            except (RouteError, TemporarilyUnavailable) as trouble:
-                why = str(trouble)
-            if not recipient.routes:
-                # It is our filter that is wrong, not the client.
-                reply = REPLIES.reply("added-recipient", ref=self._client.session)
-                evidence = {"recipient": recipient.address, "why": why}
-                return Reply(reply.code, reply.lines, reply.enhanced, reply.name, "revision", evidence)
-        return None
+    def _unknown(self, rule: str, trouble: TemporarilyUnavailable) -> Reply:
+        """What is said while nobody can tell what has to be known of the sender."""
+        address, ref = self._envelope.reverse_path, self._client.session
+        reply = REPLIES.reply("directory-unavailable", address=address, ref=ref)
+        return reply.because(rule, {"why": str(trouble)})
 
     async def _rewrite(self, below: Content) -> Content:
         """Keep a content that judges have made of the one that came."""
@@ -427,23 +410,30 @@ class Incoming:
 
         :param above: fields of ours that are not in the header section of ``facts``.
         """
-        reception, client, envelope = self._reception, self._client, self._envelope
-        assert reception.signer is not None
-        tenant = reception.labels.stated(client, envelope, self._labels or {}, self._options).tenant
+        signer = self._reception.signer
+        assert signer is not None
         try:
-            return await settle(reception.signer.sign(facts, above, content, tenant, self._watch, now))
+            tenant = self._stated().tenant
+            return await settle(signer.sign(facts, above, content, tenant, self._watch, now))
         except TemporarilyUnavailable as trouble:
-            reply = REPLIES.reply("directory-unavailable", address=envelope.reverse_path, ref=client.session)
-            return Reply(
-                reply.code, reply.lines, reply.enhanced, reply.name, "signature", {"why": str(trouble)}
-            )
+            return self._unknown("signature", trouble)
+
+    def _stated(self) -> Stated:
+        """What holds for the message, by all that is said of it."""
+        labels = self._reception.labels
+        return labels.stated(self._client, self._envelope, self._labels or {}, self._options)
+
+    def _accepted(self, verdict: Verdict, header: bytes, now: float, junk: str = "") -> Accepted:
+        stated = self._stated()
+        return Accepted(
+            self.id, self._client, self._envelope, self._options, stated, verdict, header, now, junk
+        )
 
     def _discarded(self, verdict: Verdict, header: bytes, octets: int, now: float) -> Reply:
         """Answer as if it was kept; only the journal knows of it."""
         reception, client, envelope = self._reception, self._client, self._envelope
         self.abort()
-        stated = reception.labels.stated(client, envelope, self._labels or {}, self._options)
-        event = self._received(verdict, octets, header, now, stated)
+        event = self._accepted(verdict, header, now).event(octets)
         reason = f"{verdict.rule}: {verdict.reason}" if verdict.rule else "no recipient was left"
         recipients = [recipient.address for recipient in envelope.recipients]
         about: dict[str, Any] = {"at": now, "message": self.id, "session": client.session}
@@ -451,129 +441,6 @@ class Incoming:
         if not self.dry:
             reception.spool.note((event, discarded, Completed(**about)))
         return REPLIES.reply("queued", id=self.id)
-
-    def _message(
-        self, content: Content, header: bytes, trace: bytes, verdict: Verdict, now: float, junk: str
-    ) -> tuple[Message, Received]:
-        reception, client, envelope = self._reception, self._client, self._envelope
-        held = verdict.action == "hold"
-        # Due and expiry count from the time for which it was scheduled.
-        scheduled = envelope.release > now
-        begins = envelope.release if scheduled else now
-        message = Message(
-            id=self.id,
-            envelope=envelope,
-            client=client,
-            trace=trace,
-            content=content,
-            addressees=[],
-            created=now,
-            expires=begins + (reception.expire if envelope.reverse_path else reception.bounce_expire),
-        )
-        stated = reception.labels.stated(client, envelope, self._labels or {}, self._options)
-        facts = (
-            ("tenant", stated.tenant),
-            ("campaign", stated.campaign),
-            ("release", begins if scheduled else 0.0),
-            ("hold", envelope.hold if scheduled else ""),
-            ("priority", stated.priority),
-            ("folder", reception.junk.folder if junk else ""),
-            ("held", _held(verdict)),
-        )
-        message.attributes.update((name, value) for name, value in facts if value)
-        if self._options is not NO_OPTIONS:
-            message.attributes.update(self._options.attributes())
-        message.addressees = self._addressees(begins, "held" if held else "queued", stated.tenant)
-        return message, self._received(verdict, message.size, header, now, stated, junk)
-
-    def _received(
-        self, verdict: Verdict, octets: int, header: bytes, now: float, stated: Stated, junk: str = ""
-    ) -> Received:
-        client, envelope = self._client, self._envelope
-        return Received(
-            at=now,
-            message=self.id,
-            session=client.session,
-            sender=envelope.reverse_path,
-            recipients=[recipient.address for recipient in envelope.recipients],
-            size=octets,
-            role=client.role,
-            client=client.address,
-            helo=client.helo,
-            protocol=client.protocol,
-            tls=f"{client.tls_version} {client.tls_cipher}".strip(),
-            account=client.account,
-            message_id=(field_value(header, b"message-id") or b"").decode("utf-8", "replace")[:998],
-            held=_held(verdict),
-            junk=junk,
-            scheduled=envelope.release if envelope.release > now else 0.0,
-            priority=stated.priority,
-            asked=stated.asked,
-            tenant=stated.tenant,
-            claimed=stated.claimed,
-            campaign=stated.campaign,
-            tags=verdict.evidence,
-            **_told(self._options, stated.tenant, header),
-            authentication=[one.told() for one in verdict.authentication],
-        )
-
-    def _addressees(self, due: float, state: str, tenant: str) -> list[Addressee]:
-        leave, sender, account = self._reception.leave, self._envelope.reverse_path, self._client.account
-        found: list[Addressee] = []
-        seen: set[tuple[str, str, str]] = set()
-        for recipient in self._envelope.recipients:
-            for route in leave(recipient.routes, sender, account, tenant):
-                key = (route.transport, route.next_hop, route.address)
-                if key in seen:
-                    continue
-                seen.add(key)
-                options = route.options
-                if route.sender is not None:
-                    options = {**options, "sender": route.sender}
-                found.append(
-                    Addressee(
-                        number=len(found),
-                        address=route.address,
-                        original=recipient.address,
-                        transport=route.transport,
-                        next_hop=route.next_hop,
-                        options=options,
-                        notify=recipient.notify,
-                        orcpt=recipient.orcpt,
-                        due=due,
-                        state=state,
-                    )
-                )
-        return found
-
-
-async def _give_return_paths(message: Message, return_path: ReturnPath) -> None:
-    """Give each copy that leaves us the reverse-path to which its bounces are to come."""
-    sender = message.envelope.reverse_path
-    for addressee in message.addressees:
-        if "sender" not in addressee.options:  # A list has an owner, who is told.
-            path = await settle(return_path(message.id, sender, addressee.original, addressee.address))
-            if path is not None:
-                addressee.options = {**addressee.options, "return_path": path}
-
-
-def _told(options: Options, tenant: str, header: bytes) -> dict[str, Any]:
-    """What whoever sent it will look for."""
-    if options is NO_OPTIONS and not tenant:
-        return {}
-    return {
-        "subject": subject_of(header),
-        "tagged": list(options.tags),
-        "metadata": dict(options.metadata),
-        "batch": options.batch,
-        "template": options.template,
-        "key": options.key,
-    }
-
-
-def _held(verdict: Verdict) -> str:
-    """Why a message is to be held; ``""`` if it is not."""
-    return f"{verdict.rule}: {verdict.reason}" if verdict.action == "hold" else ""
 
 
 def _field(name: str, value: str) -> bytes:
