@@ -21,7 +21,7 @@ from mta.dashboard.page import (
     misspelt,
 )
 from mta.dashboard.role import Right, person_of
-from mta.dashboard.session import Sessions
+from mta.dashboard.session import PATIENCE, Sessions
 from mta.dashboard.visit import Visit
 from mta.dashboard.words import capital
 from mta.dashboard.workers import Workers
@@ -188,7 +188,7 @@ class AccountPages:
 
     async def _entries(self, kind: str) -> list[tuple[str, Any, float]]:
         """Of the ledger: key, value, and when it ends; 0: when somebody says so."""
-        found = await self._ledger.ask(lambda book: list(book.entries(kind)))
+        found = await self._ledger.ask(lambda book: list(book.entries(kind)), PATIENCE)
         rows = [(key, value, 0.0 if end > _FAR else end) for key, value, end in found]
         return sorted(rows, key=lambda row: row[1].get("since", 0.0), reverse=True)
 

@@ -18,6 +18,8 @@ from mta.model.ledger import Book, Ledger
 
 #: The kind of the ledger's entries.
 KIND = "dashboard-session"
+#: Seconds that a person waits for what workers remember, rather than be shown an error.
+PATIENCE = 20.0
 #: Seconds after which it is noted again that a session is used.
 _FRESH = 60.0
 #: What browsers and systems are known by; the first that fits.
@@ -102,7 +104,7 @@ class Sessions:
         session = Session(
             hashed(text), account, role, tenant, mark, now, now, address, printable(agent)[:_AGENT]
         )
-        await self._ledger.ask(lambda book: self._put(book, session))
+        await self._ledger.ask(lambda book: self._put(book, session), PATIENCE)
         return session, text
 
     async def find(self, text: str, used: bool = True) -> Session | None:
@@ -123,7 +125,7 @@ class Sessions:
                 self._put(book, session, now)
             return session
 
-        return await self._ledger.ask(look)
+        return await self._ledger.ask(look, PATIENCE)
 
     async def all(self, account: str = "") -> list[Session]:
         """Those that last, of one account or of everybody, the newest first.
@@ -140,7 +142,7 @@ class Sessions:
                 if one is not None and not self._is_over(one, now) and (not account or one.account == account)
             ]
 
-        found = await self._ledger.ask(look)
+        found = await self._ledger.ask(look, PATIENCE)
         return sorted(found, key=lambda one: one.begun, reverse=True)
 
     async def lasts(self, identifier: str) -> bool:
@@ -154,7 +156,7 @@ class Sessions:
             session = _session(identifier, book.get(KIND, identifier))
             return session is not None and not self._is_over(session, now)
 
-        return await self._ledger.ask(look)
+        return await self._ledger.ask(look, PATIENCE)
 
     async def end(self, identifier: str, account: str = "") -> Session | None:
         """End one.
@@ -171,7 +173,7 @@ class Sessions:
             book.delete(KIND, identifier)
             return session
 
-        return await self._ledger.ask(remove)
+        return await self._ledger.ask(remove, PATIENCE)
 
     def _is_over(self, session: Session, now: float) -> bool:
         of = self._settings()

@@ -58,7 +58,7 @@ class SharedLedger:
 
     :param path: the database; made when somebody asks for the first time.
     :param reactor: time, and the thread that answers are given in.
-    :param timeout: seconds for a question.
+    :param timeout: seconds for a question whose asker says nothing of that.
     :param waiting: questions that may wait.
     :param most: entries at the most.
     """
@@ -94,14 +94,15 @@ class SharedLedger:
 
     # --- the reactor's side ----------------------------------------------------
 
-    def ask(self, question: Callable[[Book], T]) -> Deferred[T]:
+    def ask(self, question: Callable[[Book], T], patience: float | None = None) -> Deferred[T]:
         """See :class:`~mta.model.ledger.Ledger`."""
         asked = _Question(question)
         if self._room <= 0 or self._stopped:
             asked.answer.errback(TemporarilyUnavailable("too many wait for what workers remember together"))
             return asked.answer
         self._room -= 1
-        asked.timer = self._reactor.callLater(self._timeout, self._too_late, asked)
+        timeout = self._timeout if patience is None else patience
+        asked.timer = self._reactor.callLater(timeout, self._too_late, asked)
         self._begin()
         self._queue.put(asked)
         return asked.answer

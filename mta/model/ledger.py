@@ -57,11 +57,12 @@ class View(Protocol):
 class Ledger(Protocol):
     """``mta.ledger`` provides it.  Nothing may depend on it: who gets no answer goes on without one."""
 
-    def ask(self, question: Callable[[Book], T]) -> Awaitable[T]:
+    def ask(self, question: Callable[[Book], T], patience: float | None = None) -> Awaitable[T]:
         """Have a function of a book run in a transaction, and answer after its commit.
 
         It runs in a thread, perhaps twice, so it changes nothing but the book.
 
+        :param patience: seconds to wait for the answer; ``None``: as long as an SMTP client may be kept.
         :raise TemporarilyUnavailable: if that cannot be done soon.
         """
         ...

@@ -104,6 +104,7 @@ class MailProgramScenario(Scenario):
         for kind, _, port, implicit in reversed(servers):
             if kind == "smtp":
                 self.send(port, implicit, f"sent-{port}")
+        self.server.wait_mail(ADDRESS, 2)
         subject = f"sent-{servers[-1][2]}"
         for kind, _, port, implicit in servers:
             if kind == "imap":

@@ -28,6 +28,7 @@ class MemoryLedger:
         self._clock = clock
         self.down = False
         self.asked = 0
+        self.patience: float | None = None
         self._views: dict[str, View] = {}
         with tempfile.TemporaryDirectory() as place:
             source = open_book(Path(place) / "x.db")
@@ -35,8 +36,9 @@ class MemoryLedger:
             source.backup(self.connection)
             source.close()
 
-    def ask(self, question: Callable[[Any], Any]) -> Deferred[Any]:
+    def ask(self, question: Callable[[Any], Any], patience: float | None = None) -> Deferred[Any]:
         self.asked += 1
+        self.patience = patience
         if self.down:
             return fail(TemporarilyUnavailable("the disk is gone"))
         book = Book(self.connection, self._clock.seconds())

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from twisted.internet import reactor
@@ -183,6 +184,21 @@ class LedgerTests(TestCase):
             await ledger.ask(count)
         connection.execute("ROLLBACK")
         self.assertEqual(2, await asked())
+
+    async def test_patience(self) -> None:
+        """Who says that he waits longer is answered, while others were told that it takes too long."""
+        ledger = self.ledger(timeout=0.1)
+        gate = Event()
+
+        def slow(book: Book) -> int:
+            gate.wait(60)
+            return count(book)
+
+        patient = ledger.ask(slow, 60.0)
+        with self.assertRaises(TemporarilyUnavailable):
+            await ledger.ask(count)
+        gate.set()
+        self.assertEqual(1, await patient)
 
     async def test_too_many(self) -> None:
         ledger = self.ledger(waiting=2)
