@@ -129,7 +129,7 @@ class AutomatismTests(SynchronousTestCase):
         self.answer(ENOUGH)
         self.bench.send("x@a.test")
         self.bench.run(2)
-        self.bench.manager.probe(None)
+        self.bench.manager._filling.probe(None)
         self.send(3, "a.test")
         self.bench.run(2)
         self.assertEqual(4, self.count())

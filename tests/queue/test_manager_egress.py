@@ -141,5 +141,5 @@ class EgressTests(EgressCase):
         self.assertEqual(
             2, len([1 for one in self.bench.manager.status()["destinations"] if one["rests_until"]])
         )
-        self.bench.manager.probe(next(iter(self.bench.spool.messages.values())).addressees)
+        self.bench.manager._filling.probe(next(iter(self.bench.spool.messages.values())).addressees)
         self.assertEqual([], [1 for one in self.bench.manager.status()["destinations"] if one["rests_until"]])
