@@ -166,7 +166,7 @@ class _Search:
         field = _FIELDS.get(key.name)
         if field is not None and wanted:
             question = Question(
-                lambda index, number: index.having(number, field, wanted),
+                lambda index, number: (index.having(number, field, wanted), set()),
                 lambda text: _has(text, field, wanted),
                 header=True,
             )
@@ -201,14 +201,14 @@ class _Search:
         last = (_LAST_DAY if key.end is None else key.end.toordinal()) - 1
         ask, gone = self._account.texts.ask, self._selected.gone
         sent = Question(
-            lambda index, number: index.sent(number, first, last) | index.undated(number),
+            lambda index, number: (index.sent(number, first, last) | index.undated(number), set()),
             lambda text: text.day is None or first <= text.day <= last,
             header=True,
         )
         found = await ask(self._snapshot, within, sent, gone)
         # What has no date was sent when it came (RFC 5256, 2.2).
         without = Question(
-            lambda index, number: index.undated(number), lambda text: text.day is None, header=True
+            lambda index, number: (index.undated(number), set()), lambda text: text.day is None, header=True
         )
         undated = await ask(self._snapshot, found, without, gone)
         found -= undated

@@ -6,7 +6,7 @@ import os
 from email.message import EmailMessage
 
 from mta.imap import search
-from mta.mailbox.full_text import texts
+from mta.mailbox.full_text import index, texts
 from tests.imap.sessions import ImapCase
 from tests.imap.test_selected import untagged
 
@@ -72,6 +72,8 @@ class SearchTests(ImapCase):
             ("TEXT hello", [1, 4]),
             ("TEXT HELL", [1, 4]),
             ("BODY hello", []),
+            ("TEXT e", [1, 2, 3, 4]),
+            ("BODY st", [1, 2]),
             ("BODY text", [1, 3]),
             ("BODY STRASSE", [2]),
             ("TEXT grüße", [2, 3]),
@@ -218,6 +220,14 @@ class UnwantedTests(SearchTests):
 
     def tearDown(self) -> None:
         self.assertEqual([], list((self.place / "state").glob("*/*.text.db*")))
+
+
+class UnsureTests(SearchTests):
+    """The same, where the index leaves some messages open."""
+
+    def prepare(self) -> None:
+        self.patch(index, "_ONE_OF", 2)
+        self.patch(index, "_FIRST_TERMS", 1)
 
 
 class PartlyIndexedTests(SearchTests):

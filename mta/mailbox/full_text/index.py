@@ -3,7 +3,7 @@
 Each folder has a table of its own, with UIDs for row numbers: a search of a small folder does not pay for
 a large one, and what has become useless is dropped whole.  Trigrams with their places find any substring
 of three characters or more exactly, without a look at the messages.  Shorter ones are found by the
-trigrams that begin with them.
+trigrams that begin with them, frequent ones first.
 
 The index may lag, or be lost: it says which messages it knows, and whoever searches looks at the others
 himself (:mod:`~mta.mailbox.finding`).  Nothing here needs to be durable.  Calls are made in threads, one
@@ -16,6 +16,7 @@ import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 
 from mta.mailbox.full_text.folding import END
@@ -32,8 +33,11 @@ FIELDS = frozenset({"subject", "sender", "to", "cc", "bcc"})
 KEYS = frozenset({"sent", "base", "from_box", "to_box", "cc_box", "from_name", "to_name"})
 #: Messages that are gone and may stay in a table, besides as many as there are others.
 _DEAD = 2000
-#: Trigrams that are asked for at once.
-_TERMS = 200
+#: Trigrams that are asked for at once, first and at the most.
+_FIRST_TERMS, _TERMS = 4, 200
+#: Messages that are rather looked at than to ask the index for all trigrams: so many, and one of so many.
+_LOOKED_AT, _ONE_OF = 100, 1000
+_LAST = chr(0x10FFFF)
 _FREQUENT = " etaoinsrhldcumfpgwybvk.,"
 
 _TABLES = """
@@ -250,25 +254,38 @@ class TextIndex:
         rows = self.connection.execute("SELECT uid FROM known WHERE folder = ? AND NOT whole", (number,))
         return {uid for (uid,) in rows}
 
-    def saying(self, number: int, wanted: str, header: bool, body: bool) -> set[int]:
+    def saying(self, number: int, wanted: str, header: bool, body: bool) -> tuple[set[int], set[int]]:
         """UIDs of messages here that say something.  Messages that are gone may be among them.
 
         :param wanted: folded, and not empty.
+        :return: those that do, and a few others of which it is cheaper to look at the messages.
         """
         columns = {(True, True): "", (True, False): "header : ", (False, True): "body : "}[header, body]
         if len(wanted) >= 3:
-            return self._matching(number, columns, [wanted])
+            return self._matching(number, columns, [wanted]), set()
         found: set[int] = set()
-        # Of one character there are thousands.  Frequent ones first: nearly all messages have some of them.
-        terms = sorted(self._terms(number, wanted), key=_rarity, reverse=True)
-        left, some = set(self.known(number)), _TERMS if len(wanted) > 1 else _TERMS // 20
-        while terms and left:
-            matching = self._matching(number, columns, terms[-some:])
-            del terms[-some:]
+        left = set(self.known(number))
+        enough = min(_LOOKED_AT, len(left) // _ONE_OF)
+        # Frequent ones first: nearly all messages have some of them.  The index would have to count in how
+        # many messages each stands to tell that it has it.
+        letters = _FREQUENT if wanted.isascii() else ""
+        ends = ("".join(end) for end in product(letters, repeat=3 - len(wanted)))
+        frequent = sorted((wanted + end for end in ends), key=_rarity)
+        some, begin = _FIRST_TERMS, 0
+        rare: list[str] | None = None
+        while left:
+            if rare is None and begin >= len(frequent):
+                rare, begin = self._others(number, wanted, sorted(frequent)), 0
+            terms = (frequent if rare is None else rare)[begin : begin + some]
+            if not terms:
+                break
+            matching = self._matching(number, columns, terms)
             found |= matching
             left -= matching
-            some = min(2 * some, _TERMS)
-        return found
+            if len(left) <= enough:
+                return found, left
+            begin, some = begin + some, min(2 * some, _TERMS)
+        return found, set()
 
     def _matching(self, number: int, columns: str, strings: Sequence[str]) -> set[int]:
         one = " OR ".join('"' + string.replace('"', '""') + '"' for string in strings)
@@ -278,17 +295,24 @@ class TextIndex:
         )
         return {uid for (uid,) in rows.fetchall()}
 
-    def _terms(self, number: int, start: str) -> list[str]:
-        """The trigrams that begin so."""
+    def _others(self, number: int, start: str, frequent: Sequence[str]) -> list[str]:
+        """The trigrams that begin so, besides these, which are in order."""
         self.connection.execute(
             f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.terms_{number}"
             f" USING fts5vocab('main', 'text_{number}', 'row')"
         )
-        rows = self.connection.execute(
-            f"SELECT term FROM temp.terms_{number} WHERE term >= ? AND term < ?",  # noqa: S608
-            (start, start[:-1] + chr(min(ord(start[-1]) + 1, 0x10FFFF))),
-        )
-        return [term for (term,) in rows.fetchall() if term.startswith(start)]
+        found: list[str] = []
+        low = start
+        for one in (*frequent, start + _LAST):
+            # Up to what stands before it: what is counted of a frequent one takes its time.
+            high = one[:-1] + chr(ord(one[-1]) - 1) + _LAST
+            rows = self.connection.execute(
+                f"SELECT term FROM temp.terms_{number} WHERE term >= ? AND term <= ?",  # noqa: S608
+                (low, high),
+            )
+            found += [term for (term,) in rows.fetchall() if term.startswith(start)]
+            low = one + "\0"
+        return found
 
     def having(self, number: int, field: str, wanted: str) -> set[int]:
         """UIDs of messages here with something in a field.

@@ -59,13 +59,13 @@ class Question:
     """Something that messages are asked.
 
     :ivar index: asks the index: the number of the folder, and it answers with UIDs; there may be too many,
-        of messages that are not there.
+        of messages that are not there.  And with those of messages that are to be asked themselves.
     :ivar message: asks one message.
     :ivar beyond: whether messages of which the index has only the beginning are to be asked as well.
     :ivar header: whether the header section alone tells.
     """
 
-    index: Callable[[TextIndex, int], set[int]]
+    index: Callable[[TextIndex, int], tuple[set[int], set[int]]]
     message: Callable[[Text], bool]
     beyond: bool = False
     header: bool = False
@@ -149,11 +149,12 @@ class Texts:
             missing = [uid for uid in index.missing(number, now.uids) if uid in within]
             if len(missing) == len(within):
                 return missing, set()
-            found = question.index(index, number)
+            found, unsure = question.index(index, number)
             # Those that another process has forgotten meanwhile are in neither.
             missing = [uid for uid in index.missing(number, now.uids) if uid in within]
             if question.beyond:
-                missing += (index.partial(number) & within) - found
+                unsure |= index.partial(number)
+            missing += (unsure & within) - found - set(missing)
             return missing, found
 
         answer = await self._try(work)

@@ -35,7 +35,9 @@ class TextIndexTests(SynchronousTestCase):
         return index
 
     def saying(self, wanted: str, header: bool = True, body: bool = True) -> list[int]:
-        return sorted(self.index.saying(self.inbox, wanted, header, body))
+        found, unsure = self.index.saying(self.inbox, wanted, header, body)
+        self.assertEqual(set(), unsure)
+        return sorted(found)
 
     def test_substrings(self) -> None:
         texts = ["hello world", 'say "hello"', "shell", "he*lo AND x", "ab", "会议 今天"]
@@ -151,6 +153,21 @@ class TextIndexTests(SynchronousTestCase):
         self.assertEqual([], list(self.index.known(self.inbox)))
         self.index.add(self.inbox, [(1, one("abc"))])
         self.assertEqual([1], self.saying("abc"))
+
+    def test_short(self) -> None:
+        """One or two characters: by the frequent trigrams that begin so, then by the others."""
+        self.patch(text_index, "_FIRST_TERMS", 1)
+        self.patch(text_index, "_TERMS", 2)
+        texts = ["at", "an", "ax~", "a", "b a\x01\x01", "aé", "b"]
+        self.index.add(self.inbox, [(n, one(body, "\n\n")) for n, body in enumerate(texts, 1)])
+        self.assertEqual([1, 2, 3, 4, 5, 6], self.saying("a"))
+        self.assertEqual([3], self.saying("ax"))
+        self.assertEqual([6], self.saying("é"))
+        # When few are left, the messages are to be looked at.
+        self.patch(text_index, "_ONE_OF", 2)
+        found, unsure = self.index.saying(self.inbox, "a", True, True)
+        self.assertLessEqual({1, 2, 3, 4, 5, 6, 7}, found | unsure)
+        self.assertEqual(3, len(unsure))
 
     @given(
         st.lists(st.text("ab \"'*:^-é\u0301会", max_size=12), max_size=8),
