@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import secrets
 import socket
 import stat
@@ -20,6 +21,8 @@ from mta.deliver.maildir_name import host_part
 from mta.mailbox.folder import Gone
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: A CRLF that is the end of a line, and no more.
+_PAIR = re.compile(rb"(?<!\r)\r\n")
 #: Numbers commands of this process, so that no two have one name.
 _COMMANDS = itertools.count()
 
@@ -127,6 +130,8 @@ class Draft:
 class DraftFile:
     """The file of a message that comes in pieces; line ends become LF, as delivery writes them.
 
+    A CRLF behind another CR stays, because a LF there would be read as CRLF, and an octet be lost.
+
     :param folder: where it will be.
     :param name: of its file.
     :raise OSError: if it cannot be made.
@@ -138,6 +143,7 @@ class DraftFile:
         self._folder = folder
         self._held = b""
         self._last = b"\n"
+        # Those that are ended by LF.
         self._lines = 0
         self._size = 0
         self._file = disk.create(name, folder.tmp, folder.mode, folder.owner)
@@ -152,13 +158,16 @@ class DraftFile:
         if self._held:
             # Whether a LF follows decides what it is.
             block = block[:-1]
-        self._put(block.replace(b"\r\n", b"\n"))
+        before = self._last if self._last == b"\r" else b""
+        block = before + block
+        block = _PAIR.sub(b"\n", block) if b"\r\r\n" in block else block.replace(b"\r\n", b"\n")
+        self._put(block[len(before) :], before)
 
-    def _put(self, block: bytes) -> None:
+    def _put(self, block: bytes, before: bytes = b"") -> None:
         if block:
             self._disk.write(self._file, block)
             self._size += len(block)
-            self._lines += block.count(b"\n")
+            self._lines += block.count(b"\n") - (before + block).count(b"\r\n")
             self._last = block[-1:]
 
     def end(self, flags: int, words: tuple[str, ...], received: float) -> Draft:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.imap.sessions import Client, ImapCase
 from tests.imap.test_selected import untagged
 
@@ -42,6 +45,23 @@ class AppendTests(ImapCase):
         (name,) = self.maildir.names()
         size = (self.maildir.path / "cur" / name.decode()).stat().st_size
         self.assertIn(size, (len(text), len(text) - 3))
+
+    @given(st.lists(st.sampled_from((b"\r\n", b"\r", b"a", b".", b" ", b"\xff", b"word: x")), min_size=1))
+    @settings(max_examples=50, deadline=None)
+    def test_same_octets(self, parts: list[bytes]) -> None:
+        """What is fetched is what came, with an end for a last line that had none; so is its size."""
+        text = b"".join(parts)
+        client = self.selected()
+        client.do(b"APPEND INBOX {%d}" % len(text))
+        for part in parts:
+            client.say(part)
+        client.say(b"\r\n")
+        wanted = text if text.endswith(b"\r\n") else text + b"\r\n"
+        answer = b"\r\n".join(client.do(b"FETCH * (RFC822.SIZE BODY.PEEK[])"))
+        head = b"RFC822.SIZE %d BODY[] {%d}\r\n" % (len(wanted), len(wanted))
+        self.assertIn(head + wanted + b")\r\na OK", answer)
+        client.do(b"STORE 1:* +FLAGS.SILENT (\\Deleted)")
+        client.do(b"LOGOUT")
 
     def test_several(self) -> None:
         """All or none (RFC 3502)."""
