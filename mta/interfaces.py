@@ -479,6 +479,9 @@ class ISpool(Interface):
     def call_back(rests: Mapping[Way, Rest], now: float, step: float) -> Awaitable[int]:
         """Make due, ``step`` seconds apart, what was put off with these words; answers how many it were."""
 
+    def waiting_with(beginning: str) -> Awaitable[Sequence[tuple[Way, str, float]]]:
+        """Who waits with a reply that begins so: the way, the reply, and when the last of them is due."""
+
     def get(identifier: str) -> Awaitable[Message | None]:
         """One queued message, with all its waiting addressees."""
 

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from mta.interfaces import TemporarilyUnavailable
 from mta.model.ids import decode_id, encode_id
 from mta.model.message import FileContent, Message
+from mta.model.rest import Way
 from mta.queue.rows import ADDRESSEE_COLUMNS, MESSAGE_COLUMNS, addressee_of, message_of
 from mta.queue.schema import SchemaError
 
@@ -92,6 +93,19 @@ class Claims:
                 (json.dumps([*self._unreadable]),),
             ).fetchone()
             return None if row is None else float(row[0])
+
+        return self._ask(question)
+
+    def waiting_with(self, beginning: str) -> list[tuple[Way, str, float]]:
+        """See :meth:`mta.interfaces.ISpool.waiting_with`."""
+
+        def question(connection: sqlite3.Connection) -> list[tuple[Way, str, float]]:
+            rows = connection.execute(
+                "SELECT transport, next_hop, last_reply, max(due) FROM addressees"
+                " WHERE state = 0 AND substr(last_reply, 1, length(?1)) = ?1 GROUP BY 1, 2, 3",
+                (beginning,),
+            )
+            return [((transport, hop), words, float(due)) for transport, hop, words, due in rows]
 
         return self._ask(question)
 

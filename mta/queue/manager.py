@@ -157,6 +157,7 @@ class Manager:
 
     def start(self) -> None:
         """Begin to claim and to deliver."""
+        self._rests.start()
         self._filling.start()
 
     async def stop(self, grace: float) -> None:

@@ -54,6 +54,18 @@ class Obstacle:
         return Rest(self.before, self.until, str(self.reply))
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a person lets not go.
+
+    :ivar suspension: said so.
+    :ivar obstacle: what those who wait were told.
+    """
+
+    suspension: Suspension
+    obstacle: Obstacle
+
+
 class Rests:
     """Knows them, and sees to what waits on disk.
 
@@ -100,13 +112,20 @@ class Rests:
         self.warn_after = 0.0
         self.is_stopped = False
         self._sites: dict[Destination, Obstacle] = {}
-        self._suspended: dict[Way, Obstacle] = {}
+        self._suspended: dict[Way, _Held] = {}
         # To be put off, and called back, with the next chore.
         self._offs: dict[Way, Rest] = {}
         self._calls: dict[Way, Rest] = {}
         self._busy = False
         self._gathering: Any = None
         self._look: Any = None
+
+    def start(self) -> None:
+        """Find out what waits since before this process began because a person said so."""
+        if self.suspensions.are_known():
+            work = Deferred.fromCoroutine(self._remember())
+            # It is a saving: what is not found waits for its time.
+            work.addErrback(lambda failure: self.log.failure("What is suspended was not looked for", failure))
 
     def stop(self) -> None:
         """Ask the spool for nothing more."""
@@ -124,17 +143,7 @@ class Rests:
         way = destination.name, next_hop
         suspension = self.suspensions.find(*way)
         if suspension is not None:
-            known = self._suspended.get(way)
-            if known is None or known.until <= now:
-                until = now + SUSPENDED
-                if suspension.until:
-                    until = min(until, suspension.until)
-                reply = REPLIES.reply("suspended", reason=suspension.reason or "no reason was given")
-                known = Obstacle(until, until, RemoteReply.ours(reply))
-                self._suspended[way] = known
-                self._put_off([way], known)
-                self._watch()
-            return known
+            return self._held(suspension, way, now)
         budget = destination.budget
         if budget is not None and budget.is_spent(now):
             until = budget.until(now)
@@ -159,6 +168,22 @@ class Rests:
                 self._put_off([way, *self._ways_of(destination)], known)
         return known
 
+    def _held(self, suspension: Suspension, way: Way, now: float) -> Obstacle:
+        held = self._suspended.get(way)
+        if held is not None and held.suspension == suspension and held.obstacle.until > now:
+            return held.obstacle
+        if held is not None and held.suspension != suspension:
+            # Those that wait were told of another time, and for another reason.
+            self._call_back([way], held.obstacle)
+        until = now + SUSPENDED
+        if suspension.until:
+            until = min(until, suspension.until)
+        obstacle = Obstacle(until, until, _reply(suspension))
+        self._suspended[way] = _Held(suspension, obstacle)
+        self._put_off([way], obstacle)
+        self._watch()
+        return obstacle
+
     def heard(self, destination: Destination, now: float) -> None:
         """A site answered for a message: if it rested, and does not go on to, the others may come."""
         known = self._sites.get(destination)
@@ -179,6 +204,7 @@ class Rests:
             raise TemporarilyUnavailable(f"the suspension cannot be kept: {error}") from error
         event = Operated(at=now, action="suspend", by=by, reason=reason, target=pattern, until=until)
         self._spool.note([event])
+        self.resumed()
         return 1
 
     def resume(self, pattern: str, by: str, reason: str) -> int:
@@ -194,15 +220,29 @@ class Rests:
         return count
 
     def resumed(self) -> None:
-        """Suspensions may have ended."""
+        """Suspensions may have ended, or others have come in their place."""
         now = self._reactor.seconds()
-        for way, known in list(self._suspended.items()):
-            if self.suspensions.find(*way) is None:
+        for way, held in list(self._suspended.items()):
+            if self.suspensions.find(*way) != held.suspension:
                 del self._suspended[way]
-                self._call_back([way], known)
-            elif known.until + SUSPENDED < now:
+                self._call_back([way], held.obstacle)
+            elif held.obstacle.until + SUSPENDED < now:
                 # Nothing has asked for it since.
                 del self._suspended[way]
+
+    async def _remember(self) -> None:
+        """See to those that were put off by an earlier process: it knows no more when they may go."""
+        now = self._reactor.seconds()
+        beginning = str(RemoteReply.ours(REPLIES.reply("suspended", reason=""))).strip()
+        for way, words, until in await self._spool.waiting_with(beginning):
+            suspension = self.suspensions.find(*way)
+            if suspension is not None and words == str(_reply(suspension)) and until > now:
+                held = _Held(suspension, Obstacle(until, until, _reply(suspension)))
+                self._suspended.setdefault(way, held)
+                self._watch()
+            else:
+                self._calls[way] = Rest(until, until, words)
+                self._gather()
 
     def _watch(self) -> None:
         if self._look is None and not self.is_stopped:
@@ -224,15 +264,17 @@ class Rests:
     def _put_off(self, ways: Sequence[Way], obstacle: Obstacle) -> None:
         rest = obstacle.rest
         for way in ways:
-            self._calls.pop(way, None)
             self._offs[way] = rest
+            if way in self._calls and self._calls[way].words == rest.words:
+                del self._calls[way]
         self._gather()
 
     def _call_back(self, ways: Sequence[Way], obstacle: Obstacle) -> None:
         rest = obstacle.rest
         for way in ways:
-            self._offs.pop(way, None)
             self._calls[way] = rest
+            if way in self._offs and self._offs[way].words == rest.words:
+                del self._offs[way]
         self._gather()
 
     def _gather(self) -> None:
@@ -262,3 +304,8 @@ class Rests:
             self._due(min(rest.until for rest in offs.values()))
         if calls and await self._spool.call_back(calls, now, STEP):
             self._due(now)
+
+
+def _reply(suspension: Suspension) -> RemoteReply:
+    """What those who wait are told."""
+    return RemoteReply.ours(REPLIES.reply("suspended", reason=suspension.reason or "no reason was given"))

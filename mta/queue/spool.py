@@ -295,6 +295,10 @@ class Spool:
         """When the next addressee is due; ``None`` if nobody waits."""
         return self._ask(self._claims.next_due)
 
+    def waiting_with(self, beginning: str) -> Deferred[list[tuple[Way, str, float]]]:
+        """See :meth:`mta.interfaces.ISpool.waiting_with`; it reads all who wait."""
+        return self._ask(self._claims.waiting_with, beginning)
+
     def get(self, identifier: str) -> Deferred[Message | None]:
         """One queued message, with all its waiting addressees."""
         return self._ask(self._claims.get, identifier)

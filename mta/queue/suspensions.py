@@ -73,6 +73,11 @@ class Suspensions:
                 return one
         return None
 
+    def are_known(self) -> bool:
+        """Whether there are any, or were some lately: those that have ended stay until the next is said."""
+        self._look()
+        return bool(self._known)
+
     def status(self) -> list[dict[str, Any]]:
         """Those that hold now, JSON values."""
         self._look()

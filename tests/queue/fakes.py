@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -158,6 +159,15 @@ class MemorySpool:
         self.call_backs.append(dict(rests))
         return self._later(count)
 
+    def waiting_with(self, beginning: str) -> Deferred[list[tuple[Way, str, float]]]:
+        found: dict[tuple[Way, str], float] = {}
+        for message in self.messages.values():
+            for one in message.addressees:
+                if one.state == "queued" and one.last_reply.startswith(beginning):
+                    place = (one.transport, one.next_hop), one.last_reply
+                    found[place] = max(one.due, found.get(place, 0.0))
+        return self._later([(way, words, due) for (way, words), due in found.items()])
+
     def get(self, identifier: str) -> Deferred[Message | None]:
         message = self.messages.get(identifier)
         if message is not None:
@@ -241,7 +251,8 @@ class Bench:
         self.settings = Queue(**{"jitter": 0.0, **settings})
         self.routes: dict[str, Any] = {} if route is None else route
         self.sign: Callable[[bytes, float], Any] = lambda data, now: b""
-        self.manager = Manager(
+        self._made = partial(
+            Manager,
             self.clock,
             self.spool,
             {"relay": self.relay, "maildir": self.local},
@@ -255,6 +266,15 @@ class Bench:
             uniform=uniform,
             sign=lambda data, now: self.sign(data, now),
         )
+        self.manager = self._made()
+
+    def restart(self) -> None:
+        """Another manager, which knows what is on disk."""
+        done = Deferred.fromCoroutine(self.manager.stop(1))
+        self.run(5)
+        assert done.called
+        self.manager = self._made(suspensions=self.manager._rests.suspensions)
+        self.manager.start()
 
     def message(self, *addresses: str, sender: str = "a@home.test", **facts: Any) -> Message:
         """A message to these; ``x@far.test`` goes by relay to ``far.test``.

@@ -86,6 +86,16 @@ class ChoreTests(SpoolCase):
         self.assertEqual(NOW + 70, dues[1])
         self.assertAlmostEqual(NOW + 70 + 0.01 * (count - 1), dues[-1], 3)
 
+    async def test_found_by_their_reply(self) -> None:
+        """A process that has begun anew finds who was put off, by what they were told."""
+        spool = await self.open()
+        await self.put(spool, SICK)
+        await self.put(spool, WELL)
+        await spool.put_off({SICK: Rest(NOW + 60, NOW + 120, "100% of _it_ waits")}, NOW, 0.0)
+        [(way, words, last)] = await spool.waiting_with("100% of")
+        self.assertEqual((SICK, "100% of _it_ waits", max(self.dues(SICK))), (way, words, last))
+        self.assertEqual([], await spool.waiting_with("100_ of"))
+
     async def test_called_back_are_only_those(self) -> None:
         """Whoever waits for another reason, goes on waiting."""
         spool = await self.open()

@@ -167,6 +167,37 @@ class SuspendedTests(SynchronousTestCase):
         self.bench.run(60)
         self.assertEqual({}, self.spool.messages)
 
+    def test_shorter(self) -> None:
+        """Said anew with an earlier end, it ends then."""
+        self.suspend(until=NOW + 5000)
+        self.bench.run(10)
+        self.now(self.bench.manager.suspend("far.test", "op", "shorter", until=NOW + 100))
+        self.bench.run(80)
+        self.assertEqual([], self.relay.deliveries)
+        self.bench.run(40)
+        self.assertEqual({}, self.spool.messages)
+
+    def test_resumed_after_a_restart(self) -> None:
+        """Who was put off by an earlier process goes at once, too; before, nobody does."""
+        self.suspend()
+        self.bench.run(10)
+        self.bench.restart()
+        self.bench.run(100)
+        self.assertEqual([], self.relay.deliveries)
+        self.now(self.bench.manager.resume("far.test", "op"))
+        self.bench.run(10)
+        self.assertEqual({}, self.spool.messages)
+
+    def test_ended_while_down(self) -> None:
+        self.suspend(until=NOW + 20)
+        self.bench.run(10)
+        done = Deferred.fromCoroutine(self.bench.manager.stop(1))
+        self.bench.clock.advance(15)
+        self.successResultOf(done)
+        self.bench.restart()
+        self.bench.run(10)
+        self.assertEqual({}, self.spool.messages)
+
     def test_others_of_the_site(self) -> None:
         """A suspension is of a next hop; what else goes to the same hosts goes on."""
         self.suspend()
