@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from klein import Klein
@@ -35,31 +34,23 @@ from mta.api.bodies import (
     DmarcSummary,
     Flush,
     Move,
-    Page,
     Rehearsal,
     Removal,
     Reschedule,
     Resume,
-    Search,
-    Summary,
     Suspend,
     read_body,
     read_query,
 )
 from mta.api.peer import who
 from mta.api.problem import ApiProblem
+from mta.api.queue_view import QueueView
 from mta.api.reporting import dmarc_summary, sent
 from mta.api.ruling import changed
 from mta.config.problem import ConfigurationError
 from mta.interfaces import IQueue, TemporarilyUnavailable
-from mta.journal.quarantine import Held, held, is_held
+from mta.journal.quarantine import is_held
 from mta.journal.reader import JournalReader
-from mta.journal.text import event_json
-from mta.journal.timeline import story
-from mta.model.ids import decode_id
-from mta.model.message import Message
-from mta.model.message_json import message_json
-from mta.model.selection import Way, summary
 from mta.model.supposition import Supposition
 
 #: Messages read at once.
@@ -113,6 +104,7 @@ class ControlApi:
         self._status = status
         self._test = test
         self._run = run_in_thread
+        self._view = QueueView(queue, reader, journal, run_in_thread)
         self._protection = protection
         self._reporters = reporters or {}
         self._alerts = alerts
@@ -140,154 +132,37 @@ class ControlApi:
     @app.route("/v1/queue", methods=["GET"])
     def page(self, request: IRequest) -> Any:
         """A page of the queue."""
-        return self._answer(request, self._get_page(request))
-
-    async def _get_page(self, request: IRequest) -> dict[str, Any]:
-        page = read_query(Page, request.args)
-        sites = await self._sites() if page.site else {}
-
-        def read() -> dict[str, Any]:
-            messages = [message_json(message) for message in islice(self._chosen(page, sites), page.limit)]
-            more = messages[-1]["id"] if len(messages) == page.limit else None
-            return {"messages": messages, "next": more, "count": self._reader.count()}
-
-        return await self._run(read)  # type: ignore[no-any-return]
-
-    async def _sites(self) -> Mapping[Way, Sequence[str]]:
-        """Hosts behind every next hop of this shard's queue."""
-        return await self._queue.sites(await self._run(self._reader.ways))
-
-    def _chosen(self, page: Page, sites: Mapping[Way, Sequence[str]]) -> Iterator[Message]:
-        """What fits, read piece by piece; in a thread."""
-        selection, after = page.selection(sites), page.after
-        while True:
-            found = self._reader.page(
-                after,
-                _PAGE,
-                sender=page.sender,
-                recipient=page.recipient,
-                state=page.state,
-                domain=page.domain,
-            )
-            yield from filter(selection.fits, found)
-            if len(found) < _PAGE:
-                return
-            after = found[-1].id
+        return self._answer(request, self._view.page(request.args))
 
     @app.route("/v1/queue/summary", methods=["GET"])
     def summary(self, request: IRequest) -> Any:
         """What waits in this shard, by destination, tenant and so on."""
-        return self._answer(request, self._get_summary(request))
-
-    async def _get_summary(self, request: IRequest) -> dict[str, Any]:
-        query = read_query(Summary, request.args)
-        sites = await self._sites() if query.site or query.by == "site" else {}
-
-        def read() -> dict[str, Any]:
-            groups = summary(self._chosen(query, sites), query.by, time.time(), sites)
-            return {"groups": [group.to_json() for group in groups[: query.limit]], "all": len(groups)}
-
-        return await self._run(read)  # type: ignore[no-any-return]
+        return self._answer(request, self._view.summary(request.args))
 
     @app.route("/v1/queue/sites", methods=["GET"])
     def sites(self, request: IRequest) -> Any:
         """Which hosts are behind the next hops of this shard's queue."""
-        return self._answer(request, self._get_sites())
-
-    async def _get_sites(self) -> dict[str, Any]:
-        found = await self._sites()
-        return {
-            "sites": [
-                {"transport": name, "next_hop": hop, "hosts": list(hosts)}
-                for (name, hop), hosts in found.items()
-            ]
-        }
+        return self._answer(request, self._view.sites())
 
     @app.route("/v1/queue/<identifier>", methods=["GET"])
     def message(self, request: IRequest, identifier: str) -> Any:
         """One message of the queue."""
-        return self._answer(request, self._get_message(identifier))
-
-    async def _get_message(self, identifier: str) -> dict[str, Any]:
-        name = _checked(identifier)
-        message = await self._run(self._reader.get, name)
-        if message is None:
-            raise ApiProblem(
-                404,
-                "No such message in the queue",
-                f"{name} is not in the queue; `mta trace {name}` tells what became of it",
-            )
-        return message_json(message)
+        return self._answer(request, self._view.message(identifier))
 
     @app.route("/v1/quarantine", methods=["GET"])
     def quarantine(self, request: IRequest) -> Any:
         """What is held, and why."""
-        return self._answer(request, self._get_quarantine(request))
-
-    async def _get_quarantine(self, request: IRequest) -> dict[str, Any]:
-        page = read_query(Page, request.args).model_copy(update={"state": "held"})
-
-        sites = await self._sites() if page.site else {}
-
-        def read() -> dict[str, Any]:
-            messages = [
-                self._held(message).to_json() for message in islice(self._chosen(page, sites), page.limit)
-            ]
-            more = messages[-1]["id"] if len(messages) == page.limit else None
-            return {"messages": messages, "next": more}
-
-        return await self._run(read)  # type: ignore[no-any-return]
-
-    def _held(self, message: Message) -> Held:
-        return held(message, [record.event for record in self._journal.message(message.id)])
+        return self._answer(request, self._view.quarantine(request.args))
 
     @app.route("/v1/quarantine/<identifier>", methods=["GET"])
     def held_message(self, request: IRequest, identifier: str) -> Any:
         """One message that is held, with its content."""
-        return self._answer(request, self._get_held(identifier))
-
-    async def _get_held(self, identifier: str) -> dict[str, Any]:
-        name = _checked(identifier)
-
-        def read() -> dict[str, Any]:
-            message = self._reader.get(name)
-            if message is None or not is_held(message):
-                raise ApiProblem(
-                    404,
-                    "No such message is held",
-                    f"{name} is not held; `mta trace {name}` tells what became of it",
-                )
-            octets = message.trace + message.content.read()
-            return {**self._held(message).to_json(), "content": octets.decode("utf-8", "surrogateescape")}
-
-        return await self._run(read)  # type: ignore[no-any-return]
+        return self._answer(request, self._view.held(identifier))
 
     @app.route("/v1/trace", methods=["GET"])
     def trace(self, request: IRequest) -> Any:
         """Events: of a message, under a word, or the newest."""
-        return self._answer(request, self._get_trace(request))
-
-    async def _get_trace(self, request: IRequest) -> dict[str, Any]:
-        search = read_query(Search, request.args)
-
-        def read() -> dict[str, Any]:
-            try:
-                decode_id(search.word)
-            except ValueError:
-                pass
-            else:
-                records = self._journal.message(search.word)
-                if records:
-                    queued = self._reader.get(search.word.lower())
-                    return story([record.event for record in records], queued).to_json()
-            options: dict[str, Any] = {"since": search.since, "until": search.until, "limit": search.limit}
-            if search.word:
-                records = self._journal.find(search.word, rejected=search.rejected, **options)
-            else:
-                records = self._journal.recent(rejected=search.rejected, **options)
-            return {"events": [event_json(record.event) for record in records]}
-
-        return await self._run(read)  # type: ignore[no-any-return]
+        return self._answer(request, self._view.trace(request.args))
 
     @app.route("/v1/alerts", methods=["GET"])
     def alerts(self, request: IRequest) -> Any:
@@ -318,31 +193,22 @@ class ControlApi:
     @app.route("/v1/queue/reschedule", methods=["POST"])
     def reschedule(self, request: IRequest) -> Any:
         """Give messages another time."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Reschedule, request)
-            by = who(request, body.by)
-            try:
-                return {"count": await self._queue.reschedule(body.ids, by, body.at, body.reason)}
-            except ValueError as error:
-                raise ApiProblem(400, "This time cannot be given", str(error)) from None
-
-        return self._answer(request, act())
+        return self._act(
+            request,
+            Reschedule,
+            lambda body, by: self._queue.reschedule(body.ids, by, body.at, body.reason),
+            wrong="This time cannot be given",
+        )
 
     @app.route("/v1/queue/move", methods=["POST"])
     def move(self, request: IRequest) -> Any:
         """Send messages another way."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(Move, request)
-            by = who(request, body.by)
-            try:
-                count = await self._queue.move(body.ids, by, body.transport, body.next_hop, body.reason)
-            except ValueError as error:
-                raise ApiProblem(400, "This way does not exist", str(error)) from None
-            return {"count": count}
-
-        return self._answer(request, act())
+        return self._act(
+            request,
+            Move,
+            lambda body, by: self._queue.move(body.ids, by, body.transport, body.next_hop, body.reason),
+            wrong="This way does not exist",
+        )
 
     @app.route("/v1/queue/bounce", methods=["POST"])
     def bounce(self, request: IRequest) -> Any:
@@ -414,52 +280,41 @@ class ControlApi:
     def ban(self, request: IRequest) -> Any:
         """Let a network in no more."""
 
-        async def act() -> dict[str, Any]:
-            body = _body(BanBody, request)
+        async def add(body: BanBody, by: str) -> str:
             seconds = max(1.0, body.until - time.time()) if body.until else 0.0
-            by = who(request, body.by)
-            try:
-                return {"network": await self._protection.bans.add(body.network, by, body.reason, seconds)}
-            except ValueError as error:
-                raise ApiProblem(400, "This is no network", str(error)) from None
+            network: str = await self._protection.bans.add(body.network, by, body.reason, seconds)
+            return network
 
-        return self._answer(request, act())
+        return self._act(request, BanBody, add, told="network", wrong="This is no network")
 
     @app.route("/v1/ban/lift", methods=["POST"])
     def lift(self, request: IRequest) -> Any:
         """End a ban."""
-
-        async def act() -> dict[str, Any]:
-            body = _body(BanBody, request)
-            by = who(request, body.by)
-            try:
-                return {"lifted": await self._protection.bans.lift(body.network, by, body.reason)}
-            except ValueError as error:
-                raise ApiProblem(400, "This is no network", str(error)) from None
-
-        return self._answer(request, act())
+        return self._act(
+            request,
+            BanBody,
+            lambda body, by: self._protection.bans.lift(body.network, by, body.reason),
+            told="lifted",
+            wrong="This is no network",
+        )
 
     @app.route("/v1/account/suspend", methods=["POST"])
     def suspend_account(self, request: IRequest) -> Any:
         """Take no more mail of an account, as ``abuse.action`` has it."""
 
-        async def act() -> dict[str, Any]:
-            body = _body(AccountBody, request)
-            by = who(request, body.by)
-            return {"count": int(await self._protection.guard.suspend(body.account, by, body.reason))}
+        async def suspend(body: AccountBody, by: str) -> int:
+            return int(await self._protection.guard.suspend(body.account, by, body.reason))
 
-        return self._answer(request, act())
+        return self._act(request, AccountBody, suspend)
 
     @app.route("/v1/account/resume", methods=["POST"])
     def resume_account(self, request: IRequest) -> Any:
         """Take it again."""
 
-        async def act() -> dict[str, Any]:
-            body = _body(AccountBody, request)
-            by = who(request, body.by)
-            return {"count": int(await self._protection.guard.resume(body.account, by, body.reason))}
+        async def resume(body: AccountBody, by: str) -> int:
+            return int(await self._protection.guard.resume(body.account, by, body.reason))
 
-        return self._answer(request, act())
+        return self._act(request, AccountBody, resume)
 
     @app.route("/v1/reload", methods=["POST"])
     def reload(self, request: IRequest) -> Any:
@@ -527,12 +382,29 @@ class ControlApi:
         detail = f"{request.method.decode('ascii', 'replace')} {path} is nothing here"
         return _write(request, ApiProblem(wrong.code or 500, wrong.name, detail))
 
-    def _act(self, request: IRequest, model: type[D], act: Callable[[D, str], Awaitable[int]]) -> Any:
-        """Do something with the queue in somebody's name, and answer how much it was done to."""
+    def _act(
+        self,
+        request: IRequest,
+        model: type[D],
+        act: Callable[[D, str], Awaitable[Any]],
+        told: str = "count",
+        wrong: str = "",
+    ) -> Any:
+        """Do something in somebody's name, and answer what that gave.
+
+        :param told: under which name; how many it was done to, if nothing else is said.
+        :param wrong: what a ``ValueError`` means; without it, it is trouble on our side.
+        """
 
         async def done() -> dict[str, Any]:
             body = _body(model, request)
-            return {"count": await act(body, who(request, body.by))}
+            by = who(request, body.by)
+            try:
+                return {told: await act(body, by)}
+            except ValueError as error:
+                if not wrong:
+                    raise
+                raise ApiProblem(400, wrong, str(error)) from None
 
         return self._answer(request, done())
 
@@ -568,11 +440,3 @@ def _write(request: IRequest, problem: ApiProblem) -> bytes:
     request.setResponseCode(problem.status)
     request.setHeader("content-type", "application/problem+json")
     return problem.encode()
-
-
-def _checked(identifier: str) -> str:
-    try:
-        decode_id(identifier)
-    except ValueError as error:
-        raise ApiProblem(400, "This is no queue id", str(error)) from None
-    return identifier.lower()
