@@ -134,11 +134,17 @@ class Resolver:
         pending = [self._begin(name, kind) for kind in ("AAAA", "A")]
         found: list[Records] = []
         trouble: TemporarilyUnavailable | None = None
-        for answer in pending:
-            try:
-                found.append(await answer)
-            except TemporarilyUnavailable as error:
-                trouble = error
+        try:
+            for answer in pending:
+                try:
+                    found.append(await answer)
+                except TemporarilyUnavailable as error:
+                    trouble = error
+        finally:
+            for answer in pending:
+                # Who asked may have gone after the first: then nobody hears of the second.
+                answer.addErrback(lambda _: None)
+                answer.cancel()
         if any(records.values for records in found):
             six, four = (
                 [v for r in found for v in r.values if (":" in v) is wanted] for wanted in (True, False)

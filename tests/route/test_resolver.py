@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -392,6 +393,15 @@ class TroubleTests(ResolverCase):
         text = str(self.failureResultOf(answer, TemporarilyUnavailable).value)
         self.assertIn("192.0.2.1 does not answer in time", text)
         self.assertEqual(["192.0.2.1", "192.0.2.2"] * 2, [server for server, *_ in self.network.asked])
+
+    def test_nobody_waits_any_more(self) -> None:
+        """Who has given up hears of neither family, and nothing of it comes into the log as an accident."""
+        answer = self.ask("addresses", "far.test")
+        answer.cancel()
+        self.failureResultOf(answer)
+        self.clock.pump([0.5] * 17)
+        gc.collect()
+        self.assertEqual([], self.flushLoggedErrors())
 
     def test_silent_server_comes_last(self) -> None:
         """A silent server costs time once, not with every question, and gets another chance later."""
