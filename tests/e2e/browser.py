@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
-from tests.e2e.scenario import program
+from tests.e2e.scenario import program, wait_for
 
 WIDE, PHONE = (1280, 900), (390, 844)
 #: As narrow as a page must fit.
@@ -144,6 +144,16 @@ class Tab:
         """Wait until the page shows these words."""
         for word in words:
             self.page.locator("main, dialog").get_by_text(word).first.wait_for()
+        return self
+
+    def find(self, path: str, *words: str) -> Tab:
+        """Open a page until it shows these words: what happens is in the journal a moment later."""
+
+        def shown() -> bool:
+            found = self.open(path).page.locator("main")
+            return all(found.get_by_text(word).first.is_visible() for word in words)
+
+        wait_for(shown, f"{path} does not show {words}")
         return self
 
     @property

@@ -43,8 +43,12 @@ function open() {
 }
 
 async function signedOut() {
-  const answer = await fetch(location.href, { headers: { accept: "text/html", "x-live": "1" } });
-  if (answer.redirected) location.reload();
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html", "x-live": "1" } });
+    if (answer.redirected) location.reload();
+  } catch {
+    // The page is being left, or nobody answers: it stays as it is.
+  }
 }
 
 function close() {
