@@ -26,7 +26,7 @@ SOON, SELDOM, LATER = 1.0, 10.0, 10.0
 #: Seconds without news after which who may sleep does; and until it looks nonetheless whether there is any.
 IDLE, ASLEEP = 60.0, 3600.0
 #: Seconds that a question waits for the index.
-PATIENCE = 5.0
+PATIENCE = 20.0
 _PRUNE_EVERY = 60.0
 _PRUNE_STEPS = 20
 
