@@ -105,7 +105,7 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
         self.wait()
 
-    def stop(self, timeout: float = 30.0) -> int | None:
+    def stop(self, timeout: float = 60.0) -> int | None:
         """Ask it to end; kill it if it does not.
 
         :return: its exit status, ``None`` if it had to be killed.

@@ -78,6 +78,12 @@ def wait_for(condition: Callable[[], T], what: str, timeout: float = 60.0) -> T:
         time.sleep(0.02)
 
 
+def within_a_day(seconds: float = 120.0) -> None:
+    """Begin what counts by the day (UTC) so that no midnight is in it; nearly always that is now."""
+    if time.time() % 86400 > 86400 - seconds:
+        wait_for(lambda: time.time() % 86400 < 86400 - seconds, "the day does not end", 2 * seconds)
+
+
 def mails(maildir: Path) -> list[Path]:
     """The messages of a Maildir, read ones too, oldest first."""
     while True:

@@ -253,6 +253,14 @@ class Server:
         """Octets of memory of the main process and its children (``VmHWM``: at the most)."""
         return sum(memory(pid, field) for pid in (self.pid, *self.workers()))
 
+    def processor(self) -> float:
+        """Seconds of a processor that the main process and its children have had so far."""
+        ticks = 0
+        for pid in (self.pid, *self.workers()):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
 
 def memory(pid: int, field: str = "VmRSS") -> int:
     """Octets of memory of one process, as /proc/PID/status has them."""

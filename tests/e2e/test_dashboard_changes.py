@@ -23,7 +23,7 @@ class ChangeScenario(DashboardScenario):
         tab = self.signed_in(ROLES["administrator"])
         tab.open("/dashboard/contacts/lists/new").fill(name="news", opt_in="single").press("Make the list")
         self.follow(tab.see("is made."), "Change").fill(title="Monthly").press("Save")
-        tab.see("Monthly").press("Remove").confirm("Remove")
+        tab.see("Monthly").press("Remove").confirm("Remove").see("is removed.")
         tab.open("/dashboard/contacts/lists/at/news", 404)
         tab.open("/dashboard/contacts/new").fill(address="ann@example.net").press("Add the contact")
         self.follow(tab.see("is added."), "Change").fill(name="Ann Other").press("Save")
@@ -31,7 +31,7 @@ class ChangeScenario(DashboardScenario):
         tab.open("/dashboard/contacts/segments/new")
         tab.fill(name="ours", title="Ours", condition='{"attribute": "plan", "is": "pro"}').press("Save")
         self.follow(tab.see("is saved."), "Change").fill(title="Still ours").press("Save")
-        tab.see("Still ours").press("Remove").confirm("Remove")
+        tab.see("Still ours").press("Remove").confirm("Remove").see("is removed.")
         tab.open("/dashboard/contacts/segments/at/ours", 404)
         self.assertEqual([], tab.problems)
 

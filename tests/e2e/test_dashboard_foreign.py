@@ -122,7 +122,7 @@ class ForeignTests(Walk):
                     channel.send(
                         method, path, headers={"x-http-method-override": "GET", "connection": "close"}
                     )
-                    for _ in range(100):
+                    for _ in range(6000):
                         if channel.transport.value():
                             break
                         await self.pause()
@@ -180,7 +180,7 @@ class ForeignTests(Walk):
         """Send something that is no form of ours; status and all that came back."""
         channel = Channel(self.served.server.doorway.site)
         channel.send("POST", path, body, media=media, headers=headers)
-        for _ in range(1000):
+        for _ in range(6000):
             if channel.transport.value():
                 break
             await self.pause()
@@ -208,10 +208,11 @@ class ForeignTests(Walk):
                 (place, "multipart/form-data", part),
                 (place, "multipart/form-data; boundary=" + "y" * 5000, part),
             ):
-                begun = time.monotonic()
+                # Of this processor: whatever else the machine does takes its time, too.
+                begun = time.process_time()
                 status, _ = await self.raw(path, body, media, headers)
                 self.assertIn(status, (400, 403, 413, 415), (path, media, body[:40]))
-                self.assertLess(time.monotonic() - begun, 10, (path, media, body[:40]))
+                self.assertLess(time.process_time() - begun, 10, (path, media, body[:40]))
 
         return Deferred.fromCoroutine(walk())
 

@@ -29,7 +29,7 @@ class OwnScenario(DashboardScenario):
         tab.fill(sender="shop@example.org", to="anna@example.org").press("Send")
         tab.see("A test is on its way to anna@example.org.")
         tab.open("/dashboard/templates").check("templates")
-        self.assertIn("template put", self.server.mta("trace", "default"))
+        self.server.wait_trace("default", "template put")
 
     def test_suppressions(self) -> None:
         """Put on the list by hand and by a file, and taken off again."""
@@ -64,13 +64,7 @@ class OwnScenario(DashboardScenario):
         tab.see("Nothing here yet").check("webhook-empty").press("Send a test")
         tab.see("A test is on its way")
         # It says what came of it when it is loaded again.
-        place = tab.page.url
-        for _ in range(100):
-            if tab.page.get_by_text("The receiver did not take it").count():
-                break
-            tab.page.wait_for_timeout(100)
-            tab.page.goto(place)
-        tab.see("The receiver did not take it").check("webhook-delivery")
+        tab.find(tab.page.url, "The receiver did not take it").check("webhook-delivery")
         tab.open("/dashboard/webhooks").check("webhooks")
         tab.page.locator("main th a").first.click()
         tab.see("webhook.test").check("webhook")

@@ -148,7 +148,7 @@ class Walk(TestCase):
         channel = Channel(self.served.server.doorway.site)
         body = None if fields is None else urlencode(fields).encode()
         channel.send(method, path, body, media="application/x-www-form-urlencoded", headers=headers)
-        for _ in range(4000):
+        for _ in range(12_000):
             octets = channel.transport.value()
             head, blank, rest = octets.partition(b"\r\n\r\n")
             length = re.search(rb"(?i)content-length: (\d+)", head)

@@ -68,7 +68,7 @@ class StrangersScenario(DashboardScenario):
         self.server.change(api={"url": self.base})
         self.server.write()
         self.server.start()
-        self.api = httpx.Client(base_url=self.base, headers={"authorization": f"Bearer {key}"})
+        self.api = httpx.Client(base_url=self.base, headers={"authorization": f"Bearer {key}"}, timeout=60)
         self.addCleanup(self.api.close)
         self.write(self.api)
 
@@ -207,7 +207,9 @@ class StrangersScenario(DashboardScenario):
     def every_page(self) -> None:
         """As the administrator, who sees all that is of the tenant, and what is of nobody."""
         door = self.tab(script=False)
-        door.open("/dashboard/sign-in").fill(account=hostile.HTML[3], password="x").press("Sign in")
+        door.open("/dashboard/sign-in").fill(account=hostile.HTML[3], password="x").press("Sign in").see(
+            "is wrong"
+        )
         tab = self.watched(self.signed_in("anna@example.org"))
         with tab.page.expect_navigation():
             tab.page.locator("#tenant").select_option("acme")
@@ -254,6 +256,7 @@ class StrangersScenario(DashboardScenario):
             found = [one for one in tab.page.evaluate(_FOUND) if not one.startswith('<a href="https://')]
             self.assertEqual([], found, path)
             for button in tab.page.locator("form button").all()[:1]:
-                button.click()
+                with tab.page.expect_navigation():
+                    button.click()
                 self.assertEqual([], tab.page.evaluate(_FOUND), path)
         self.assertEqual([], tab.problems)

@@ -10,7 +10,7 @@ from typing import Any
 from tests.e2e.dns import Dns
 from tests.e2e.relaying import RelayScenario
 from tests.e2e.remote import Remote
-from tests.e2e.scenario import free_port
+from tests.e2e.scenario import free_port, within_a_day
 from tests.e2e.server import Server
 from tests.e2e.sink import Sink
 
@@ -38,7 +38,7 @@ class EgressTests(RelayScenario):
         self.start(
             **{
                 "dns": {"servers": [names.address]},
-                "relay": {"port": self.remote.port, "idle": "1s"},
+                "relay": {"port": self.remote.port, "idle": "10m"},
                 "egress": SOURCES,
                 "egress_pool": [
                     {"name": "bulk", "sources": {"a": 1, "b": 1}, "sender": ["anna@example.org"]}
@@ -150,6 +150,7 @@ class EgressTests(RelayScenario):
 
     def test_warm_up(self) -> None:
         """What a new source may not send today waits, over a restart, and nobody is told of a failure."""
+        within_a_day()
         remote = self.begin(
             egress=[{**SOURCES[0], "warm_up": {"start": str(datetime.now(UTC).date()), "total": [3]}}],
             egress_pool=[{"name": "new", "sources": {"a": 1}, "sender": ["*"]}],

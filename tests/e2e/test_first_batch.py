@@ -34,7 +34,7 @@ class FirstBatchScenario(Scenario):
         twistd = shlex.join([str(BIN / "twistd"), "--nodaemon", "--pidfile=", "mta"])
         command = [program("unshare"), "--net", "sh", "-c", f"ip link set lo up && exec {twistd}"]
         process: Process = self.part(Process(command, cwd=self.place))
-        process.wait_line("Make a key to send by HTTP", 60)
+        process.wait_line("Make a key to send by HTTP", 120)
         return process
 
     def paste(self, *lines: str, process: Process | None = None) -> str:
@@ -48,7 +48,7 @@ class FirstBatchScenario(Scenario):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=500,
         )
         # The shell may tell of the job that the guide ends, or have no time left to.
         said = re.sub(r"(?m)^\[\d+\]. +Terminated .*\n", "", done.stderr)

@@ -66,7 +66,7 @@ class HostileScenario(Scenario):
     def test_any_bytes(self) -> None:
         server = Server(
             self.place / "server",
-            limits={"greeting_timeout": "2s", "command_timeout": "2s", "data_timeout": "2s"},
+            limits={"greeting_timeout": "20s", "command_timeout": "20s", "data_timeout": "20s"},
         )
         server.add_listener("lmtp")
         server.write()
@@ -100,7 +100,7 @@ class HostileScenario(Scenario):
 
     def _throw(self, port: int, octets: bytes, chooser: random.Random, seed: str) -> None:
         """Send it in pieces; read what comes until the other side has nothing to say."""
-        with socket.create_connection(("127.0.0.1", port), 20) as connection:
+        with socket.create_connection(("127.0.0.1", port), 60) as connection:
             heard = b""
             try:
                 if chooser.random() < 0.9:

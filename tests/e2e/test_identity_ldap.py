@@ -17,7 +17,7 @@ from tests.e2e.slapd import Slapd, make_authority
 
 
 class LdapScenario(TestCase):
-    timeout = 60
+    timeout = 120
 
     def setUp(self) -> None:
         self.slapd = Slapd(Path(self.mktemp()))

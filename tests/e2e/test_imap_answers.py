@@ -147,7 +147,7 @@ class Peer:
     """A session with Dovecot."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), 20)
+        self._socket = socket.create_connection(("127.0.0.1", port), 60)
         self._file = self._socket.makefile("rb")
         self._file.readline()
 
