@@ -118,6 +118,7 @@ class Sequencing:
             new_id=new_id,
             skip_ids=skip_ids,
             note=note,
+            keep=lambda: settings().audience.keep,
         )
         wake = self.runner.wake
         self._routes = [

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mta.registry.schema import Tables
+from mta.sequence import ended
 from mta.sequence.enrolment import NEVER, Enrolment
 
 #: Runs of one contact in one sequence that may be under way at once.
@@ -83,6 +84,17 @@ TABLES = Tables(
                 count INTEGER NOT NULL,
                 PRIMARY KEY (tenant, sequence, step, way)
             ) WITHOUT ROWID""",
+        ),
+        (
+            # How many that are forgotten had ended how (mta.sequence.ended).
+            """CREATE TABLE sequence_ended (
+                tenant TEXT NOT NULL,
+                sequence TEXT NOT NULL,
+                outcome TEXT NOT NULL,
+                count INTEGER NOT NULL,
+                PRIMARY KEY (tenant, sequence, outcome)
+            ) WITHOUT ROWID""",
+            "CREATE INDEX enrolments_ended ON enrolments (ended, id) WHERE outcome <> ''",
         ),
     ),
 )
@@ -198,7 +210,7 @@ def counts(base: sqlite3.Connection, tenant: str, sequence: str) -> tuple[dict[s
         " GROUP BY outcome, step"
     )
     steps: dict[str, int] = {}
-    outcomes: dict[str, int] = {}
+    outcomes = ended.counts(base, tenant, sequence)
     for outcome, step, count in base.execute(query, (tenant, sequence)):
         if outcome:
             outcomes[outcome] = outcomes.get(outcome, 0) + count
@@ -293,13 +305,13 @@ def erase(base: sqlite3.Connection, tenant: str, contact: int) -> None:
 
 def remove(base: sqlite3.Connection, tenant: str, sequence: str) -> None:
     """Forget all runs of a sequence that is gone."""
-    for table in ("enrolments", "sequence_seen", "sequence_outbox", "sequence_ways"):
+    for table in ("enrolments", "sequence_seen", "sequence_outbox", "sequence_ways", "sequence_ended"):
         base.execute(f"DELETE FROM {table} WHERE tenant = ? AND sequence = ?", (tenant, sequence))  # noqa: S608
 
 
 def empty(base: sqlite3.Connection, tenant: str) -> None:
     """Forget all of a tenant that is gone."""
-    for table in ("enrolments", "sequence_seen", "sequence_outbox", "sequence_ways"):
+    for table in ("enrolments", "sequence_seen", "sequence_outbox", "sequence_ways", "sequence_ended"):
         base.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))  # noqa: S608
 
 

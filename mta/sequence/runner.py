@@ -19,7 +19,7 @@ from mta.audience.audience import Audience
 from mta.bounded import Overdue, bounded
 from mta.interfaces import TemporarilyUnavailable
 from mta.model.event import Event
-from mta.sequence import enrolments, outbox, telling
+from mta.sequence import ended, enrolments, outbox, telling
 from mta.sequence.enrolment import NEVER
 from mta.sequence.lease import Lease
 from mta.sequence.posting import Posts
@@ -64,6 +64,7 @@ class Runner:
     :param new_id: gives queue ids.
     :param skip_ids: makes new queue ids larger than one that is promised.
     :param note: puts events into the journal.
+    :param keep: for how many seconds runs that have ended are kept (:mod:`mta.sequence.ended`).
     """
 
     log = Logger()
@@ -80,6 +81,7 @@ class Runner:
         new_id: Callable[[], str],
         skip_ids: Callable[[str], None],
         note: Callable[[Sequence[Event]], None],
+        keep: Callable[[], float] = lambda: NEVER,
         piece: int = PIECE,
     ) -> None:
         self._reactor = reactor
@@ -91,6 +93,7 @@ class Runner:
         self._new_id = new_id
         self._skip_ids = skip_ids
         self._note = note
+        self._keep = keep
         self._piece = piece
         definitions = Definitions()
         self.transitions = Transitions(definitions)
@@ -265,8 +268,10 @@ class Runner:
             self._clock = now
         else:
             if now >= self._remember:
-                await self._some("enrolments", lambda base: _remember_clock(base, now))
-                self._remember = now + _KEPT
+                kept = now - self._keep()
+                looked = await self._some("enrolments", lambda base: _upkeep(base, now, kept))
+                # When there are more, they are looked at with what is done next.
+                self._remember = now + (_KEPT if looked < ended.PIECE else 0.0)
             self._clock = max(before or now, now)
 
     async def _look_at_segments(self) -> None:
@@ -326,6 +331,7 @@ def _next(base: sqlite3.Connection) -> float:
     return min(enrolments.next_due(base), outbox.next_due(base))
 
 
-def _remember_clock(base: sqlite3.Connection, now: float) -> None:
+def _upkeep(base: sqlite3.Connection, now: float, kept: float) -> int:
     enrolments.remember(base, "clock", now)
     enrolments.forget_sent(base, now - enrolments.REMEMBERED)
+    return ended.forget(base, kept)

@@ -18,6 +18,7 @@ from mta.audience.contact import Contact
 from mta.model.event import Event
 from mta.sequence import enrolments, outbox, sequences, ways
 from mta.sequence.definition import Definition
+from mta.sequence.ended import forget_passed
 from mta.sequence.engine import advance, begin, ended, moved
 from mta.sequence.enrolment import Action, Enrolment
 from mta.sequence.outbox import Promise
@@ -268,6 +269,8 @@ class Transitions:
             0, tenant, name, sequence.live, contact.id, "", fact=fact, properties=dict(properties or {})
         )
         run = begin(run, definition, now)
+        if before:
+            forget_passed(base, tenant, name, contact.id)
         run = replace(run, id=enrolments.add(base, run))
         entered = Action("enter", run.step)
         ways.count(base, run, [entered])

@@ -126,6 +126,7 @@ class SequenceCase(AudienceCase):
             new_id=of.new_id,
             skip_ids=of.ids.skip,
             note=of.note,
+            keep=lambda: 365 * DAY,
             piece=piece,
         )
         runner._stopped = False
