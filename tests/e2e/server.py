@@ -111,17 +111,18 @@ class Server:
         return [*twistd, "mta", "--config", str(self.file)]
 
     def start(self, timeout: float = 120.0) -> Server:
-        """Start it, and wait until every listener greets.
+        """Start it, and wait until every listener greets, and every worker is there.
 
         :raise AssertionError: with what it printed, if it does not.
         """
         process = self.process = Process(self.command, cwd=self.base, env=self._env)
+        workers = self.config.get("workers", 1)
 
         def greeted() -> bool:
             if not process.running:
                 process.wait()
                 raise AssertionError("the server ended")
-            return all(self._greets(role) for role in self.ports)
+            return all(map(self._greets, self.ports)) and all(map(self._works, range(workers)))
 
         try:
             wait_for(greeted, "the server does not greet", timeout)
@@ -139,6 +140,15 @@ class Server:
                     return greeting.startswith((b"220", b"+OK", b"* OK"))
         except OSError:
             return False
+
+    def _works(self, shard: int) -> bool:
+        """Whether a worker is there, which opens its control socket before it greets anybody."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(Path(self.config["state"]) / "run" / f"control-{shard}.sock"))
+            except OSError:
+                return False
+            return True
 
     def kill(self) -> None:
         """``kill -9`` to all of its processes."""

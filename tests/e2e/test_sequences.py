@@ -88,8 +88,6 @@ class SequenceCase(Scenario):
             body = {"subject": f"{name} {{{{ name }}}}", "text": f"{name} to {{{{ name }}}}"}
             self.asked("PUT", f"/v1/templates/{name}", body)
         self.receiver = self.part(Receiver())
-        # Connections of a server that is killed are reset.
-        self.receiver._server.handle_error = lambda request, address: None  # type: ignore[method-assign]
         made = self.asked(
             "POST",
             "/v1/webhooks",
@@ -124,8 +122,6 @@ class SequenceCase(Scenario):
     def hook(self) -> Receiver:
         """The webhook of a person."""
         found = self.part(Receiver())
-        # Connections of a server that is killed are reset.
-        found._server.handle_error = lambda request, address: None  # type: ignore[method-assign]
         found.secret = self.asked("GET", "/v1/notifications/secret")["secret"]
         self.assertEqual(found.secret, self.server.mta("notify", "--secret").strip())
         return found

@@ -70,6 +70,8 @@ class Receiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        # Connections of a server that is killed are reset.
+        self._server.handle_error = lambda request, address: None  # type: ignore[method-assign]
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -95,7 +97,7 @@ class WebhookScenario(Scenario):
         self.receiver = self.part(Receiver())
         port = free_port()
         self.api = f"http://127.0.0.1:{port}"
-        given = {"retry": ["1s"] * 300, "allow": ["127.0.0.1/32"], **webhook}
+        given = {"retry": ["1s"] * 20 + ["10s"] * 30, "allow": ["127.0.0.1/32"], **webhook}
         self.server = Server(self.place / "server", webhook=given, **(more or {}))
         self.server.config["listen"]["http"] = [f"tcp:{port}:interface=127.0.0.1"]
         self.server.write()

@@ -66,7 +66,7 @@ class WorkersScenario(Scenario):
                 found.update((load_id(path.read_bytes()), box) for path in self.server.mails(box))
             return all(item in found for item in load.acknowledged.items())
 
-        wait_for(arrived, "acknowledged messages are missing", 90)
+        wait_for(arrived, "acknowledged messages are missing", 120)
         self.assertEqual([], [item for item, count in found.items() if count > 1])
 
     def test_supervisor_killed(self) -> None:
