@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -152,9 +151,11 @@ class ExplainTests(SynchronousTestCase):
         """It starts without Twisted, httpx and the like, in a fraction of a second."""
         code = (
             "import sys; from mta.cli.main import main; main(['explain', '550']); "
-            "slow = {'twisted', 'httpx', 'rich', 'pydantic'}; print(slow & {*sys.modules}, file=sys.stderr)"
+            "slow = {'twisted', 'httpx', 'rich', 'pydantic'}; print(slow & {*sys.modules}, file=sys.stderr); "
+            "import time; print(time.process_time(), file=sys.stderr)"
         )
-        begin = time.monotonic()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        self.assertEqual("set()", done.stderr.strip())
-        self.assertLess(time.monotonic() - begin, 2.0)
+        slow, seconds = done.stderr.splitlines()
+        self.assertEqual("set()", slow)
+        # Of the processor, because others may have it for most of the time.
+        self.assertLess(float(seconds), 2.0)

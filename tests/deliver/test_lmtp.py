@@ -25,7 +25,7 @@ reactor: Any = _reactor
 class LmtpTests(TestCase):
     """A scripted store on the loopback interface and on a UNIX socket."""
 
-    timeout = 20
+    timeout = 120
 
     def setUp(self) -> None:
         self.table: dict[str, Any] = {}

@@ -44,7 +44,7 @@ def closed_port() -> int:
 class RelayCase(TestCase):
     """Listens, relays, and cleans up."""
 
-    timeout = 20
+    timeout = 120
 
     def setUp(self) -> None:
         self.directory = Path(self.mktemp())

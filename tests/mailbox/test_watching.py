@@ -19,7 +19,7 @@ from tests.mailbox.maildirs import Maildir
 class KernelTests(TestCase):
     """With the real kernel."""
 
-    timeout = 20  # type: ignore[assignment]
+    timeout = 120  # type: ignore[assignment]
 
     def setUp(self) -> None:
         place = Path(self.mktemp()).absolute()

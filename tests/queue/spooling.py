@@ -182,7 +182,7 @@ BROKEN = sqlite3.OperationalError("disk I/O error")
 class SpoolCase(TestCase):
     """A test with spools in a directory of its own."""
 
-    timeout = 20
+    timeout = 120
 
     def setUp(self) -> None:
         self.directory = Path(self.mktemp()).absolute() / "0"

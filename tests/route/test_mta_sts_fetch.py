@@ -54,7 +54,7 @@ class _Resolver:
 
 
 class FetchTests(TestCase):
-    timeout = 20
+    timeout = 120
 
     def setUp(self) -> None:
         directory = Path(self.mktemp())

@@ -112,7 +112,7 @@ class Talk(LineOnlyReceiver):
 class LoopbackTests(TestCase):
     """A port on loopback, and a client for it."""
 
-    timeout = 20
+    timeout = 120
 
     def setUp(self) -> None:
         directory = Path(self.mktemp())

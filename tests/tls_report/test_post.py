@@ -41,7 +41,7 @@ class _Receiver(Resource):
 
 
 class PostTests(TestCase):
-    timeout = 20
+    timeout = 120
 
     def setUp(self) -> None:
         directory = Path(self.mktemp())

@@ -167,7 +167,7 @@ class TextTests(SynchronousTestCase):
         words = b"Subject: " + b"=?utf-8?q?a" * 20_000 + b"\n\n"
         names = b"To: " + b"(" * 100_000 + b'"<' * 50_000 + b"\n\n"
         types = b"Content-Type: text/plain" + b'; a="' * 20_000 + b"\n\nx"
-        begun = time.monotonic()
+        begun = time.process_time()
         for octets in (
             deep,
             many,
@@ -181,7 +181,7 @@ class TextTests(SynchronousTestCase):
             b":" * 500_000,
         ):
             said(octets)
-        self.assertLess(time.monotonic() - begun, 30.0)
+        self.assertLess(time.process_time() - begun, 30.0)
 
     @given(st.lists(st.sampled_from(_PIECES), max_size=60).map(b"".join))
     @settings(max_examples=200, deadline=None)

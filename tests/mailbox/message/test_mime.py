@@ -108,14 +108,14 @@ class PartsTests(MimeCase):
 
     def test_hostile(self) -> None:
         """Depth and number are bounded, and so is the time."""
-        began = time.monotonic()
+        began = time.process_time()
         deep = b"".join(b"Content-Type: multipart/x; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(5000))
         many = b"Content-Type: multipart/x; boundary=b\n\n" + b"--b\n\n" * 100_000
         message, _ = self.read(deep)
         self.assertLess(len(structure(message, True)), 10_000)
         message, _ = self.read(many)
         self.assertLessEqual(len(message.children), mime.MOST)
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(time.process_time() - began, 5)
 
     def test_boundaries_at_the_ends_of_blocks(self) -> None:
         for size in range(16 * 65536 - 40, 16 * 65536 + 10, 7):
@@ -219,7 +219,7 @@ class FieldTests(SynchronousTestCase):
             self.assertEqual(wanted, addresses(text), text)
 
     def test_hostile(self) -> None:
-        began = time.monotonic()
+        began = time.process_time()
         for text in (
             b"(" * 100_000,
             b"<" * 100_000,
@@ -230,5 +230,5 @@ class FieldTests(SynchronousTestCase):
         ):
             addresses(text)
             value(b"a;" + text)
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(time.process_time() - began, 5)
         self.assertLess(len(addresses(os.urandom(100_000))), 100_000)
