@@ -1,4 +1,4 @@
-"""Every seam on one page.
+"""Every seam on one page; those with many methods are defined in :mod:`mta.model`.
 
 A plugin is a class (found with ``twisted.plugin`` as an :class:`IKind`) that provides one
 of these.  A method may return a ``Deferred``, be ``async``, or return the answer itself
@@ -7,7 +7,7 @@ where it knows it at once: callers accept either, written :data:`Answer` here.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -25,15 +25,14 @@ from mta.model.envelope import Client, Envelope, Recipient
 from mta.model.event import Event
 from mta.model.facts import Facts as Facts
 from mta.model.ledger import Ledger as Ledger
-from mta.model.message import Content, Message
 from mta.model.outcome import Outcome, RemoteReply
 from mta.model.people import Alias as Alias
 from mta.model.people import HostedDomain as HostedDomain
 from mta.model.people import Mailbox as Mailbox
+from mta.model.queue import IQueue as IQueue
 from mta.model.reply import Reply
 from mta.model.resolver import IResolver as IResolver
 from mta.model.resolver import Validated as Validated
-from mta.model.rest import Rest, Way
 from mta.model.sasl import Challenge as Challenge
 from mta.model.sasl import Denied as Denied
 from mta.model.sasl import Success as Success
@@ -43,6 +42,8 @@ from mta.model.signed import ISigner as ISigner
 from mta.model.signed import Signed as Signed
 from mta.model.sorting import IFollowUps as IFollowUps
 from mta.model.sorting import ISorter as ISorter
+from mta.model.spool import ISpool as ISpool
+from mta.model.spool import ISpoolFile as ISpoolFile
 from mta.model.tls_demand import HostTls, TlsDemand
 from mta.model.verdict import Stage, Verdict
 
@@ -419,137 +420,6 @@ class Undecided(TemporarilyUnavailable):
     """Nobody knows yet whether it was kept; its content file must stay."""
 
 
-class ISpool(Interface):
-    """Keeps messages and the journal, without blocking; everything it answers is on disk."""
-
-    def start() -> Awaitable[None]:
-        """Open, migrate, recover: in constant time.
-
-        :raise TemporarilyUnavailable: with a text for the operator.
-        """
-
-    def stop() -> Awaitable[None]:
-        """Write what is under way, and close."""
-
-    def new_id() -> str:
-        """A queue id that is not in use."""
-
-    def create_file(name: str) -> Any:
-        """A :class:`ISpoolFile` for content that is too large for a row."""
-
-    def admit(message: Message, events: Iterable[Event]) -> Awaitable[None]:
-        """Keep a message; answers after the commit.
-
-        :raise TemporarilyUnavailable: nothing was kept, unless it is :class:`Undecided`.
-        """
-
-    def record(result: Result) -> Awaitable[None]:
-        """Keep what became of an attempt.  Retried inside until it is kept."""
-
-    def note(events: Iterable[Event]) -> None:
-        """Put events into the journal with the next commit; lost only with the disk."""
-
-    def claim(
-        now: float, limit: int, octets: int, exclude: frozenset[str] | set[str]
-    ) -> Awaitable[list[Message]]:
-        """Messages with an addressee due by ``now``, earliest first.
-
-        :param limit: messages at the most.
-        :param octets: content in memory at the most (at least one message comes).
-        :param exclude: ids that are in the window already.
-        """
-
-    def next_due() -> Awaitable[float | None]:
-        """When the next addressee is due; ``None`` if nobody waits."""
-
-    def reschedule(due: float) -> Awaitable[int]:
-        """Make every queued addressee that is due later due then; answers how many were.
-
-        Those of messages that are scheduled for a later time keep to it.
-        """
-
-    def put_off(rests: Mapping[Way, Rest], now: float, warn_after: float) -> Awaitable[int]:
-        """Let what is due on these ways before their rest is over wait on disk till then.
-
-        It is no attempt.  Nobody waits beyond expiry, or ``warn_after`` seconds from the start (0: no bound).
-
-        :return: how many addressees it were.
-        """
-
-    def call_back(rests: Mapping[Way, Rest], now: float, step: float) -> Awaitable[int]:
-        """Make due, ``step`` seconds apart, what was put off with these words; answers how many it were."""
-
-    def waiting_with(beginning: str) -> Awaitable[Sequence[tuple[Way, str, float]]]:
-        """Who waits with a reply that begins so: the way, the reply, and when the last of them is due."""
-
-    def get(identifier: str) -> Awaitable[Message | None]:
-        """One queued message, with all its waiting addressees."""
-
-    def count() -> Awaitable[dict[str, int]]:
-        """``messages``, ``addressees``, ``held``, ``octets`` in the queue."""
-
-    def subscribe(sink: Any) -> Callable[[], None]:
-        """Tell an :class:`IEventSink` of every batch; returns how to end that."""
-
-
-class IQueue(Interface):
-    """What an operator may do with one shard's queue; ``mta.queue`` provides it.
-
-    Each act is an ``Operated`` event.  Ids not in the queue are passed over; ``by`` did it.
-    """
-
-    def hold(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:
-        """Keep from being delivered until released; answers how many were."""
-
-    def release(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:
-        """End a hold; due at once, or at the time for which it is scheduled."""
-
-    def retry(ids: Sequence[str], by: str, reason: str = "") -> Awaitable[int]:
-        """Due at once."""
-
-    def reschedule(ids: Sequence[str], by: str, at: float, reason: str = "") -> Awaitable[int]:
-        """Give another time; it lives from then for as long as it would have lived.
-
-        :param at: in seconds since 1970.
-        :raise ValueError: if it has passed.
-        """
-
-    def sites(ways: Collection[tuple[str, str]]) -> Awaitable[Mapping[tuple[str, str], Sequence[str]]]:
-        """Names of the hosts behind next hops.
-
-        :param ways: transports and next hops.
-        :return: by way; empty where none is known, or the next hop is a host itself.
-        """
-
-    def move(ids: Sequence[str], by: str, transport: str, next_hop: str, reason: str = "") -> Awaitable[int]:
-        """Send another way, at once if it is not held; ``""`` leaves the transport as it is.
-
-        :raise ValueError: if there is no such transport.
-        """
-
-    def bounce(ids: Sequence[str], by: str, reason: str) -> Awaitable[int]:
-        """Fail for good; the sender is told."""
-
-    def suspend(pattern: str, by: str, reason: str = "", until: float = 0.0) -> Awaitable[int]:
-        """Let nothing go to destinations, in all workers, until this time or :meth:`resume`.
-
-        :param pattern: a next hop, or ``transport:next_hop``; ``*`` stands for anything.
-        :raise TemporarilyUnavailable: if it cannot be kept.
-        """
-
-    def resume(pattern: str, by: str, reason: str = "") -> Awaitable[int]:
-        """End the suspension with this pattern; answers how many there were."""
-
-    def flush(by: str) -> Awaitable[int]:
-        """Everything that waits for a retry is due at once."""
-
-    def remove(ids: Sequence[str], by: str, reason: str = "", notify: bool = False) -> Awaitable[int]:
-        """Take out of the queue; with ``notify`` the sender is told."""
-
-    def status() -> dict[str, Any]:
-        """Numbers about the window in memory, JSON values."""
-
-
 class IJournal(Interface):
     """The history of this server, all workers together."""
 
@@ -565,31 +435,6 @@ class IJournal(Interface):
 
     def note(events: Iterable[Event]) -> None:
         """Add to it, with the next commit of this worker."""
-
-
-class ISpoolFile(Interface):
-    """A file in the making, written by a thread."""
-
-    path = Attribute("Where it is.")
-
-    def write(block: bytes) -> None:
-        """Append; never blocks."""
-
-    def watch(see: Callable[[bytes], None]) -> None:
-        """Have something see every block, in order, in the thread that writes; before the first."""
-
-    def register(producer: Any) -> None:
-        """An ``IPushProducer`` to pause while more than 1 MiB waits for the disk."""
-
-    def finish() -> Awaitable[Content]:
-        """Write everything, fsync file and directory, and answer.
-
-        :raise SpoolFull: there is no space; the file is gone.
-        :raise TemporarilyUnavailable: an I/O error; the file is gone.
-        """
-
-    def abort() -> None:
-        """Remove it."""
 
 
 class IEventSink(Interface):
