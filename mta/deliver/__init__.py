@@ -17,7 +17,7 @@ fixed server.  :mod:`~mta.deliver.webhook` posts to an application over HTTP
 :mod:`~mta.deliver.webhook_answer` says what the answer means.
 
 On this machine: :mod:`~mta.deliver.maildir` writes a batch of messages into
-Maildirs in a thread (:mod:`~mta.deliver.maildir_store`), and
+Maildirs in a thread (:mod:`~mta.deliver.maildir_store`, :mod:`~mta.deliver.maildir_batch`), and
 :mod:`~mta.deliver.pipe` hands a message to a program, within
 :mod:`~mta.deliver.pipe_limits`; :mod:`~mta.deliver.exit_status` says what its end
 means.  Both put the fields of

@@ -25,7 +25,10 @@ from zope.interface import implementer
 
 from mta.config.settings import Mode, Table
 from mta.deliver.disk import Disk
-from mta.deliver.maildir_store import Job, MaildirStore, trouble
+from mta.deliver.maildir_batch import trouble
+from mta.deliver.maildir_job import Job
+from mta.deliver.maildir_places import MaildirPlaces
+from mta.deliver.maildir_store import MaildirStore
 from mta.interfaces import Delivery, IKind, IService, ITransport, PluginContext
 from mta.model.outcome import Delivered, Outcome
 
@@ -248,15 +251,16 @@ class MaildirKind:
 
     def build(self, settings: MaildirSettings, context: PluginContext) -> MaildirTransport:
         """See :class:`~mta.interfaces.IKind`."""
-        store = MaildirStore(
+        disk = Disk(durable=settings.fsync)
+        places = MaildirPlaces(
             context.hostname,
-            Disk(durable=settings.fsync),
+            disk,
             file_mode=settings.file_mode,
             directory_mode=settings.directory_mode,
             detail_folder=bool(settings.detail_folder),
             create_folder=settings.detail_folder == "create",
-            sorter=context.sorter,
         )
+        store = MaildirStore(places, disk, context.sorter)
         return MaildirTransport(context.reactor, store, settings.threads, context.delivered)
 
 

@@ -18,7 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from mta.deliver import maildir
 from mta.deliver.disk import Disk
 from mta.deliver.maildir import MAILDIR, MaildirSettings, MaildirTransport
-from mta.deliver.maildir_store import Job, MaildirStore
+from mta.deliver.maildir_job import Job
+from mta.deliver.maildir_places import MaildirPlaces
+from mta.deliver.maildir_store import MaildirStore
 from mta.interfaces import Delivery, PluginContext
 from mta.model.envelope import Client, Envelope
 from mta.model.ids import IdSource
@@ -119,7 +121,7 @@ class StoreCase(SynchronousTestCase):
         self.base.mkdir()
         self.box = self.base / "mail" / "ann"
         self.disk = FaultyDisk()
-        self.store = MaildirStore("mx.test", self.disk)
+        self.store = MaildirStore(MaildirPlaces("mx.test", self.disk), self.disk)
 
     def job(self, mail: Message | None = None, box: Path | None = None, **options: Any) -> Job:
         repeat = options.pop("repeat", False)
@@ -282,7 +284,7 @@ class FolderTests(StoreCase):
         self.assertEqual(len(self.files()), 2)
 
     def test_detail_into_a_folder_that_exists(self) -> None:
-        self.store = MaildirStore("mx.test", self.disk, detail_folder=True)
+        self.store = MaildirStore(MaildirPlaces("mx.test", self.disk, detail_folder=True), self.disk)
         self.deliver(self.job(detail="Lists"))
         self.assertEqual(len(self.files()), 1)
         for name in ("new", "cur", "tmp"):
@@ -291,7 +293,9 @@ class FolderTests(StoreCase):
         self.assertEqual((len(self.files()), len(self.files(".Lists/new"))), (1, 1))
 
     def test_detail_makes_a_folder_but_never_leaves_the_maildir(self) -> None:
-        self.store = MaildirStore("mx.test", self.disk, detail_folder=True, create_folder=True)
+        self.store = MaildirStore(
+            MaildirPlaces("mx.test", self.disk, detail_folder=True, create_folder=True), self.disk
+        )
         self.deliver(self.job(detail="Bücher & Co"))
         self.assertEqual(len(self.files(".B&APw-cher &- Co/new")), 1)
         self.assertTrue((self.box / ".B&APw-cher &- Co" / "maildirfolder").exists())
@@ -378,7 +382,7 @@ class CrashTests(StoreCase):
     def test_another_host_name(self) -> None:
         mail = message()
         self.deliver(self.job(mail))
-        self.store = MaildirStore("renamed.test", self.disk)
+        self.store = MaildirStore(MaildirPlaces("renamed.test", self.disk), self.disk)
         self.again(mail)
         self.assertEqual(len(self.files()), 1)
 
@@ -532,7 +536,7 @@ class TransportTests(TestCase):
         self.base.mkdir()
 
     def transport(self, disk: Disk, threads: int = 2) -> MaildirTransport:
-        transport = MaildirTransport(reactor, MaildirStore("mx.test", disk), threads)
+        transport = MaildirTransport(reactor, MaildirStore(MaildirPlaces("mx.test", disk), disk), threads)
         self.addCleanup(transport.stop)
         return transport
 
@@ -594,7 +598,8 @@ class TransportTests(TestCase):
             def deliver(self, jobs: Any) -> None:
                 raise ZeroDivisionError
 
-        transport = MaildirTransport(reactor, Broken("mx.test", Disk()))
+        disk = Disk()
+        transport = MaildirTransport(reactor, Broken(MaildirPlaces("mx.test", disk), disk))
         self.addCleanup(transport.stop)
         outcomes = await transport.deliver(self.delivery("ann", "bob"))
         self.assertEqual([type(outcome) for outcome in outcomes], [Postponed, Postponed])
