@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -163,7 +164,7 @@ class AnalyticsPages:
             if query.what == "series":
                 points = self._reader.series(whose, since, visit.now, PERIODS[query.period][1], *_of(query))
                 return written(map(point, points), query.format, ("at",))
-            parts = self._reader.breakdown(whose, by, since, visit.now, limit=1000)
+            parts = self._reader.breakdown(whose, by, since, visit.now, limit=sys.maxsize)
             return written(map(row, parts.rows), query.format, ("value",))
 
         text: str = await self._run(work)
