@@ -101,17 +101,17 @@ class AlertPages:
         names = [wanted] if wanted else [str(one.get("rule")) for one in rules]
         found: list[Told] = await self._run(self._told, names)
         rules.sort(key=lambda one: (not one.get("raised"), str(one.get("rule")).lower()))
-        latest = {one.event.rule: one for one in reversed(found)}
-        values = {"rules": rules, "told": found, "latest": latest, "example": EXAMPLE}
+        latest = {one.event.rule: one for one in reversed(found) if one.event.action != "over"}
+        values = {"rules": rules, "told": found[:_ON_PAGE], "latest": latest, "example": EXAMPLE}
         return Html("alerts.html", values)
 
     def _told(self, rules: Sequence[str]) -> list[Told]:
-        """The newest of some rules, which the journal finds by their names; blocks."""
+        """The newest of each of some rules, which the journal finds by their names; blocks."""
         journals = JournalReader(self._workers.journals())
         records = [record for rule in rules for record in journals.find(rule, limit=_ON_PAGE)]
         events = [one.event for one in records if isinstance(one.event, Alerted)]
         events.sort(key=lambda one: one.at, reverse=True)
-        return [_told(one) for one in events][:_ON_PAGE]
+        return [_told(one) for one in events]
 
     async def ask(self, visit: Visit) -> Confirmation:
         """Who would get it."""

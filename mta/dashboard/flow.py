@@ -168,7 +168,7 @@ def _problems(look: Look, alerts: Sequence[dict[str, Any]], suspended: int, fail
         Problem(
             "bad",
             f"Alert: {one['rule']}",
-            f"It was found {one['found']} times; {one['raised_by']} raise it."
+            f"Found: {one['found']}.  It is raised by {one['raised_by']}."
             if one.get("found")
             else "It is raised.",
             "See the evidence, and what was told to whom.",
