@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from tests.e2e.dashboard import PEOPLE, DashboardScenario
+from tests.e2e.journal import events
 from tests.e2e.remote import Remote
 from tests.e2e.scenario import wait_for
 
@@ -66,11 +67,7 @@ class HostileScenario(DashboardScenario):
                 session.mail(f'"{local}"@evil.example')
                 session.rcpt(f'"{local}"@example.org')
         expected = len(PAYLOADS) // 2
-
-        def deferred() -> bool:
-            return self.server.mta("queue", "list").count("deferred") >= expected
-
-        wait_for(deferred, "not all of it waits")
+        wait_for(lambda: len(events(self.server, "deferred")) >= expected, "not all of it waits")
 
     def test_every_page(self) -> None:
         """All pages of the menu, and those behind, as the one who sees most."""

@@ -11,6 +11,7 @@ import httpx
 
 from tests.e2e.browser import Tab
 from tests.e2e.dashboard import PEOPLE, DashboardScenario
+from tests.e2e.journal import events
 from tests.e2e.remote import Remote
 from tests.e2e.scenario import wait_for
 
@@ -43,11 +44,9 @@ class MailScenario(DashboardScenario):
 
     def waits(self, count: int) -> None:
         """Until so many messages wait for another attempt."""
-
-        def deferred() -> bool:
-            return self.server.mta("queue", "list").count("deferred") >= count
-
-        wait_for(deferred, f"there are not {count} deferred messages")
+        wait_for(
+            lambda: len(events(self.server, "deferred")) >= count, f"there are not {count} deferred messages"
+        )
 
     def operator(self, **options: Any) -> Tab:
         """A window of somebody who may act."""
