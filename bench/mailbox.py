@@ -13,11 +13,13 @@ import json
 import os
 import random
 import smtplib
+import socket
 import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ from tests.e2e.scenario import free_port
 
 #: The account with many messages, and one with few, which idle connections have open.
 MANY, FEW = f"u0@{DOMAIN}", f"u1@{DOMAIN}"
+#: Messages that are fetched by POP3.
+_RETRIEVED = 1000
 _LETTERS = ("bdfghjklmnprstvwxyz", "aeiou")
 
 
@@ -46,7 +50,7 @@ class Beside(Dovecot):
     idle = 40
 
     def __init__(self, base: Path) -> None:
-        super().__init__(base, users=(MANY, FEW))
+        super().__init__(base, users=(MANY, FEW), more="pop3")
         self.name = "Dovecot"
         self.secret = "imap-secret"
 
@@ -67,7 +71,7 @@ class Beside(Dovecot):
 
 
 class Mine(Ours):
-    """Our server, which speaks IMAP."""
+    """Our server, which speaks IMAP and POP3."""
 
     idle = 1000
 
@@ -75,7 +79,9 @@ class Mine(Ours):
         super().__init__(base, free_port())
         self.imap = self.add_listener("imap")
         self.imaps = self.add_listener("imaps")
-        self.change(imap={"clear_from": ["127.0.0.0/8"]})
+        self.pop3 = self.add_listener("pop3")
+        clear = {"clear_from": ["127.0.0.0/8"]}
+        self.change(imap=clear, pop3=clear)
         self.write()
         self.name = "mta"
         self.secret = "secret"
@@ -221,6 +227,87 @@ def measured(server: Any) -> dict[str, float]:
     return found
 
 
+class Pop3:
+    """A client of POP3 that reads answers without looking at them.
+
+    :param port: of a server.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), 60)
+        self._read = b""
+        self.line()
+
+    def line(self) -> bytes:
+        """The next line, which must be none of an error."""
+        line = self._until(b"\r\n")
+        if not line.startswith(b"+OK"):
+            raise AssertionError(f"{line!r}")
+        return line
+
+    def ask(self, *commands: str, many: bool = False) -> None:
+        """Have commands done, all sent at once.
+
+        :param many: whether the answers have many lines.
+        """
+        self._socket.sendall("".join(f"{command}\r\n" for command in commands).encode())
+        for _ in commands:
+            self.line()
+            if many:
+                self._until(b"\r\n.\r\n")
+
+    def _until(self, end: bytes) -> bytes:
+        start = 0
+        while (place := self._read.find(end, start)) < 0:
+            start = max(len(self._read) - len(end), 0)
+            block = self._socket.recv(1 << 20)
+            if not block:
+                raise AssertionError("the connection ended")
+            self._read += block
+        found, self._read = self._read[: place + len(end)], self._read[place + len(end) :]
+        return found
+
+    def close(self) -> None:
+        """Go, without QUIT: nothing is marked as seen."""
+        self._socket.close()
+
+
+def by_pop3(server: Any) -> dict[str, float]:
+    """What a program waits for that fetches by POP3; the server has seen the folder before."""
+    found: dict[str, float] = {}
+
+    def logged_in() -> Pop3:
+        client = Pop3(server.pop3)
+        client.ask(f"USER {MANY}")
+        client.ask(f"PASS {server.secret}")
+        return client
+
+    for what in ("first log-in", "log-in"):
+        begun = time.monotonic()
+        client = logged_in()
+        found[f"POP3 {what}, ms"] = 1000 * (time.monotonic() - begun)
+        found["POP3 STAT, ms"] = timed(partial(client.ask, "STAT"))
+        found["POP3 UIDL, ms"] = timed(partial(client.ask, "UIDL", many=True))
+        if what == "log-in":
+            some = [f"RETR {number}" for number in range(1, _RETRIEVED + 1)]
+            found[f"POP3 RETR of {_RETRIEVED}, ms"] = timed(partial(one_by_one, client, some))
+            found["the same, pipelined, ms"] = timed(partial(in_tens, client, some))
+        client.close()
+    return found
+
+
+def one_by_one(client: Pop3, commands: list[str]) -> None:
+    """Each when the one before is answered."""
+    for command in commands:
+        client.ask(command, many=True)
+
+
+def in_tens(client: Pop3, commands: list[str]) -> None:
+    """Ten are sent at once, as programs do that know PIPELINING."""
+    for first in range(0, len(commands), 10):
+        client.ask(*commands[first : first + 10], many=True)
+
+
 def after_a_start(server: Any) -> float:
     """Milliseconds of the first SELECT of a server that has its index, but nothing in memory."""
     subprocess.run(["sync"], check=True)
@@ -237,7 +324,7 @@ def ours(place: Path, source: Path) -> dict[str, float]:
     linked(source, server.mail / DOMAIN / "u0")
     try:
         server.start()
-        found = measured(server)
+        found = measured(server) | by_pop3(server)
         # What was needed once is used again; only a new process shows what a connection takes.
         for what, port, tls in (("", server.imap, False), (" with TLS", server.imaps, True)):
             server.stop()
@@ -258,7 +345,7 @@ def theirs(place: Path, source: Path) -> dict[str, float]:
     linked(source, server.mail / DOMAIN / "u0")
     subprocess.run(["chown", "-R", "65534:65534", str(server.mail)], check=True)
     try:
-        found = measured(server)
+        found = measured(server) | by_pop3(server)
         found["SELECT cold (caches dropped), ms"] = after_a_start(server)
         found["idle connection, kB"] = weight(server, server.port, False)
     finally:

@@ -49,7 +49,7 @@ install() {
 }
 
 if [ "${1:-}" = parts ]; then
-    look_for postfix swaks fetchmail isync mutt tmux slapd ldap-utils dovecot-imapd dovecot-lmtpd unbound nsd iproute2 util-linux mount \
+    look_for postfix swaks fetchmail isync mutt tmux slapd ldap-utils dovecot-imapd dovecot-lmtpd dovecot-pop3d unbound nsd iproute2 util-linux mount \
         libnet-ssleay-perl libauthen-sasl-perl libio-socket-inet6-perl libnet-dns-perl \
         rspamd opendkim clamav-daemon clamav-milter prometheus chromium fonts-dejavu-core libfaketime || exit 0
     if may_be_root; then

@@ -1,4 +1,4 @@
-"""A private Dovecot: LMTP into its own Maildirs, and IMAP over any Maildirs."""
+"""A private Dovecot: LMTP into its own Maildirs, IMAP and POP3 over any Maildirs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.e2e.process import Process
 from tests.e2e.scenario import free_port, mails, need_root, program, wait_for
 
 _CONFIG = """\
-protocols = imap lmtp
+protocols = imap lmtp {more}
 base_dir = {base}/run
 state_dir = {base}/var
 instance_name = mta-{imap}
@@ -46,6 +46,15 @@ service imap-login {{
     port = 0
   }}
 }}
+service pop3-login {{
+  inet_listener pop3 {{
+    address = 127.0.0.1
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
 service lmtp {{
   inet_listener lmtp {{
     address = 127.0.0.1
@@ -65,6 +74,7 @@ class Dovecot:
     :param mail: where the Maildirs are, as ``<mail>/<domain>/<local>``; its own
         by default.
     :param users: the addresses that exist.
+    :param more: another protocol, ``pop3``.
     :raise SkipTest: without root, or if it is not installed.
     """
 
@@ -73,13 +83,14 @@ class Dovecot:
         base: Path,
         mail: Path | None = None,
         users: tuple[str, ...] = ("anna@example.org", "ben@example.org", "lisa@lmtp.test"),
+        more: str = "",
     ) -> None:
         need_root("Dovecot starts as root and drops privileges itself")
         dovecot = program("dovecot")
         base.mkdir(parents=True)
         os.chmod(base, 0o755)
         self.base, self.mail = base, mail or base / "mail"
-        self.imap, self.lmtp = free_port(), free_port()
+        self.imap, self.lmtp, self.pop3 = free_port(), free_port(), free_port()
         self.socket = base / "lmtp.sock"
         self.mail.mkdir(parents=True, exist_ok=True)
         (base / "home").mkdir()
@@ -87,7 +98,8 @@ class Dovecot:
         os.chown(self.mail, 65534, 65534)
         (base / "users").write_text("".join(f"{user}:::::::\n" for user in users))
         file = base / "dovecot.conf"
-        file.write_text(_CONFIG.format(base=base, mail=self.mail, imap=self.imap, lmtp=self.lmtp))
+        ports = {"imap": self.imap, "lmtp": self.lmtp, "pop3": self.pop3}
+        file.write_text(_CONFIG.format(base=base, mail=self.mail, more=more, **ports))
         self._process = Process([dovecot, "-F", "-c", str(file)])
         wait_for(self._ready, "Dovecot does not greet")
 
