@@ -26,6 +26,8 @@ INSIDE = (
     "QUOTA",
     "QUOTA=RES-STORAGE",
     "STATUS=SIZE",
+    "PREVIEW",
+    "SAVEDATE",
     "ESEARCH",
     "SEARCHRES",
     "WITHIN",

@@ -21,7 +21,9 @@ from mta.imap.date_time import MONTHS
 from mta.imap.fetch_item import FetchItem, Section
 from mta.mailbox import acts
 from mta.mailbox.content import BLOCK, Lines
-from mta.mailbox.folder import MESSAGE, Gone, Message
+from mta.mailbox.folder import MESSAGE, SAVED, Gone, Message
+from mta.mailbox.full_text.parts import Source
+from mta.mailbox.full_text.preview import preview
 from mta.mailbox.index import Index
 from mta.mailbox.message import rendering
 from mta.mailbox.message.mime import Part, Reader
@@ -30,6 +32,8 @@ from mta.mailbox.message.mime import Part, Reader
 _TOGETHER = 256 * 1024
 #: Messages whose facts are asked of the index at once.
 _ROWS = 500
+#: Messages whose first words are read for a command that wants them only if there is no delay.
+_WITHOUT_DELAY = 100
 #: Octets of an envelope or a structure that the index keeps.
 _KEPT = 16 * 1024
 #: The same of facts alone.
@@ -74,12 +78,14 @@ class Rendered:
     structure: bytes | None = None
     received: int | None = None
     virtual: int | None = None
+    preview: bytes | None = None
+    saved: int | None = None
     fresh: bool = False
 
     def row(self, folder: int, uid: int) -> tuple[bytes | int | None, ...]:
         """Values for the index; what is large is rendered again."""
         kept = [one if one is None or len(one) <= _KEPT else None for one in (self.envelope, self.structure)]
-        return kept[0], kept[1], self.received, self.virtual, folder, uid
+        return kept[0], kept[1], self.received, self.virtual, self.preview, folder, uid
 
 
 class Fetch:
@@ -107,9 +113,11 @@ class Fetch:
         self._is_recent = is_recent
         names = {item.name for item in items}
         self._opens = any(item.section is not None or item.name in _CONTENT for item in items)
-        self._kept = bool(names & {"ENVELOPE", "BODYSTRUCTURE"})
+        self._kept = bool(names & {"ENVELOPE", "BODYSTRUCTURE", "PREVIEW", "SAVEDATE"})
         self._plain = all(item.name in _PLAIN for item in items)
         self.fetched = 0
+        # Whose first words were read for this command.
+        self._made = 0
 
     def some(self, index: Index, uids: Sequence[int], since: int = 0) -> tuple[list[bytes | Large], int]:
         """Answers for the first of some messages; in a thread.
@@ -148,10 +156,14 @@ class Fetch:
         if folder is None or not uids:
             return {}
         rows = index.connection.execute(
-            "SELECT uid, envelope, structure FROM messages WHERE folder = ? AND uid BETWEEN ? AND ?",
+            f"SELECT uid, envelope, structure, preview, {SAVED} FROM messages"  # noqa: S608
+            " WHERE folder = ? AND uid BETWEEN ? AND ?",
             (folder.id, uids[0], uids[-1]),
         )
-        return {uid: Rendered(envelope, structure) for uid, envelope, structure in rows}
+        return {
+            uid: Rendered(envelope, structure, preview=words, saved=saved)
+            for uid, envelope, structure, words, saved in rows
+        }
 
     def _keep(self, index: Index, rendered: dict[int, Rendered]) -> None:
         """Keep those that were rendered now; without room for that, they are rendered again."""
@@ -162,7 +174,8 @@ class Fetch:
                 index.connection.executemany(
                     "UPDATE messages SET envelope = coalesce(?, envelope),"
                     " structure = coalesce(?, structure),"
-                    " received = coalesce(received, ?), virtual = coalesce(virtual, ?)"
+                    " received = coalesce(received, ?), virtual = coalesce(virtual, ?),"
+                    " preview = coalesce(?, preview)"
                     " WHERE folder = ? AND uid = ?",
                     [one.row(folder.id, uid) for uid, one in fresh],
                 )
@@ -186,6 +199,7 @@ class Fetch:
         )
         flagged = [place for place, item in enumerate(self._items) if item.name == "FLAGS"]
         dated = [place for place, item in enumerate(self._items) if item.name == "INTERNALDATE"]
+        saved = [place for place, item in enumerate(self._items) if item.name == "SAVEDATE"]
         rendered: dict[int, Rendered] = {}
         words, number, is_recent = self._words, self._number, self._is_recent
         answers: list[bytes | Large] = []
@@ -197,7 +211,8 @@ class Fetch:
                 # It is in the file, and is kept from now on.
                 with suppress(Gone):
                     message = index.message(folder, uid)
-                    answers.append(self._answer(index, message, rendered.setdefault(uid, Rendered())))
+                    rendered[uid] = (self._rendered(index, [uid]) if self._kept else {}).get(uid, Rendered())
+                    answers.append(self._answer(index, message, rendered[uid]))
                 continue
             for at in flagged:
                 # Both numbers are in one.
@@ -205,6 +220,8 @@ class Fetch:
                 values[at] = flags.told(both & 63, both >> 6, words, is_recent(uid))
             for at in dated:
                 values[at] = _internal_date(values[at])
+            for at in saved:
+                values[at] = _save_date(values[at])
             answers.append(form % (number(uid), *values))
         self._keep(index, rendered)
         return answers, len(uids)
@@ -227,7 +244,7 @@ class Fetch:
     def _answer(self, index: Index, message: Message, rendered: Rendered | None = None) -> bytes | Large:
         file = -1
         rendered = rendered or Rendered()
-        if self._opens or _needs_file(self._items, message, rendered):
+        if self._opens or _needs_file(self._items, message, rendered) or self._previews(rendered):
             file, message = acts.open_message(index, self._directory, message.uid)
         keep = False
         try:
@@ -247,6 +264,19 @@ class Fetch:
             if file >= 0 and not keep:
                 os.close(file)
 
+    def _previews(self, rendered: Rendered) -> bool:
+        """Whether first words are to be read."""
+        late = self._made >= _WITHOUT_DELAY
+        return rendered.preview is None and any(
+            item.name == "PREVIEW" and not (item.lazy and late) for item in self._items
+        )
+
+    def _preview(self, content: Content | None, rendered: Rendered) -> bytes:
+        if content is not None and self._previews(rendered):
+            rendered.preview, rendered.fresh = content.preview.encode(), True
+            self._made += 1
+        return rendering.nstring(rendered.preview)
+
     def _value(
         self, item: FetchItem, message: Message, content: Content | None, rendered: Rendered
     ) -> list[bytes | Extent]:
@@ -261,6 +291,10 @@ class Fetch:
             if message.received is None and rendered.received is None and content is not None:
                 rendered.received, rendered.fresh = int(content.modified), True
             return [_internal_date(rendered.received if message.received is None else message.received)]
+        if item.name == "SAVEDATE":
+            return [_save_date(rendered.saved)]
+        if item.name == "PREVIEW":
+            return [self._preview(content, rendered)]
         if item.name == "RFC822.SIZE":
             if message.virtual is None and rendered.virtual is None and content is not None:
                 rendered.virtual, rendered.fresh = content.size, True
@@ -290,6 +324,7 @@ _PLAIN = {
     "MODSEQ": ("modseq", b"(%d)"),
     "RFC822.SIZE": ("virtual", b"%d"),
     "INTERNALDATE": ("received", b"%s"),
+    "SAVEDATE": (SAVED, b"%s"),
 }
 _CONTENT = frozenset({"RFC822", "RFC822.HEADER", "RFC822.TEXT"})
 _SECTIONS = {"RFC822": Section(), "RFC822.HEADER": Section((), "HEADER"), "RFC822.TEXT": Section((), "TEXT")}
@@ -304,6 +339,10 @@ def _needs_file(items: Sequence[FetchItem], message: Message, rendered: Rendered
         or (rendered.envelope is None and "ENVELOPE" in names)
         or (rendered.structure is None and "BODYSTRUCTURE" in names)
     )
+
+
+def _save_date(seconds: int | None) -> bytes:
+    return b"NIL" if seconds is None else _internal_date(seconds)
 
 
 def _internal_date(seconds: int | None) -> bytes:
@@ -328,6 +367,11 @@ class Content:
         self.modified = facts.st_mtime
         self._top: Part | None = None
         self._message: Part | None = None
+
+    @property
+    def preview(self) -> str:
+        """The first words."""
+        return preview(Source.of_file(self._file))
 
     @property
     def size(self) -> int:

@@ -1,4 +1,4 @@
-"""What FETCH can be asked for (RFC 3501, 6.4.5; RFC 3516; RFC 7162).  Pure."""
+"""What FETCH can be asked for (RFC 3501, 6.4.5; RFC 3516; RFC 7162; RFC 8514; RFC 8970).  Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ WORDS = frozenset(
         "FLAGS",
         "INTERNALDATE",
         "MODSEQ",
+        "PREVIEW",
         "RFC822",
         "RFC822.HEADER",
         "RFC822.SIZE",
         "RFC822.TEXT",
+        "SAVEDATE",
         "UID",
     }
 )
@@ -42,6 +44,7 @@ _TEXT = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.I
 _DOT = re.compile(rb"\.")
 _SPACE = re.compile(rb" ")
 _OPEN, _CLOSE = re.compile(rb"\("), re.compile(rb"\)")
+_MODIFIERS, _LAZY = re.compile(rb" \("), re.compile(rb"LAZY(?: LAZY)*\)", re.IGNORECASE)
 _END = re.compile(rb"\]")
 _PARTIAL = re.compile(rb"<([0-9]{1,19})\.([0-9]{1,19})>")
 
@@ -67,6 +70,7 @@ class FetchItem:
     :ivar name: one of :data:`WORDS`, or ``BODY[]``, ``BINARY[]``, ``BINARY.SIZE[]``: those have a section.
     :ivar partial: first octet, and how many at the most.
     :ivar peek: whether the message is not marked as seen by it.
+    :ivar lazy: whether it is wanted only if it is there at once (RFC 8970, 4).
     :ivar label: what it is called in the answer.
     """
 
@@ -75,6 +79,7 @@ class FetchItem:
     section: Section | None = None
     partial: tuple[int, int] | None = None
     peek: bool = True
+    lazy: bool = False
 
     @property
     def marks_seen(self) -> bool:
@@ -115,6 +120,9 @@ def _item(arguments: Arguments) -> FetchItem:
     word = _must(arguments, _WORD, "an item is missing")[0].decode().upper()
     if word not in WORDS:
         raise Bad(f"FETCH does not know {word[:30]}")
+    if word == "PREVIEW" and arguments.match(_MODIFIERS):
+        _must(arguments, _LAZY, "PREVIEW knows the modifier LAZY")
+        return FetchItem("PREVIEW", b"PREVIEW", lazy=True)
     return _word(word)
 
 

@@ -18,7 +18,7 @@ from mta.imap.search_key import Key
 from mta.imap.selected import Selected
 from mta.imap.sequence_set import SequenceSet
 from mta.mailbox import acts
-from mta.mailbox.folder import Gone
+from mta.mailbox.folder import SAVED, Gone
 from mta.mailbox.full_text.folding import END, fold_wanted
 from mta.mailbox.full_text.parts import Source
 from mta.mailbox.full_text.text import Text, header_values
@@ -103,6 +103,8 @@ class _Search:
             if key.above is not None:
                 return await self._rows("virtual > ?", min(key.above, (1 << 63) - 1))
             return await self._rows("virtual < ?", min(key.below or 0, (1 << 63) - 1))
+        if isinstance(key, search_key.Saved):
+            return await self._rows(f"{SAVED} >= ? AND {SAVED} < ?", _begin(key.first), _begin(key.end, True))
         await self._time()
         if isinstance(key, search_key.Aged):
             then = int(self._now) - min(key.seconds, 1 << 40)

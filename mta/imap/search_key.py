@@ -133,6 +133,14 @@ class Aged:
     younger: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """It came into the folder on days of a range (RFC 8514), as :class:`Dated` has them."""
+
+    first: date | None
+    end: date | None
+
+
 Key: TypeAlias = (
     All
     | And
@@ -149,6 +157,7 @@ Key: TypeAlias = (
     | Numbered
     | Changed
     | Aged
+    | Saved
 )
 
 _SIMPLE: dict[str, Key] = {
@@ -165,6 +174,8 @@ _SIMPLE: dict[str, Key] = {
     "UNSEEN": Not(Flagged(SEEN)),
     "RECENT": Recent(),
     "OLD": Not(Recent()),
+    # All folders know it.
+    "SAVEDATESUPPORTED": All(),
     "NEW": And((Recent(), Not(Flagged(SEEN)))),
 }
 _HEADERS = {"BCC", "CC", "FROM", "SUBJECT", "TO"}
@@ -306,12 +317,19 @@ class _Reader:
             raise Bad("there is no such day") from None
 
     def dated(self, sent: bool, how: str) -> Key:
+        return Dated(sent, *self.days(how))
+
+    def saved(self, how: str) -> Key:
+        return Saved(*self.days(how))
+
+    def days(self, how: str) -> tuple[date | None, date | None]:
+        """The first day, and the one after the last."""
         day = self.day()
         if how == "BEFORE":
-            return Dated(sent, None, day)
+            return None, day
         if how == "SINCE":
-            return Dated(sent, day, None)
-        return Dated(sent, day, date.fromordinal(min(day.toordinal() + 1, date.max.toordinal())))
+            return day, None
+        return day, date.fromordinal(min(day.toordinal() + 1, date.max.toordinal()))
 
 
 _WITH_ARGUMENT: dict[str, Callable[[_Reader], Key]] = {
@@ -321,6 +339,9 @@ _WITH_ARGUMENT: dict[str, Callable[[_Reader], Key]] = {
     "SENTBEFORE": lambda reader: reader.dated(True, "BEFORE"),
     "SENTON": lambda reader: reader.dated(True, "ON"),
     "SENTSINCE": lambda reader: reader.dated(True, "SINCE"),
+    "SAVEDBEFORE": lambda reader: reader.saved("BEFORE"),
+    "SAVEDON": lambda reader: reader.saved("ON"),
+    "SAVEDSINCE": lambda reader: reader.saved("SINCE"),
     "BODY": lambda reader: Body(reader.text()),
     "TEXT": lambda reader: Text(reader.text()),
     "HEADER": _Reader.field,

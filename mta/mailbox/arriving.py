@@ -203,10 +203,11 @@ def insert(index: Index, folder: Folder, messages: Sequence[tuple[Message, tuple
     :param messages: each with the folder and UID of one that has the same content, if there is one: what
         has been found out of it is true of both.
     """
+    now = index.now()
     for message, like in messages:
         index.connection.execute(
             "INSERT INTO messages (folder, uid, base, info, cur, flags, keywords, size, virtual, received,"
-            " modseq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " modseq, saved) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 folder.id,
                 message.uid,
@@ -219,13 +220,14 @@ def insert(index: Index, folder: Folder, messages: Sequence[tuple[Message, tuple
                 message.virtual,
                 message.received,
                 message.modseq,
+                now,
             ),
         )
         if like is not None:
             index.connection.execute(
-                "UPDATE messages SET (virtual, received, envelope, structure) ="
+                "UPDATE messages SET (virtual, received, envelope, structure, preview) ="
                 " (SELECT ifnull(messages.virtual, o.virtual), ifnull(messages.received, o.received),"
-                " o.envelope, o.structure FROM messages o WHERE o.folder = ? AND o.uid = ?)"
+                " o.envelope, o.structure, o.preview FROM messages o WHERE o.folder = ? AND o.uid = ?)"
                 " WHERE folder = ? AND uid = ?"
                 " AND EXISTS (SELECT 1 FROM messages o WHERE o.folder = ? AND o.uid = ?)",
                 (*like, folder.id, message.uid, *like),

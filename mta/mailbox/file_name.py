@@ -23,6 +23,7 @@ _INFO = b":2,"
 _SIZE = re.compile(rb",S=(\d{1,15})(?=[,:]|\Z)")
 _VIRTUAL = re.compile(rb",W=(\d{1,15})(?=[,:]|\Z)")
 _SECONDS = re.compile(rb"(\d{1,12})[._]")
+_TIME = re.compile(rb"(\d{9,10})\.")
 _MICROSECONDS = re.compile(rb"\d{1,12}\.M(\d{1,6})(?!\d)")
 _UIDL = re.compile(rb"[\x21-\x7e]{1,70}\Z")
 
@@ -75,6 +76,15 @@ def size_of(base: bytes) -> int | None:
     """The octets of the file, if the name tells."""
     found = _SIZE.search(base)
     return None if found is None else int(found[1])
+
+
+def time_of(base: bytes) -> int | None:
+    """When a message came, as its name tells; ``None`` if it does not.
+
+    By custom a name begins with the seconds since 1970 at which it was made: by a delivery, or a copy.
+    """
+    found = _TIME.match(base)
+    return int(found[1]) if found else None
 
 
 def virtual_of(base: bytes) -> int | None:

@@ -11,6 +11,8 @@ FOLDER = (
     "id, directory, validity, next_uid, modseq, messages, octets, unseen, keywords, "
     "new_mark, cur_mark, new_looked, cur_looked, cur_trusted, forgotten"
 )
+#: When a message came into its folder, in seconds since 1970; ``NULL``: nobody knows.
+SAVED = "coalesce(saved, time_of(base))"
 MESSAGE = "uid, base, info, cur, flags, keywords, size, virtual, received, modseq"
 
 

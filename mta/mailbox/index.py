@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from mta.deliver.disk import Disk
 from mta.mailbox import arriving, keywords, listing, renaming, uid_list
 from mta.mailbox.doomed import finish
-from mta.mailbox.file_name import flags_of, order, size_of, split, virtual_of
+from mta.mailbox.file_name import flags_of, order, size_of, split, time_of, virtual_of
 from mta.mailbox.folder import FOLDER, MESSAGE, Folder, Gone, Message, Missing
 from mta.mailbox.listing import TRUST, Listing, Look
 from mta.mailbox.uid_list import LAST, UidList
@@ -53,6 +53,11 @@ class Index:
         self.maildir = maildir
         self._seconds = seconds
         self.disk = disk or Disk()
+        connection.create_function("time_of", 1, time_of, deterministic=True)
+
+    def now(self) -> int:
+        """Seconds since 1970."""
+        return int(self._seconds())
 
     def close(self) -> None:
         """Close the database."""
@@ -428,13 +433,14 @@ class Index:
                     size,
                     message.virtual,
                     message.modseq,
+                    None if time_of(base) else self.now(),
                 )
             )
         # In the order of UIDs the tables grow at their end.
         rows.sort(key=lambda row: row[1])
         self.connection.executemany(
-            "INSERT INTO messages (folder, uid, base, info, cur, flags, keywords, size, virtual, modseq)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO messages (folder, uid, base, info, cur, flags, keywords, size, virtual, modseq,"
+            " saved) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
         return made

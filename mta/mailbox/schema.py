@@ -12,12 +12,16 @@ from typing import Literal
 from mta.private_file import make_private
 from mta.write_ahead import use_write_ahead
 
-#: Of the tables.  An index of another version than these two is made anew from the files.
-VERSION = 4
-_BEFORE = 3
+#: Of the tables.  An index of a version before the first, or after this one, is made anew from the files.
+VERSION = 5
+_FIRST = 3
 
-#: What is marked as deleted, which does not count in the quota.  It came with version 4.
-_TRASHED = "CREATE INDEX trashed ON messages (folder, size) WHERE flags & 32"
+#: From each version to the next: what is marked as deleted, which does not count in the quota; the first
+#: words of a message, and when it came into its folder.
+_MIGRATIONS = {
+    3: ("CREATE INDEX trashed ON messages (folder, size) WHERE flags & 32",),
+    4: ("ALTER TABLE messages ADD COLUMN preview BLOB", "ALTER TABLE messages ADD COLUMN saved INTEGER"),
+}
 
 _TABLES = """
 CREATE TABLE folders (
@@ -137,7 +141,7 @@ def opened(
 
 def _make(connection: sqlite3.Connection, maildir: bytes) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in (0, _BEFORE, VERSION):
+    if version and not _FIRST <= version <= VERSION:
         raise Damaged(f"it has version {version}, this program knows {VERSION}")
     if version == VERSION:
         return
@@ -148,9 +152,10 @@ def _make(connection: sqlite3.Connection, maildir: bytes) -> None:
             for statement in filter(None, map(str.strip, _TABLES.split(";"))):
                 connection.execute(statement)
             connection.execute("INSERT INTO account (maildir, validity) VALUES (?, 0)", (maildir,))
-        if version in (0, _BEFORE):
-            connection.execute(_TRASHED)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+        for before in range(version or _FIRST, VERSION):
+            for statement in _MIGRATIONS[before]:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         with suppress(sqlite3.Error):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
+from datetime import datetime
 
+from mta.imap import fetch
 from tests.imap.sessions import ImapCase
 from tests.imap.test_selected import untagged
 
@@ -76,6 +79,59 @@ class FetchTests(ImapCase):
             os.utime(path, (1, 1))
         self.assertEqual(first, client.do(b"FETCH 1:* (RFC822.SIZE INTERNALDATE)"))
         self.assertIn(b'INTERNALDATE "13-Sep-2020 12:26:40 +0000"', first[0])
+
+    def test_preview(self) -> None:
+        """The first words (RFC 8970): without a mark, kept, and in UTF-8."""
+        self.maildir.put(b"2000.a", "Content-Type: text/plain; charset=utf-8\n\nGrüße\n".encode(), "cur")
+        self.maildir.put(b"2001.a", b"Content-Type: image/png\n\nx\n", "cur")
+        client = self.selected()
+        self.assertIn(b"PREVIEW", client.do(b"CAPABILITY")[0].split())
+        answer = client.do(b"FETCH 1 (FLAGS PREVIEW)")
+        self.assertEqual([b'* 1 FETCH (FLAGS () PREVIEW "body end")', b"a OK fetched"], answer)
+        self.assertEqual(b"* 4 FETCH (PREVIEW {7}", client.do(b"FETCH 4 PREVIEW")[0])
+        self.assertEqual("Grüße)".encode(), client.do(b"FETCH 4 PREVIEW")[1])
+        self.assertEqual(b'* 5 FETCH (PREVIEW "")', client.do(b"FETCH 5 PREVIEW")[0])
+        for path in (self.maildir.path / "cur").iterdir():
+            os.truncate(path, 0)
+        self.assertEqual(b'* 1 FETCH (PREVIEW "body end")', client.do(b"FETCH 1 (PREVIEW (LAZY))")[0])
+
+    def test_preview_lazy(self) -> None:
+        """Who does not want to wait is told of so many, and of those that are known."""
+        self.patch(fetch, "_WITHOUT_DELAY", 1)
+        client = self.selected()
+        client.do(b"FETCH 3 PREVIEW")
+        answer = client.do(b"FETCH 1:3 (UID PREVIEW (LAZY))")
+        told = [line.partition(b"PREVIEW ")[2] for line in untagged(answer)]
+        self.assertEqual([b'"body end")', b"NIL)", b'"body end")'], told)
+        self.assertIn(b'PREVIEW "body end"', client.do(b"FETCH 2 (PREVIEW)")[0])
+        for wrong in (b"FETCH 1 PREVIEW (EAGER)", b"FETCH 1 PREVIEW ()", b"FETCH 1 (PREVIEW LAZY)"):
+            self.assertIn(b"a BAD", client.do(wrong)[-1], wrong)
+
+    def test_save_date(self) -> None:
+        """When a message came into its folder, whatever INTERNALDATE says (RFC 8514)."""
+        self.maildir.put(b"1500000000.M1.far", TEXT, "cur")
+        client = self.selected()
+        self.assertIn(b"SAVEDATE", client.do(b"CAPABILITY")[0].split())
+        begun = int(time.time())
+
+        def told(which: bytes) -> int:
+            answer = b" ".join(client.do(b"FETCH " + which + b" (INTERNALDATE SAVEDATE)"))
+            text = answer.partition(b'SAVEDATE "')[2].partition(b'"')[0].decode()
+            return int(datetime.strptime(text, "%d-%b-%Y %H:%M:%S %z").timestamp())
+
+        self.assertEqual(1_500_000_000, told(b"4"))
+        # Its name tells nothing.
+        self.assertLessEqual(begun - 60, told(b"1"))
+        answer = client.do(b"FETCH 4 (SAVEDATE ENVELOPE)")[0]
+        self.assertIn(b'SAVEDATE "14-Jul-2017 02:40:00 +0000"', answer)
+        client.do(b"CREATE other")
+        client.do(b"COPY 4 other")
+        client.do(b"MOVE 4 other")
+        client.do(b'APPEND other "13-Sep-2020 12:26:40 +0000" {%d+}\r\n%s' % (len(SENT), SENT))
+        client.do(b"SELECT other")
+        for number in (b"1", b"2", b"3"):
+            self.assertLessEqual(begun, told(number), number)
+        self.assertIn(b'INTERNALDATE "13-Sep-2020', client.do(b"FETCH 3 (SAVEDATE INTERNALDATE)")[0])
 
     def test_parts(self) -> None:
         """Structures, and the parts that they tell of; again out of the index."""

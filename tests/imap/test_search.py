@@ -74,6 +74,10 @@ class SearchTests(ImapCase):
             ("BODY hello", []),
             ("TEXT e", [1, 2, 3, 4]),
             ("BODY st", [1, 2]),
+            ("SAVEDATESUPPORTED", [1, 2, 3, 4]),
+            ("SAVEDBEFORE 13-Sep-2020", []),
+            ("SAVEDSINCE 13-Sep-2020", [1, 2, 3, 4]),
+            ("SAVEDON 13-Sep-2020", []),
             ("BODY text", [1, 3]),
             ("BODY STRASSE", [2]),
             ("TEXT grüße", [2, 3]),
@@ -161,6 +165,20 @@ class SearchTests(ImapCase):
         self.client.do(b"STORE 2 +FLAGS.SILENT (\\Deleted)")
         self.assertRegex(self.extended(b"SEARCH MODSEQ %d" % (modseq + 1)), rb"^\* SEARCH 2 \(MODSEQ \d+\)$")
         self.assertEqual(b"* SEARCH", self.extended(b"SEARCH MODSEQ %d" % (1 << 62)))
+
+    def test_saved_on(self) -> None:
+        """Days on which messages came into the folder (RFC 8514, 4.3), whatever INTERNALDATE says."""
+        path = self.maildir.put(b"1500000000.M5.far", MESSAGES[0], "cur")
+        os.utime(path, (1_600_000_000,) * 2)
+        self.client.do(b"NOOP")
+        for keys, wanted in (
+            ("SAVEDON 14-Jul-2017", [5]),
+            ("SAVEDBEFORE 15-Jul-2017", [5]),
+            ("SAVEDBEFORE 14-Jul-2017", []),
+            ("SAVEDSINCE 15-Jul-2017 NOT SEEN", [3, 4]),
+            ("OR SAVEDON 14-Jul-2017 SUBJECT list", [4, 5]),
+        ):
+            self.assertEqual(wanted, self.numbers(keys), keys)
 
     def test_long(self) -> None:
         """What is long is found by its beginning, and looked at."""

@@ -398,10 +398,12 @@ class ActTests(Indexed):
         self.assertEqual((2, 28), self.index.usage())
 
     def test_version_before(self) -> None:
-        """An index of the version before goes on as it is."""
+        """An index of a version before goes on as it is."""
         self.maildir.put(b"1.a:2,T", place="cur")
         known = self.index.refresh()
         self.index.connection.execute("DROP INDEX trashed")
+        for column in ("preview", "saved"):
+            self.index.connection.execute(f"ALTER TABLE messages DROP COLUMN {column}")
         self.index.connection.execute("PRAGMA user_version = 3")
         self.index.close()
         self.open()
