@@ -71,6 +71,11 @@ class ServedApi:
         await self._ready
         return self
 
+    async def journaled(self) -> None:
+        """Wait until the journal has what was noted by now: that is written behind the answers."""
+        # The spool does in order what it is given; this changes nothing.
+        await self.server.spool.put_off({}, 0.0, 0.0)
+
     async def tenant(self, name: str, *domains: str) -> None:
         """Make one, with domains."""
         registry = self.server.api.registry

@@ -62,7 +62,7 @@ class DashboardScenario(Scenario):
         # It greets nobody, so there is nothing to wait for.
         del self.server.ports["http"]
         self.server.write()
-        self.part(self.server.start())
+        self.part(self.server).start()
         self.base = f"http://127.0.0.1:{self.port}"
         self.prepare()
 

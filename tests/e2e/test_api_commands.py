@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -37,7 +38,7 @@ class Receiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
     def stop(self) -> None:
@@ -91,6 +92,7 @@ class ApiCommandScenario(Scenario):
             ("template", "list"),
             ("api", "GET", "/v1/engagement"),
         )
+        wait_for(self.posted, "not everything is posted")
         before = [self.json(*look) for look in looks]
         self.assertTrue(self.server.stop())
         for look, found in zip(looks, before, strict=True):
@@ -100,6 +102,12 @@ class ApiCommandScenario(Scenario):
         self.assertIn("the server is not running", refused.err)
         self.assertIn("no such endpoint", self.mta("webhook", "show", "we_x", status=os.EX_USAGE).err)
         self.assertIn("no tenant", self.mta("batch", "list", "--tenant", "x", status=os.EX_USAGE).err)
+
+    def posted(self) -> bool:
+        """Whether what happens to these messages has been posted: nothing more will be."""
+        found = self.json("webhook", "attempts", self.endpoint)
+        kinds = Counter(one["type"] for one in found if one["state"] == "delivered")
+        return kinds == {"message.received": 3, "message.delivered": 2, "webhook.test": 1}
 
     def webhooks(self) -> None:
         url = f"http://127.0.0.1:{self.receiver.port}/hooks"
@@ -130,7 +138,7 @@ class ApiCommandScenario(Scenario):
         self.assertIn("disabled", self.mta("webhook", "change", second, "--disable").out)
         self.mta("webhook", "remove", second)
         self.assertEqual([self.endpoint], [one["id"] for one in self.json("webhook", "list")])
-        self.assertIn("webhook change by", self.mta("trace", "default").out)
+        wait_for(lambda: "webhook change by" in self.mta("trace", "default").out, "it is not told who did it")
 
     def messages(self) -> str:
         body = {

@@ -6,7 +6,6 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import rmtree
-from threading import Timer
 
 import httpx
 from twisted.trial.unittest import SynchronousTestCase
@@ -32,7 +31,7 @@ class CrashTests(SynchronousTestCase):
 
     def start(self) -> None:
         self.server.start()
-        wait_for(self.is_well, "the API does not answer", 30)
+        wait_for(self.is_well, "the API does not answer")
 
     def is_well(self) -> bool:
         try:
@@ -62,13 +61,15 @@ class CrashTests(SynchronousTestCase):
         told: dict[int, str] = {}
         for round_ in range(ROUNDS):
             with ThreadPoolExecutor(8) as pool:
-                # Somewhere in the middle; each round at another moment.
-                Timer(0.2 + 0.15 * round_, self.server.kill).start()
-                answers = list(pool.map(self.send, range(REQUESTS)))
+                asked = [pool.submit(self.send, number) for number in range(REQUESTS)]
+                # Somewhere in the middle, with others under way; each round at another moment.
+                moment = asked[10 + 30 * round_]
+                wait_for(moment.done, "nobody is answered")
+                self.server.kill()
+                answers = [one.result() for one in asked]
             for number, identifier in enumerate(answers):
                 if identifier:
                     self.assertEqual(identifier, told.setdefault(number, identifier))
-            self.server.kill()
             self.start()
         self.assertGreater(len(told), 0)
         with ThreadPoolExecutor(4) as pool:

@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from mta.batch.plan import Plan
+from mta.engagement import visitor
 from mta.engagement.links import master_key, read_link
 from mta.interfaces import TemporarilyUnavailable
 from tests.api.v1.channel import Answer
@@ -37,7 +38,7 @@ _NEVER: list[Deferred[Any]] = []
 class BatchCase(SendingCase):
     """One server, whose mailboxes are those of the accounts."""
 
-    timeout = 120
+    timeout = 300
 
     async def served(self, **settings: Any) -> Any:
         self.users.write_text("".join(f"u{n}@example.org:{{PLAIN}}x\n" for n in range(600)))
@@ -62,7 +63,7 @@ class BatchCase(SendingCase):
 
     async def told(self, identifier: str, kind: str) -> None:
         """Wait until the journal has such an event of a message."""
-        for _ in range(1000):
+        for _ in range(6000):
             if any(event.kind == kind for event in await self.events(identifier)):
                 return
             await deferLater(reactor, 0.01)
@@ -72,7 +73,7 @@ class BatchCase(SendingCase):
         return sum(1 for _ in (self.api.state / "mail").glob("example.org/*/new/*"))
 
     async def until(self, condition: Any) -> None:
-        for _ in range(4000):
+        for _ in range(6000):
             if condition():
                 return
             await deferLater(reactor, 0.01)
@@ -274,6 +275,8 @@ class AcceptanceTests(BatchCase):
 
     async def test_followed(self) -> None:
         """Opens and clicks are in the journal, with who it was."""
+        # However long it takes until the link is followed here: it is soon after the delivery.
+        self.patch(visitor, "HASTE", 600.0)
         await self.served(api={"url": "https://mail.example.org", "requests_per_second": 0})
         html = "<body><a href='https://shop.example/?a=1&amp;b=2'>x</a></body>"
         taken = await self.batch(self.people(1), html=html, track={"clicks": True, "opens": True})

@@ -72,11 +72,11 @@ class BruteForceScenario(Scenario):
         self.assertLessEqual(kinds, {b"535 5.7.8", b"454 4.7.0", b"421 4.7.0"}, kinds)
         self.assertIn(b"235", guess(port, "127.9.9.9", ANNA, "anna-secret"))
         self.assertIn(b"235", guess(port, "127.9.9.10", ANNA, "anna-secret"))
-        self.assertIn(b"454 4.7.0 Too many failed log-ins", guess(port, "127.200.0.1", ANNA, "anna-secret"))
-        found = json.loads(server.mta("--json", "trace", "--rejected", "--limit", "5000"))
-        seen = {event["client"] for event in found if event["kind"] == "authentication-failed"}
-        heard = [address for address, answer in zip(addresses, answers, strict=True) if answer[:3] != b"421"]
-        self.assertEqual(set(), set(heard) - seen)
+        # It may be the first one's turn just now; then it is nobody's for long.
+        late = [guess(port, address, ANNA, "anna-secret") for address in ("127.200.0.1", "127.201.0.1")]
+        self.assertTrue(any(b"454 4.7.0 Too many failed log-ins" in answer for answer in late), late)
+        heard = {address for address, answer in zip(addresses, answers, strict=True) if answer[:3] != b"421"}
+        self.told(server, "client", heard)
 
     def test_a_thousand_accounts(self) -> None:
         """Few clients, one password, many names: none fits, and the clients are banned."""
@@ -95,13 +95,20 @@ class BruteForceScenario(Scenario):
             answers = dict(pool.map(attempt, range(1000)))
         self.assertEqual([], [account for account, answer in answers.items() if answer.startswith(b"235")])
         heard = {account for account, answer in answers.items() if answer[:3] in (b"535", b"454")}
-        found = json.loads(server.mta("--json", "trace", "--rejected", "--limit", "5000"))
-        seen = {event["account"] for event in found if event["kind"] == "authentication-failed"}
-        self.assertEqual(set(), heard - seen)
+        self.told(server, "account", heard)
         banned = json.loads(server.mta("ban", "list", "--json"))
         self.assertEqual(20, sum(one["network"].endswith(".9") for one in banned), banned)
         [status] = json.loads(server.mta("--json", "status"))
         self.assertEqual(len(banned), status["access"]["banned"])
+
+    def told(self, server: Server, what: str, heard: set[str]) -> None:
+        """Wait until the journal has a failed log-in of each client or account that was answered."""
+
+        def told() -> bool:
+            found = json.loads(server.mta("--json", "trace", "--rejected", "--limit", "5000"))
+            return heard <= {event[what] for event in found if event["kind"] == "authentication-failed"}
+
+        wait_for(told, f"not every {what} is in the journal")
 
     def test_bans(self) -> None:
         """Clients that fail often are banned, then their network; the bans outlive `kill -9`."""

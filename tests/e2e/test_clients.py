@@ -45,7 +45,7 @@ class ClientsScenario(Scenario):
         self.server = self.part(Server(self.place / "server")).start()
 
     def test_smtplib(self) -> None:
-        with smtplib.SMTP("127.0.0.1", self.server.ports["submission"], timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", self.server.ports["submission"], timeout=60) as client:
             client.starttls(context=trusting())
             client.login("anna@example.org", "anna-secret")
             for number in range(3):
@@ -57,7 +57,7 @@ class ClientsScenario(Scenario):
             )
             self.assertEqual(550, refused["no@example.org"][0])
         port = self.server.ports["submissions"]
-        with smtplib.SMTP_SSL("127.0.0.1", port, timeout=20, context=trusting()) as client:
+        with smtplib.SMTP_SSL("127.0.0.1", port, timeout=60, context=trusting()) as client:
             client.login("anna@example.org", "anna-secret")
             client.send_message(letter("tls"))
         mails = self.server.wait_mail("ben@example.org", 5)
@@ -68,7 +68,7 @@ class ClientsScenario(Scenario):
 
     def test_starttls_forgets(self) -> None:
         """What was said before STARTTLS does not count after it (RFC 3207, 4.2)."""
-        with smtplib.SMTP("127.0.0.1", self.server.ports["mx"], timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", self.server.ports["mx"], timeout=60) as client:
             client.ehlo()
             client.starttls(context=trusting())
             self.assertEqual(503, client.docmd("MAIL FROM:<anna@example.org>")[0])
@@ -102,7 +102,7 @@ class ClientsScenario(Scenario):
                 tls_context=trusting(),
                 username="anna@example.org",
                 password="anna-secret",
-                timeout=20,
+                timeout=60,
             )
             async with client:
                 for number in range(3):
@@ -135,7 +135,7 @@ class ClientsScenario(Scenario):
 
     def test_scram(self) -> None:
         """SCRAM-SHA-256 (RFC 7677): the password never leaves us, and the server proves itself too."""
-        with smtplib.SMTP("127.0.0.1", self.server.ports["submission"], timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", self.server.ports["submission"], timeout=60) as client:
             client.starttls(context=trusting())
             client.ehlo()
             self.assertIn("SCRAM-SHA-256", client.esmtp_features["auth"].split())

@@ -22,6 +22,15 @@ class ImportTests(ContactCase):
         done = lambda answer: answer["state"] != "running"  # noqa: E731
         return await self.until(done, "GET", f"/v1/imports/{begun['id']}")
 
+    async def told(self, action: str, count: int) -> list[Any]:
+        """Wait until the journal tells so many of something that was done; all that it tells."""
+        for _ in range(6000):
+            found = await self.events("shop")
+            if sum(event.action == action for event in found) >= count:
+                return found
+            await deferLater(reactor, 0.01)
+        raise AssertionError([event.action for event in found])
+
     async def test_thousand_lines_and_ten_broken(self) -> None:
         """Each broken line is told with its number; a second time nothing changes."""
         await self.served()
@@ -48,7 +57,7 @@ class ImportTests(ContactCase):
         self.assertEqual(("Nö 7", {"plan": "pro", "age": 7}), (one["name"], one["attributes"]))
         counts = {name: value for name, value in (await self.take(content))["counts"].items() if value}
         self.assertEqual({"unchanged": 990, "wrong": 10}, counts)
-        told = await self.events("shop")
+        told = await self.told("imported", 2)
         self.assertEqual(["import begun", "imported"] * 2, [event.action for event in told])
         self.assertEqual(990, told[1].count)
         self.assertEqual([], list((self.api.state / "imports").iterdir()))
@@ -92,11 +101,7 @@ class ImportTests(ContactCase):
         counts = await self.ask("GET", "/v1/lists/double")
         self.assertEqual((3, 0), (counts["pending"], counts["subscribed"]))
         # Two are asked; who has complained gets nothing.
-        for _ in range(600):
-            told = await self.events("shop")
-            if sum(event.action == "asked" for event in told) == 3:
-                break
-            await deferLater(reactor, 0.01)
+        told = await self.told("asked", 3)
         asked = {event.recipient: event.reason for event in told if event.action == "asked"}
         self.assertEqual(
             {"ann@far.example": "", "left@far.example": "", "complained@far.example": "suppressed"}, asked

@@ -19,6 +19,8 @@ PLACE = "https://mail.shop.example"
 
 
 class ContactCase(TestCase):
+    timeout = 300
+
     async def served(self, **settings: Any) -> None:
         self.api = await ServedApi(self, api={"requests_per_second": 0, "url": PLACE}, **settings).started()
         await self.api.tenant("shop", "shop.example")
@@ -34,7 +36,7 @@ class ContactCase(TestCase):
 
     async def until(self, found: Any, *what: Any) -> Any:
         """Ask until an answer is as wanted."""
-        for _ in range(600):
+        for _ in range(6000):
             answer = await self.ask(*what)
             if found(answer):
                 return answer
@@ -43,6 +45,7 @@ class ContactCase(TestCase):
 
     async def events(self, word: str) -> list[Any]:
         """What the journal tells of contacts under a word, the oldest first."""
+        await self.api.journaled()
         found = await self.api.server._environment.journal.find(word, 100)
         return [event for event in reversed(found) if event.kind == "audience"]
 

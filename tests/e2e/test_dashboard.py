@@ -44,8 +44,7 @@ class SignInScenario(DashboardScenario):
         tab.fill(account="anna@example.org", password=PEOPLE["anna@example.org"]).press("Sign in")
         tab.page.wait_for_url("**/dashboard/")
         tab.see("Overview").check("overview")
-        told = self.server.mta("trace", "anna@example.org")
-        self.assertIn("dashboard", told)
+        self.server.wait_trace("anna@example.org", "dashboard")
 
     def test_sessions(self) -> None:
         """Each is listed; one that is ended from elsewhere is over."""
@@ -78,7 +77,6 @@ class SignInScenario(DashboardScenario):
         """The first key press offers to skip the menu; what has the focus can be seen."""
         tab = self.signed_in("anna@example.org")
         tab.page.keyboard.press("Tab")
-        focused = "document.activeElement.textContent"
-        self.assertEqual("Skip to the content", tab.page.evaluate(focused))
+        tab.page.wait_for_function("document.activeElement.textContent === 'Skip to the content'")
         tab.page.keyboard.press("Enter")
-        self.assertEqual("content", tab.page.evaluate("location.hash.slice(1)"))
+        tab.page.wait_for_function("location.hash === '#content'")

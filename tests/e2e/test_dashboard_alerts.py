@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tests.e2e.dashboard import ROLES, DashboardScenario
+from tests.e2e.scenario import wait_for
 
 XSS = "<img src=x onerror=alert(1)>"
 
@@ -32,7 +33,8 @@ class AlertScenario(DashboardScenario):
         viewer.open("/dashboard/alerts?rule=queue")
         self.assertEqual(0, viewer.page.get_by_role("button", name="Try it").count())
         self.assertEqual([], tab.problems + viewer.problems)
-        self.assertIn("alert test", self.server.mta("log", "--json", "--kind", "administered"))
+        log = "log", "--json", "--kind", "administered"
+        wait_for(lambda: "alert test" in self.server.mta(*log), "it is not told who tried it")
 
 
 class NoAlertScenario(DashboardScenario):

@@ -35,7 +35,7 @@ class AudienceScenario(DashboardScenario):
         tab.see("ann@example.net is off news.")
         tab.press("Forget").confirm("Forget")
         tab.see("The contact is forgotten.")
-        self.assertIn("erased", self.server.mta("trace", "default"))
+        self.server.wait_trace("default", "erased")
 
     def test_segment(self) -> None:
         """Tried out, mended, saved."""

@@ -49,6 +49,7 @@ class SendingCase(TestCase):
         return [BytesParser(policy=policy.default).parsebytes(file.read_bytes()) for file in files]
 
     async def events(self, identifier: str) -> list[Any]:
+        await self.api.journaled()
         return list(await self.api.server._environment.journal.message(identifier))
 
 
