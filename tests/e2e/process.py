@@ -98,9 +98,14 @@ class Process:
 
     def kill(self) -> None:
         """Kill it and its children at once, as a loss of power would."""
-        for child in children(self.pid):  # Workers have groups of their own.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
+        # Who starts a worker again that has died must not do so now: it would keep the ports.
+        self._process.send_signal(signal.SIGSTOP)
+        killed: set[int] = set()
+        while fresh := set(children(self.pid)) - killed:  # Workers have groups of their own.
+            for child in fresh:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            killed |= fresh
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.wait()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections import Counter
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ class CampaignCrashTests(Scenario):
         count = 0
         for path in (server.state / "spool").glob("*/queue.db"):
             with (
-                suppress(sqlite3.Error),
-                closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as base,
+                contextlib.suppress(sqlite3.Error),
+                contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as base,
             ):
                 count += base.execute("SELECT count(*) FROM events WHERE kind = 'received'").fetchone()[0]
         return count

@@ -193,7 +193,7 @@ class CampaignTests(BatchCase):
         await self.act("start")
         await self.until(lambda one: one["progress"]["sent"] >= 4)
         sent = (await self.get("/v1/campaigns/spring/recipients?state=sent"))["recipients"]
-        self.api.server.api._journal.note(
+        self.api.server.spool.note(
             Complained(
                 at=reactor.seconds(),
                 message=one["message"].partition(".")[0],
@@ -263,7 +263,7 @@ class CampaignTests(BatchCase):
                 # A link that is followed within seconds of the delivery is no person's.
                 who = {"recipient": one["email"], "tenant": "default", "sort": "human"}
                 clicks.append(Clicked(at=reactor.seconds(), message=one["message"].partition(".")[0], **who))
-        self.api.server.api._journal.note(clicks)
+        self.api.server.spool.note(clicks)
         clicked = len(clicks)
         self.assertTrue(min(got.values()) > 10, got)
         result = await self.until_result(lambda one: one["variants"][1]["counts"]["clicked"] == clicked)
