@@ -29,7 +29,7 @@ def greeted(address: str) -> Deferred[bytes]:
     host, _, port = address.rpartition(":")
 
     def read() -> bytes:
-        with socket.create_connection((host, int(port)), timeout=10) as client:
+        with socket.create_connection((host, int(port)), timeout=60) as client:
             return client.recv(100)
 
     return deferToThread(read)

@@ -205,7 +205,7 @@ class ControlTests(ServedCase):
     async def ask(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
         def ask() -> httpx.Response:
             transport = httpx.HTTPTransport(uds=str(self.server.socket))
-            with httpx.Client(transport=transport, timeout=20) as client:
+            with httpx.Client(transport=transport, timeout=60) as client:
                 if isinstance(body, bytes):
                     return client.request(method, f"http://mta{path}", content=body)
                 return client.request(method, f"http://mta{path}", json=body)

@@ -13,7 +13,8 @@ from mta.deliver.call_forward import CallForward
 from mta.interfaces import Exchanger, TemporarilyUnavailable, settle
 from mta.model.outcome import Delivered
 from tests.deliver.relay_server import Servers, delivery
-from tests.deliver.test_relay import RelayCase, closed_port
+from tests.deliver.test_relay import RelayCase
+from tests.e2e.scenario import free_port
 from tests.smtp.client_script import OFFER, ScriptedServer
 
 reactor: Any = _reactor
@@ -42,7 +43,8 @@ class CallForwardTests(RelayCase):
             self.assertIsNone(asker.ask("U@far.test", "far.test"))
             self.assertEqual([], self.servers.messages)
             # The connection is as good as before, for a message.
-            await deferLater(reactor, 0.05, lambda: None)
+            while self.transport.counts().get("far.test") != (1, 1, 0):
+                await deferLater(reactor, 0.001)
             message = delivery()
             message.addressees[0].options = {"configured": True}
             [outcome] = await self.transport.deliver(message)
@@ -74,7 +76,7 @@ class CallForwardTests(RelayCase):
     async def test_away(self) -> None:
         """One question finds out; for a while there is no further one."""
         asker = self.asker()
-        self.table["far.test"] = [Exchanger("mx.far.test", ("127.0.0.1",), closed_port())]
+        self.table["far.test"] = [Exchanger("mx.far.test", ("127.0.0.1",), free_port())]
         self.assertIsNone(await self.ask(asker))
         self.assertIsNone(asker.ask("other@far.test", "far.test"))
 

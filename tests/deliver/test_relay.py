@@ -26,19 +26,12 @@ from mta.model.message import FileContent
 from mta.model.outcome import Delivered, Failed, Outcome, Postponed
 from mta.smtp import client_protocol
 from tests.deliver.relay_server import Authority, Servers, TableExchangers, delivery
+from tests.e2e.scenario import free_port
 from tests.smtp.client_script import MAIL, OFFER, TRACE, ScriptedServer
 
 reactor: Any = _reactor
 
 CHUNKS = (*OFFER, "CHUNKING")
-
-
-def closed_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class RelayCase(TestCase):
@@ -245,7 +238,7 @@ class HostTests(RelayCase):
 
     async def test_next_address_and_host(self) -> None:
         """A dead address, a dead host, a host that turns us away: the next one takes it."""
-        dead = closed_port()
+        dead = free_port()
         servers, turned = Servers(), Servers(lambda: ScriptedServer(answers={"GREETING": "450 4.3.2 busy"}))
         hello = Servers(lambda: ScriptedServer(answers={"EHLO": "421 4.3.2 busy"}))
         self.table["far.test"] = [
@@ -262,7 +255,7 @@ class HostTests(RelayCase):
     async def test_most_telling(self) -> None:
         """Of several troubles, what a server said comes before what we found."""
         greylisting = Servers(lambda: ScriptedServer(answers={"GREETING": "450 4.3.2 busy"}))
-        dead = closed_port()
+        dead = free_port()
         self.table["far.test"] = [
             Exchanger("mx1.far.test", ("127.0.0.1",), dead),
             Exchanger("mx2.far.test", ("127.0.0.1",), self.listen(greylisting)),
@@ -275,7 +268,7 @@ class HostTests(RelayCase):
         )
 
     async def test_nobody(self) -> None:
-        self.table["far.test"] = [Exchanger("mx1.far.test", ("127.0.0.1",), closed_port())]
+        self.table["far.test"] = [Exchanger("mx1.far.test", ("127.0.0.1",), free_port())]
         outcome = await self.one(self.relay())
         self.assertIsInstance(outcome, Postponed)
         self.assertEqual(
@@ -288,7 +281,7 @@ class HostTests(RelayCase):
         no = Servers(lambda: ScriptedServer(answers={"GREETING": "554 5.3.2 no mail here"}))
         self.table["far.test"] = [
             Exchanger("mx1.far.test", ("127.0.0.1",), self.listen(no)),
-            Exchanger("mx2.far.test", ("127.0.0.1",), closed_port()),
+            Exchanger("mx2.far.test", ("127.0.0.1",), free_port()),
         ]
         outcome = await self.one(self.relay())
         self.assertIsInstance(outcome, Postponed)
@@ -369,7 +362,7 @@ class HostTests(RelayCase):
         """An address that was dead a moment ago is tried after the others."""
         servers = Servers()
         self.table["far.test"] = [
-            Exchanger("mx1.far.test", ("127.0.0.1",), closed_port()),
+            Exchanger("mx1.far.test", ("127.0.0.1",), free_port()),
             Exchanger("mx2.far.test", ("127.0.0.1",), self.listen(servers)),
         ]
         transport = self.relay(messages_per_connection=1)
@@ -435,7 +428,7 @@ class HostTests(RelayCase):
         """A server that says nothing is given up after command_timeout."""
         servers = Servers(lambda: ScriptedServer(answers={"GREETING": ""}))
         self.serve(servers)
-        transport = self.relay(command_timeout=0.1)
+        transport = self.relay(command_timeout=0.5)
         outcome = await self.one(transport)
         self.assertEqual(("4.4.2", "connect"), (outcome.reply.enhanced, outcome.reply.command))
         # What took time to find out is believed for as long.
@@ -807,7 +800,7 @@ class SmtpSinkTests(RelayCase):
         program = shutil.which("smtp-sink", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if program is None:
             raise SkipTest("smtp-sink is not installed")
-        port = closed_port()
+        port = free_port()
         ended: Deferred[None] = Deferred()
 
         class Ended(ProcessProtocol):
@@ -818,7 +811,7 @@ class SmtpSinkTests(RelayCase):
         arguments = [program, *(["-u", "nobody"] if os.getuid() == 0 else []), f"127.0.0.1:{port}", "100"]
         process = reactor.spawnProcess(Ended(), program, arguments, env=None)
         try:
-            for _ in range(100):
+            for _ in range(1200):
                 await deferLater(reactor, 0.05, lambda: None)
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -14,7 +14,8 @@ from mta.model.egress import Source
 from mta.model.outcome import Delivered, Outcome, Postponed
 from mta.route.shaping import Shaping
 from tests.deliver.relay_server import Servers, delivery
-from tests.deliver.test_relay import RelayCase, closed_port, reactor
+from tests.deliver.test_relay import RelayCase, reactor
+from tests.e2e.scenario import free_port
 from tests.smtp.client_script import ScriptedServer
 
 A = Source("a", "127.0.0.5", helo="a.test")
@@ -69,7 +70,7 @@ class SourceTests(SourceCase):
         self.assertEqual([Delivered] * 4, [type(outcome) for outcome in outcomes])
 
     async def test_failures_tell(self) -> None:
-        self.table["far.test"] = [Exchanger("mx.far.test", ("127.0.0.1",), closed_port())]
+        self.table["far.test"] = [Exchanger("mx.far.test", ("127.0.0.1",), free_port())]
         outcome = await self.leave(self.shaped(), A)
         self.assertEqual("a (a.test [127.0.0.5])", outcome.reply.source)
         self.table["far.test"] = []

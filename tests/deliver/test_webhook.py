@@ -28,6 +28,7 @@ from mta.interfaces import Delivery, PluginContext
 from mta.model.envelope import Client, Envelope
 from mta.model.message import Addressee, Content, FileContent, InlineContent, Message
 from mta.model.outcome import Delivered, Failed, Postponed
+from tests.connections import all_ended
 
 reactor: Any = _reactor
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -109,7 +110,7 @@ class WebhookCase(TestCase):
             return port.stopListening()
 
         # Connections that a test has broken end a moment later.
-        self.addCleanup(deferLater, reactor, 0.02)
+        self.addCleanup(lambda: Deferred.fromCoroutine(all_ended()))
         self.addCleanup(stop)
         number: int = port.getHost().port
         return number
@@ -334,7 +335,7 @@ class TroubleTests(WebhookCase):
         factory = Factory.forProtocol(Speaker)
         factory.noisy = False
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-        self.addCleanup(deferLater, reactor, 0.15)
+        self.addCleanup(lambda: Deferred.fromCoroutine(all_ended()))
         self.addCleanup(port.stopListening)
         return f"http://127.0.0.1:{port.getHost().port}/"
 
@@ -347,7 +348,7 @@ class TroubleTests(WebhookCase):
         def say(transport: Any) -> None:
             transport.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             transport.pauseProducing()
-            reactor.callLater(0.1, transport.abortConnection)
+            self.addCleanup(transport.abortConnection)
 
         outcome = await self.outcome(self.transport(url=await self.raw_server(say)), message(content))
         self.assertIsInstance(outcome, Failed)

@@ -221,6 +221,6 @@ class SigningThreadTests(TestCase):
         self.assertEqual({"dkim-signing"}, names)
         running = [one for one in threading.enumerate() if one.name == "dkim-signing"]
         for one in running:
-            one.join(5)
+            one.join(60)
         self.assertEqual([], [one for one in threading.enumerate() if one.name == "dkim-signing"])
         self.assertEqual(7, await thread.run(lambda: job(7)))

@@ -98,5 +98,5 @@ class OpeningTests(SynchronousTestCase):
             thread.start()
             self.assertFalse(done.wait(0.05))
             self.assertEqual([], self.aside())
-        thread.join(10)
+        thread.join(60)
         self.assertEqual(["index.db.damaged"], self.aside())

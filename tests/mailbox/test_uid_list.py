@@ -55,7 +55,7 @@ class AppendTests(SynchronousTestCase):
         answers: list[bool] = []
         waiting = threading.Thread(target=lambda: answers.append(self.append((8, b"2.b"))), daemon=True)
         waiting.start()
-        waiting.join(10.0)
+        waiting.join(60.0)
         self.assertEqual([False], answers)
 
     def test_link(self) -> None:

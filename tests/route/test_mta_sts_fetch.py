@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
-from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -16,6 +16,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 from mta.interfaces import NoSuchDomain
 from mta.model.mta_sts import MAX_POLICY, StsPolicy
 from mta.route.mta_sts_fetch import NoPolicy, PolicyFetcher
+from tests.connections import all_ended
 from tests.deliver.relay_server import Authority
 
 reactor: Any = _reactor
@@ -69,7 +70,7 @@ class FetchTests(TestCase):
         port = reactor.listenSSL(0, self.site, options_of_server, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         # The server's side sees the end of a connection a moment later.
-        self.addCleanup(deferLater, reactor, 0.05, lambda: None)
+        self.addCleanup(lambda: Deferred.fromCoroutine(all_ended()))
         trust = trustRootFromCertificates([Certificate.loadPEM(self.authority.path.read_bytes())])
         options = {"trust": trust, **options}
         return PolicyFetcher(reactor, self.resolver, port=port.getHost().port, **options)  # type: ignore[arg-type]

@@ -250,7 +250,7 @@ class LoopbackTests(TestCase):
 
         def send() -> None:
             context = ssl._create_unverified_context()
-            with smtplib.SMTP_SSL("127.0.0.1", self.port, "x.test", context=context, timeout=10) as client:
+            with smtplib.SMTP_SSL("127.0.0.1", self.port, "x.test", context=context, timeout=60) as client:
                 client.login("ann@local.test", "right")
                 client.sendmail("ann@local.test", ["b@far.test"], b"Subject: x\r\n\r\n.dot\r\n")
 
@@ -270,7 +270,7 @@ class LoopbackTests(TestCase):
         body = b"Subject: x\r\n\r\n" + b".line\r\n" * 100_000
 
         def send() -> None:
-            with smtplib.SMTP("127.0.0.1", self.port, "x.test", timeout=10) as client:
+            with smtplib.SMTP("127.0.0.1", self.port, "x.test", timeout=60) as client:
                 client.ehlo()
                 context = ssl._create_unverified_context()
                 client.starttls(context=context)
@@ -301,7 +301,7 @@ class LoopbackTests(TestCase):
         factory.buildProtocol = remember  # type: ignore[method-assign]
 
         def talk() -> bytes:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=60) as client:
                 client.sendall(b"EHLO x.test\r\n" * count + b"QUIT\r\n")
                 blocks = []
                 while block := client.recv(1 << 20):

@@ -9,7 +9,6 @@ from typing import Any
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -17,6 +16,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 from mta.https.authorities import trust_of
 from mta.interfaces import NoSuchDomain
 from mta.tls_report.post import NotTaken, ReportPoster
+from tests.connections import all_ended
 from tests.deliver.relay_server import Authority
 
 reactor: Any = _reactor
@@ -62,10 +62,10 @@ class PostTests(TestCase):
         port = reactor.listenSSL(0, Site(self.receiver), options, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         # The server's side sees the end of a connection a moment later.
-        self.addCleanup(deferLater, reactor, 0.05, lambda: None)
+        self.addCleanup(lambda: Deferred.fromCoroutine(all_ended()))
         self.port = port.getHost().port
 
-    def post(self, url: str = "", private: tuple[str, ...] = ("127.0.0.0/8",), timeout: float = 10.0) -> Any:
+    def post(self, url: str = "", private: tuple[str, ...] = ("127.0.0.0/8",), timeout: float = 60.0) -> Any:
         poster = ReportPoster(
             reactor,
             self,  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ class PostTests(TestCase):
 
         port = reactor.listenTCP(0, Factory.forProtocol(Greeting), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        self.addCleanup(deferLater, reactor, 0.05, lambda: None)
+        self.addCleanup(lambda: Deferred.fromCoroutine(all_ended()))
         self.port = port.getHost().port
         self.assertIn("TLS: ", await self.refused())
         self.assertNotIn(b"report", Greeting.got.replace(b"reports.test", b""))
