@@ -16,7 +16,7 @@ from mta.api.v1.message_models import MessageTaken, SendMessage
 from mta.api.v1.messages import Messages
 from mta.api.v1.refusal import Refusal
 from mta.api.v1.route import Call
-from mta.api.v1.templates import Renderers, template_refusal
+from mta.api.v1.template_rendering import Renderers, template_refusal
 from mta.interfaces import TemporarilyUnavailable
 from mta.registry.idempotency import Idempotency
 from mta.registry.templates import NoTemplate, Templates

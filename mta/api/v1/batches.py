@@ -17,7 +17,8 @@ from mta.api.v1.message_models import Attachment, Line, Metadata, Terms, Text
 from mta.api.v1.person import OnePerson, People, canonical
 from mta.api.v1.refusal import Refusal, field_refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
-from mta.api.v1.templates import Locale, Name, Renderers, Source, template_refusal
+from mta.api.v1.template_models import Locale, Name, Source
+from mta.api.v1.template_rendering import Renderers, template_refusal
 from mta.api.v1.tenant_account import TenantAccount
 from mta.batch.batcher import Batcher, Outcome
 from mta.batch.plan import Person, Plan, Trouble

@@ -15,7 +15,7 @@ from mta.api.v1.message_models import Line, Metadata, Tags, Text, Track
 from mta.api.v1.moment import Moment
 from mta.api.v1.person import OnePerson, People, Person
 from mta.api.v1.route import Model, Shown
-from mta.api.v1.templates import Name, Source
+from mta.api.v1.template_models import Name, Source
 from mta.campaign.campaigns import checked_name
 from mta.campaign.definition import (
     MOST_VARIANTS,

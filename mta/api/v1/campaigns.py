@@ -3,61 +3,31 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from mta.api.v1 import campaign_models as models
 from mta.api.v1.campaign_testing import CampaignTesting
-from mta.api.v1.cursor import Page, cursor
+from mta.api.v1.campaign_view import CampaignsWanted, CampaignView, PeopleWanted, ResultWanted
 from mta.api.v1.keys import moment
 from mta.api.v1.refusal import Refusal, field_refusal
-from mta.api.v1.route import Call, Model, Route
+from mta.api.v1.route import Call, Route
 from mta.audience.audience import Audience
-from mta.audience.contacts import some
 from mta.batch.acceptance import Acceptance, Suppressed
 from mta.campaign import dispatch
-from mta.campaign.campaigns import SPLIT, UNDECIDED, Campaign, Campaigns, Exists, NoCampaign
+from mta.campaign.campaigns import SPLIT, Campaign, Campaigns, Exists, NoCampaign
 from mta.campaign.checking import Checks, Report
 from mta.campaign.contents import Contents, Unready
 from mta.campaign.definition import Definition
-from mta.campaign.pace import Clock, seconds_left
 from mta.campaign.people import People
 from mta.campaign.results import Results
 from mta.campaign.runner import Runner
-from mta.campaign.schema import GONE, PERSON_STATES, REFUSED, SUPPRESSED, TABLES, TAKEN, WAITING
+from mta.campaign.schema import TABLES
 from mta.campaign.sending import Way
-from mta.campaign.states import DRAFT, RUNNING, SCHEDULED, STATES, NotNow
+from mta.campaign.states import DRAFT, SCHEDULED, NotNow
 from mta.registry.tenants import Tenant
-
-State = Literal["draft", "scheduled", "running", "paused", "done", "stopped"]
-assert set(State.__args__) == set(STATES)  # type: ignore[attr-defined]
-
-
-class CampaignsWanted(Page):
-    """Which campaigns to show."""
-
-    state: State | None = Field(None, description="only those")
-
-
-class PeopleWanted(Page):
-    """Which people to show."""
-
-    state: Literal["waiting", "sent", "suppressed", "refused", "left"] | None = Field(
-        None, description="only those"
-    )
-
-
-class ResultWanted(Model):
-    """How variants are compared."""
-
-    metric: Literal["", "opened", "clicked", "complained", "unsubscribed", "bounced"] = Field(
-        "", description="by what; without it: as the test says, or by clicks"
-    )
 
 
 class CampaignRoutes:
@@ -99,9 +69,8 @@ class CampaignRoutes:
         self._audience = audience
         self._contents = contents
         self._checks = checks
-        self._results = results
         self._runner = runner
-        self._waits = waits
+        self._view = CampaignView(campaigns, audience, results, waits, self._found)
         self._testing = CampaignTesting(
             self._found,
             people,
@@ -150,7 +119,7 @@ class CampaignRoutes:
             Route(
                 "GET",
                 "/v1/campaigns",
-                self.page,
+                self._view.page,
                 "campaigns:read",
                 "All campaigns, the last made first",
                 query=CampaignsWanted,
@@ -232,7 +201,7 @@ class CampaignRoutes:
             Route(
                 "GET",
                 "/v1/campaigns/{name}/result",
-                self.result,
+                self._view.result,
                 "campaigns:read",
                 "What came of it, by variant, and how sure that is",
                 query=ResultWanted,
@@ -242,7 +211,7 @@ class CampaignRoutes:
             Route(
                 "GET",
                 "/v1/campaigns/{name}/recipients",
-                self.recipients,
+                self._view.recipients,
                 "campaigns:read",
                 "Who gets it, and how they stand",
                 query=PeopleWanted,
@@ -265,7 +234,7 @@ class CampaignRoutes:
         except ValueError as error:
             raise Refusal("too-many", str(error)) from None
         self._runner.told(made, "created")
-        return await self._full(call, made)
+        return await self._view.full(call, made)
 
     async def change(self, call: Call) -> models.CampaignFull:
         """Change a draft."""
@@ -274,7 +243,7 @@ class CampaignRoutes:
                 call.tenant.name, call.path["name"], call.body.definition(), call.now, call.who
             )
         self._runner.told(changed, "changed")
-        return await self._full(call, changed)
+        return await self._view.full(call, changed)
 
     async def remove(self, call: Call) -> None:
         """Forget one."""
@@ -284,89 +253,14 @@ class CampaignRoutes:
 
     # --- looking --------------------------------------------------------------------
 
-    async def page(self, call: Call) -> models.CampaignsShown:
-        """A page."""
-        query: CampaignsWanted = call.query
-        before = (query.after(int) or [0])[0]
-        found = await self._campaigns.page(call.tenant.name, before, query.limit + 1, query.state or "")
-        shown = found[: query.limit]
-        more = cursor(shown[-1].id) if len(found) > query.limit else None
-        return models.CampaignsShown(
-            campaigns=[models.CampaignShown(**_facts(one)) for one in shown], next=more
-        )
-
     async def get(self, call: Call) -> models.CampaignFull:
         """One."""
-        return await self._full(call, await self._found(call))
+        return await self._view.full(call, await self._found(call))
 
     async def check(self, call: Call) -> models.CampaignReport:
         """Look at everything."""
         campaign = await self._found(call)
         return _report(await self._checks.run(call.tenant, campaign.definition, call.now))
-
-    async def result(self, call: Call) -> models.CampaignResult:
-        """What came of it."""
-        query: ResultWanted = call.query
-        campaign = await self._found(call)
-        test = campaign.definition.test
-        outcomes, verdict = await self._results.told(campaign, query.metric)
-        standing = {one.name: one for one in verdict.standings}
-        several = len(outcomes) > 1
-        return models.CampaignResult(
-            state=campaign.state,
-            metric=query.metric or (test.metric if test is not None else "clicked"),
-            confidence=test.confidence if test is not None else 0.95,
-            variants=[
-                models.CampaignOutcome(
-                    name=one.name,
-                    counts=dict(one.counts),
-                    rates={name: models.CampaignRate(**asdict(rate)) for name, rate in one.rates.items()},
-                    best=standing[one.name].best,
-                    cost=standing[one.name].cost,
-                )
-                for one in outcomes
-            ],
-            leader=(verdict.leader or None) if several else None,
-            clear=verdict.clear,
-            difference=models.CampaignRate(rate=verdict.gap[0], low=verdict.gap[1], high=verdict.gap[2])
-            if several
-            else None,
-            words=verdict.words,
-            decision=campaign.decision.get("words", ""),
-        )
-
-    async def recipients(self, call: Call) -> models.CampaignPeople:
-        """A page of people."""
-        query: PeopleWanted = call.query
-        after = (query.after(int) or [0])[0]
-        campaign = await self._found(call)
-        state = PERSON_STATES.index(query.state) if query.state is not None else -1
-        tenant, limit = call.tenant.name, query.limit
-
-        def work(base: sqlite3.Connection) -> tuple[Sequence[Any], Any]:
-            rows = base.execute(
-                "SELECT contact, variant, state, message, why FROM campaign_people"
-                " WHERE campaign = ? AND contact > ? AND (? < 0 OR state = ?) ORDER BY contact LIMIT ?",
-                (campaign.id, after, state, state, limit + 1),
-            ).fetchall()
-            return rows, some(base, tenant, [row[0] for row in rows[:limit]])
-
-        rows, contacts = await self._audience.look(work)
-        names = [one.name for one in campaign.definition.variants]
-        return models.CampaignPeople(
-            recipients=[
-                models.CampaignPerson(
-                    contact=contact,
-                    email=contacts[contact].address if contact in contacts else "",
-                    variant=names[variant],
-                    state=PERSON_STATES[number],
-                    message=f"{message}.0" if message and number == TAKEN else None,
-                    why=why,
-                )
-                for contact, variant, number, message, why in rows[:limit]
-            ],
-            next=cursor(rows[limit - 1][0]) if len(rows) > limit else None,
-        )
 
     # --- acts -----------------------------------------------------------------------
 
@@ -422,12 +316,12 @@ class CampaignRoutes:
             raise Refusal("conflict", "nothing waits for a choice: it has no test, or the rest is decided")
         chosen = SPLIT if body.variant is None else names.index(body.variant)
         what = "the rest is split as the test was" if chosen == SPLIT else f"the rest gets {body.variant}"
-        decided = await self._results_decided(call, campaign, chosen, what)
+        decided = await self._decided(call, campaign, chosen, what)
         self._runner.told(replace(decided, who=call.who, reason=body.reason or what), "decide")
         self._runner.wake()
-        return await self._full(call, decided)
+        return await self._view.full(call, decided)
 
-    async def _results_decided(self, call: Call, campaign: Campaign, chosen: int, what: str) -> Campaign:
+    async def _decided(self, call: Call, campaign: Campaign, chosen: int, what: str) -> Campaign:
         before = campaign.decision.get("words", "")
         words = f"{before} {call.who} has chosen: {what}.".strip()
         decision = json.dumps({"clear": False, "words": words, "at": call.now, "who": call.who})
@@ -452,7 +346,7 @@ class CampaignRoutes:
             )
         self._runner.told(moved, act, until)
         self._runner.wake()
-        return await self._full(call, moved)
+        return await self._view.full(call, moved)
 
     async def _fit(self, call: Call, campaign: Campaign) -> None:
         report = await self._checks.run(call.tenant, campaign.definition, call.now)
@@ -470,53 +364,6 @@ class CampaignRoutes:
         with _known():
             return await self._campaigns.get(call.tenant.name, call.path["name"])
 
-    async def _full(self, call: Call, campaign: Campaign) -> models.CampaignFull:
-        number = campaign.id
-        if not campaign.started:
-            return models.CampaignFull(**_facts(campaign), progress=_NOTHING)
-        counted, waves = await self._audience.look(
-            lambda base: (dispatch.counts(base, number), dispatch.waves_of(base, number))
-        )
-        of = [0] * len(PERSON_STATES)
-        for (_, _, state), count in counted.items():
-            of[state] += count
-        running = campaign.state == RUNNING
-        waits = await self._waits(call.tenant) if running else ""
-        if running and not waits and campaign.waits_for_result and campaign.tested:
-            waits = "the test has been sent: it is looked at when its time has passed"
-            if campaign.decision:
-                waits = "the test shows no clear winner: somebody must decide what the rest gets"
-        clock = Clock(campaign.active, campaign.looked, campaign.credit)
-        left = seconds_left(campaign.definition.pace, clock, [one for _, one in waves], call.now)
-        return models.CampaignFull(
-            **_facts(campaign),
-            progress=models.CampaignProgress(
-                total=campaign.total,
-                waiting=campaign.total - sum(of[state] for state in (TAKEN, SUPPRESSED, REFUSED, GONE)),
-                sent=of[TAKEN],
-                suppressed=of[SUPPRESSED],
-                left=of[GONE],
-                refused=of[REFUSED],
-                prepared=campaign.prepared,
-                seconds_left=int(left) if running and campaign.prepared else None,
-                waits=waits,
-            ),
-        )
-
-
-_NOTHING = models.CampaignProgress(
-    total=0,
-    waiting=0,
-    sent=0,
-    suppressed=0,
-    left=0,
-    refused=0,
-    prepared=False,
-    seconds_left=None,
-    waits="",
-)
-assert WAITING == 0
-
 
 @contextmanager
 def _known() -> Iterator[None]:
@@ -527,26 +374,6 @@ def _known() -> Iterator[None]:
         raise Refusal("not-found", str(error)) from None
     except NotNow as error:
         raise Refusal("conflict", str(error)) from None
-
-
-def _facts(one: Campaign) -> dict[str, Any]:
-    names = [variant.name for variant in one.definition.variants]
-    return {
-        "name": one.name,
-        "state": one.state,
-        "title": one.definition.title,
-        "created": moment(one.created),
-        "changed": moment(one.changed),
-        "begins": moment(one.begins) if one.state == SCHEDULED else None,
-        "started": moment(one.started),
-        "ended": moment(one.ended),
-        "reason": one.reason,
-        "by": one.who,
-        "hold": one.hold,
-        "chosen": None if one.chosen == UNDECIDED else "split" if one.chosen == SPLIT else names[one.chosen],
-        "decision": one.decision.get("words", ""),
-        "definition": models.told(one.definition),
-    }
 
 
 def _report(report: Report) -> models.CampaignReport:

@@ -9,7 +9,7 @@ from mta.api.v1.engagement import engagement_of
 from mta.api.v1.message_models import SendMessage, Track, Written
 from mta.api.v1.messages import Sending
 from mta.api.v1.refusal import field_refusal
-from mta.api.v1.templates import Renderers, template_refusal
+from mta.api.v1.template_rendering import Renderers, template_refusal
 from mta.compose.message import Draft
 from mta.engagement.links import MessageLinks, message_key
 from mta.engagement.rewriting import rewritten

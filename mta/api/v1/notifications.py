@@ -14,7 +14,7 @@ from mta.api.v1.idempotent import HEADER, REFUSALS, once
 from mta.api.v1.message_models import Line
 from mta.api.v1.refusal import Refusal, field_refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
-from mta.api.v1.templates import Name
+from mta.api.v1.template_models import Name
 from mta.audience import contacts
 from mta.audience.audience import Audience
 from mta.audience.contact import Contact

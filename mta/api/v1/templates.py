@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any, Protocol
+from typing import Any
 
-from pydantic import AfterValidator, Field, model_validator
-
-from mta.api.v1.cursor import MOST_NUMBER, Page, cursor
+from mta.api.v1.cursor import Page, cursor
 from mta.api.v1.keys import moment
 from mta.api.v1.message_models import MessageTaken, SendMessage
-from mta.api.v1.person import OnePerson, People
 from mta.api.v1.refusal import Refusal
-from mta.api.v1.route import Call, Model, Response, Route, Shown
+from mta.api.v1.route import Call, Response, Route
+from mta.api.v1.template_models import (
+    Activation,
+    Data,
+    InlinePreview,
+    NewVersion,
+    Preview,
+    PreviewShown,
+    TemplateShown,
+    TemplatesShown,
+    TestSending,
+    VersionMade,
+    VersionShown,
+    VersionsShown,
+)
+from mta.api.v1.template_rendering import Renderers, template_refusal
 from mta.model.event import Administered, Event
 from mta.registry.templates import (
     FOLDERS,
@@ -28,172 +40,9 @@ from mta.registry.templates import (
     Version,
 )
 from mta.template.bundle import Bundle, Rendered
-from mta.template.locale import tag
-from mta.template.problem import TemplateError, TemplateProblem
+from mta.template.problem import TemplateError
 
-#: Characters of one part of a source.
-_MOST = 512 * 1024
 _SCOPE = "templates"
-#: Problems of a template that are told.
-_TOLD = 50
-
-Source = Annotated[str, Field(max_length=_MOST)]
-
-
-def _locale(value: str) -> str:
-    return tag(value) if value else ""
-
-
-Locale = Annotated[str, Field(max_length=35), AfterValidator(_locale)]
-Name = Annotated[str, Field(pattern=f"^(?:{NAME.pattern})$")]
-Phrase = Annotated[str, Field(min_length=1, max_length=5000)]
-Plural = dict[Annotated[str, Field(pattern="^(?:zero|one|two|few|many|other)$")], Phrase]
-Messages = dict[Phrase, Phrase | Plural]
-Data = dict[str, Any]
-
-
-class Parts(Model):
-    """Sources in Jinja2."""
-
-    subject: Source = ""
-    text: Source = Field("", description="plain text; without it, it is made of the HTML")
-    html: Source = Field("", description="what is put in is escaped")
-
-
-class TranslationBody(Parts):
-    """What is different in another language."""
-
-    messages: Messages = Field(
-        {},
-        max_length=5000,
-        description="translations by what stands in `{% trans %}` or `_()`; of a plural by CLDR category",
-    )
-
-
-class TemplateBody(Parts):
-    """A version of a template."""
-
-    locale: Locale = Field("en", description="the language of its own parts")
-    translations: dict[str, TranslationBody] = Field({}, max_length=100, description="by locale")
-    strict: bool = Field(True, description="whether a variable that is missing refuses the message")
-    inline_css: bool = Field(True, description="whether rules of `<style>` are written into the elements")
-
-    @model_validator(mode="after")
-    def _locales(self) -> TemplateBody:
-        seen = {self.locale}
-        for name in self.translations:
-            if tag(name) != name:
-                raise ValueError(f'the locale {name!r} is written "{tag(name)}"')
-            if name in seen:
-                raise ValueError(f"the locale {name} is the template's own")
-        return self
-
-    def source(self) -> dict[str, Any]:
-        """As the registry keeps it: what is not as it is by default."""
-        return self.model_dump(
-            include=set(TemplateBody.model_fields), exclude_defaults=True, exclude_unset=False
-        )
-
-
-class NewVersion(TemplateBody):
-    """A version to be kept."""
-
-    note: str = Field("", max_length=500, description="for people")
-    activate: bool = Field(True, description="whether it is live from now on")
-
-
-class Activation(Model):
-    """Which version is to be live."""
-
-    version: int = Field(ge=1, le=MOST_NUMBER)
-
-
-class Preview(Model):
-    """With what a template is to be looked at."""
-
-    data: Data | None = Field(None, description="without it, sample data are made of what it asks for")
-    locale: Locale = ""
-    version: int = Field(0, ge=0, le=MOST_NUMBER, description="0: the live one, or the last if none is live")
-
-
-class TestSending(Model):
-    """To whom a template is to be sent, to be looked at."""
-
-    sender: OnePerson = Field(alias="from", description="of a domain of the tenant")
-    to: People = Field(min_length=1, max_length=10)
-    data: Data | None = Field(None, description="without it, sample data are made of what it asks for")
-    locale: Locale = ""
-    version: int = Field(0, ge=0, description="0: the live one, or the last if none is live")
-
-
-class InlinePreview(TemplateBody):
-    """A template that is not kept, with what it is to be looked at."""
-
-    data: Data | None = None
-    for_locale: Locale = Field("", description="the recipient's")
-
-
-class TemplateShown(Shown):
-    """A template, layout or partial."""
-
-    name: str
-    live: int | None = Field(description="the version that is used")
-    latest: int
-    created: str
-
-
-class TemplatesShown(Shown):
-    """A page of them."""
-
-    templates: list[TemplateShown]
-    next: str | None = None
-
-
-class VersionShown(Shown):
-    """A version."""
-
-    name: str
-    version: int
-    created: str
-    note: str
-    source: dict[str, Any]
-
-
-class VersionsShown(Shown):
-    """A page of them, the last first."""
-
-    versions: list[VersionShown]
-    next: str | None = None
-
-
-class VersionMade(VersionShown):
-    """A version that was kept, with what it asks for."""
-
-    live: bool
-    variables: list[str] = Field(description="such as `user.name`, `items[].price`")
-    sample: dict[str, Any] = Field(description="data with which it can be looked at")
-    messages: list[str] = Field(description="what it marks for translation")
-
-
-class PreviewShown(Shown):
-    """What becomes of a template."""
-
-    subject: str
-    text: str
-    html: str
-    locale: str
-    missing: list[str] = Field(description="variables that were not there, where that is no mistake")
-    data: dict[str, Any] = Field(description="with which it was rendered")
-
-
-class Renderers(Protocol):
-    """What renders: :class:`mta.template.pool.Pool`."""
-
-    async def about(self, bundle: Bundle) -> dict[str, Any]:
-        """What a template asks for."""
-
-    async def render(self, bundle: Bundle, items: Any) -> list[Any]:
-        """What becomes of each recipient's data."""
 
 
 class TemplateRoutes:
@@ -476,34 +325,6 @@ class TemplateRoutes:
         self._note(
             Administered(at=call.now, action=action, tenant=call.tenant.name, target=target, by=call.who)
         )
-
-
-def template_refusal(problems: tuple[TemplateProblem, ...], place: str = "") -> Refusal:
-    """Problems of a template, each with its field, line and column.
-
-    :param place: JSON pointer to the template.
-    """
-    errors: list[Mapping[str, Any]] = [
-        {
-            "pointer": f"#{place}/{_pointer(problem.part)}",
-            "detail": problem.what,
-            **{
-                name: value
-                for name, value in problem.told().items()
-                if name in ("kind", "part", "line", "column", "variable", "remedy")
-            },
-        }
-        for problem in problems[:_TOLD]
-    ]
-    return Refusal("template", "; ".join(map(str, problems[:5])), errors)
-
-
-def _pointer(part: str) -> str:
-    """Where a part stands in a body."""
-    kind, _, locale = part.partition(".")
-    if kind in ("subject", "text", "html"):
-        return f"translations/{locale}/{kind}" if locale else kind
-    return f"translations/{locale}/messages" if kind == "messages" else ""
 
 
 @contextmanager
