@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +25,9 @@ from mta.config.settings import Settings
 from mta.interfaces import TemporarilyUnavailable, settle
 from mta.journal.history import History
 from mta.model.event import Event
-from mta.registry.endpoints import Endpoint, NoEndpoint, Secret
+from mta.registry.endpoints import Endpoint, NoEndpoint
 from mta.registry.idempotency import Idempotency
+from mta.registry.post_secrets import PostSecrets
 from mta.registry.registry import Registry
 from mta.sequence.lease import LOCK, Lease
 from mta.sequence.posting import Posts
@@ -96,7 +96,7 @@ class Sequencing:
         version: str,
     ) -> None:
         self._registry = registry
-        self._secret = secret
+        self.secrets = PostSecrets(registry.database, secret)
         self._permission = permission
         self._acceptance = acceptance
         self._renderers = renderers
@@ -132,7 +132,8 @@ class Sequencing:
                 template=self.bundle,
                 may_send=self._may_send,
                 new_id=new_id,
-                secret=self.secret_of,
+                secrets=self.secrets,
+                note=note,
                 wake=wake,
             ).routes(),
         ]
@@ -214,10 +215,6 @@ class Sequencing:
             return ""
         return await why_not(self._registry, tenant, domain, list(self._settings().sending_domains.require))
 
-    def secret_of(self, tenant: str) -> bytes:
-        """What signs posts of a tenant that go to no endpoint; made of the server's, and kept nowhere."""
-        return hmac.digest(self._secret, b"notifications of\n" + tenant.encode(), "sha256")
-
     async def bundle(self, tenant: str, template: str) -> Bundle:
         """The live version of a template.
 
@@ -249,8 +246,9 @@ class Sequencing:
 
         :raise LookupError: if there is no such endpoint, or it is switched off.
         """
-        where = Endpoint("", tenant, url, secrets=(Secret(self.secret_of(tenant)),))
-        if endpoint:
+        if not endpoint:
+            where = Endpoint("", tenant, url, secrets=await self.secrets.of(tenant))
+        else:
             try:
                 where = await self._registry.endpoints.get(tenant, endpoint)
             except NoEndpoint:

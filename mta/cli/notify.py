@@ -3,6 +3,7 @@
 mta notify shipped ann@example.net --from "The Shop <shop@example.org>" --data '{"order": 4711}'
 mta notify shipped ann@example.net --from shop@example.org --dry-run
 mta notify --secret
+mta notify --rotate-secret --overlap 1h
 """
 
 from __future__ import annotations
@@ -28,16 +29,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--secret", action="store_true", help="show what posts to webhooks of people are signed with"
     )
+    parser.add_argument("--rotate-secret", action="store_true", help="replace that; shows the new one")
+    parser.add_argument("--overlap", default="1d", help="for how long the old one signs, too (default: 1d)")
     parser.add_argument("--tenant", default="default", help="whose (default: default)")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Tell them."""
     from mta.cli.application import Tenant
+    from mta.config.values import parse_duration
 
     tenant = Tenant(context, arguments.tenant)
     if arguments.secret:
         context.out.line(str(tenant.ask("GET", "/v1/notifications/secret")["secret"]))
+        return os.EX_OK
+    if arguments.rotate_secret:
+        try:
+            overlap = int(parse_duration(arguments.overlap))
+        except ValueError as error:
+            raise CommandError(f"{arguments.overlap!r}: {error}", os.EX_USAGE) from None
+        answer = tenant.ask("POST", "/v1/notifications/secret/rotate", {"overlap": overlap})
+        context.out.line(str(answer["secret"]))
         return os.EX_OK
     if not arguments.template or not arguments.addresses or not arguments.sender:
         raise CommandError("name a template, addresses, and --from", os.EX_USAGE)

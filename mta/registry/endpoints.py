@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets as random
 import sqlite3
@@ -13,9 +12,11 @@ from urllib.parse import urlsplit
 
 from mta.interfaces import Answer
 from mta.model.a_labels import a_labels
+from mta.registry import secret
 from mta.registry.cached import Cached
 from mta.registry.database import IDatabase
 from mta.registry.schema import Tables
+from mta.registry.secret import Secret
 
 #: Endpoints that a tenant may have.
 MOST = 50
@@ -50,26 +51,6 @@ TABLES = Tables(
 
 class NoEndpoint(LookupError):
     """The tenant has no such endpoint."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """What signs, until it expires; it is kept as it is, for it has to sign.
-
-    :ivar octets: the secret.
-    :ivar expires: in seconds since 1970; 0: never.
-    """
-
-    octets: bytes
-    expires: float = 0.0
-
-    def __repr__(self) -> str:
-        return f"<Secret until {self.expires}>"
-
-    @property
-    def text(self) -> str:
-        """As Standard Webhooks writes it."""
-        return f"whsec_{base64.b64encode(self.octets).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +89,7 @@ class Endpoint:
 
     def signing(self, now: float) -> list[bytes]:
         """What signs now: while a secret is exchanged, two do."""
-        return [one.octets for one in self.secrets if not one.expires or one.expires > now]
+        return secret.signing(self.secrets, now)
 
 
 def checked_url(text: str) -> str:
@@ -197,7 +178,7 @@ class Endpoints:
             tuple(tags),
             description,
             now,
-            secrets=(new_secret(),),
+            secrets=(secret.new_secret(),),
             format=format,
         )
 
@@ -234,13 +215,7 @@ class Endpoints:
 
         def work(base: sqlite3.Connection) -> Endpoint:
             found = _own(base, tenant, identifier)
-            until = now + overlap
-            old = [
-                replace(one, expires=min(one.expires, until) if one.expires else until)
-                for one in found.secrets
-                if not one.expires or one.expires > now
-            ]
-            changed = replace(found, secrets=(new_secret(), *(one for one in old if one.expires > now)))
+            changed = replace(found, secrets=secret.rotated(found.secrets, now, overlap))
             _write(base, changed)
             return changed
 
@@ -259,17 +234,11 @@ class Endpoints:
         await self._database.change(TABLES.noun, work)
 
 
-def new_secret() -> Secret:
-    """One that nobody can guess."""
-    return Secret(random.token_bytes(32))
-
-
 _COLUMNS = "id, tenant, url, events, tags, description, created, enabled, disabled, secrets, format"
 
 
 def _endpoint(row: tuple[Any, ...]) -> Endpoint:
     identifier, tenant, url, events, tags, description, created, enabled, disabled, kept, format = row
-    found = tuple(Secret(base64.b64decode(text), expires) for text, expires in json.loads(kept))
     return Endpoint(
         identifier,
         tenant,
@@ -280,7 +249,7 @@ def _endpoint(row: tuple[Any, ...]) -> Endpoint:
         created,
         bool(enabled),
         disabled,
-        found,
+        secret.read(kept),
         format,
     )
 
@@ -298,7 +267,6 @@ def _own(base: sqlite3.Connection, tenant: str, identifier: str) -> Endpoint:
 
 
 def _write(base: sqlite3.Connection, one: Endpoint) -> None:
-    kept = [(base64.b64encode(secret.octets).decode(), secret.expires) for secret in one.secrets]
     base.execute(
         "INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -311,7 +279,7 @@ def _write(base: sqlite3.Connection, one: Endpoint) -> None:
             one.created,
             int(one.enabled),
             one.disabled,
-            json.dumps(kept),
+            secret.kept(one.secrets),
             one.format,
         ),
     )

@@ -12,6 +12,7 @@ from mta.registry import (
     endpoints,
     idempotency,
     keys,
+    post_secrets,
     suppressions,
     templates,
     tenants,
@@ -41,6 +42,7 @@ TABLES: tuple[Tables, ...] = (
     suppressions.TABLES,
     endpoints.TABLES,
     verifications.TABLES,
+    post_secrets.TABLES,
 )
 
 

@@ -69,6 +69,16 @@ class NotificationTests(BatchCase):
         self.assertIn(b'"text":"Dear Bob', delivery.body)
         secret = (await self.get("/v1/notifications/secret"))["secret"]
         self.assertEqual([base64.b64decode(secret.removeprefix("whsec_"))], endpoint.signing(0.0))
+        # For a time the old one signs, too; then the new one alone.
+        made = await self.do("POST", "/v1/notifications/secret/rotate", {"overlap": 3600})
+        self.assertEqual((200, True), (made.status, made.json["secret"] != secret), made)
+        self.assertIsNotNone(made.json["until"])
+        await self.notify(["u2@example.org"])
+        await self.until(lambda: len(self.posts) == 2)
+        endpoint, _ = self.posts[1]
+        both = [base64.b64decode(one.removeprefix("whsec_")) for one in (made.json["secret"], secret)]
+        now = self.api.server.api.sequencing._reactor.seconds()
+        self.assertEqual((both, both[:1]), (endpoint.signing(now), endpoint.signing(now + 3601)))
         shown = await self.get(f"/v1/notifications/{answer.json['id']}")
         self.assertEqual([False, False], [one["waits"] for one in shown["recipients"]])
         self.assertEqual([one["id"] for one in told[:2]], [one["id"] for one in shown["recipients"]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import parseaddr
 from typing import Any
@@ -11,20 +10,27 @@ from pydantic import BaseModel, Field, ValidationError
 
 from mta.api.v1.campaign_models import Data
 from mta.api.v1.idempotent import HEADER, REFUSALS, once
+from mta.api.v1.keys import moment
 from mta.api.v1.message_models import Line
 from mta.api.v1.refusal import Refusal, field_refusal
 from mta.api.v1.route import Call, Model, Response, Route, Shown
 from mta.api.v1.template_models import Name
+from mta.api.v1.webhooks import SecretRotation
 from mta.audience import contacts
 from mta.audience.audience import Audience
 from mta.audience.contact import Contact
 from mta.model.address import domain_of
+from mta.model.event import Administered, Event
 from mta.registry.idempotency import Idempotency
+from mta.registry.post_secrets import PostSecrets
+from mta.registry.secret import Secret
 from mta.registry.suppressions import checked_address
 from mta.registry.templates import NoTemplate
 from mta.sequence import notification
 from mta.sequence.notification import NoNotification, Notified
 
+#: How the journal calls what is signed.
+WHAT = "posts to people"
 #: People of one request.
 MOST = 1000
 
@@ -70,6 +76,7 @@ class NotificationSecret(Shown):
     """What posts to people are signed with."""
 
     secret: str = Field(description="as Standard Webhooks have it: whsec_ and base64")
+    until: str | None = Field(description="up to when the one before signs, too; null: there is none")
 
 
 class NotificationRoutes:
@@ -81,7 +88,8 @@ class NotificationRoutes:
     :param template: raises :class:`NoTemplate` where the tenant has none of a name.
     :param may_send: why a tenant may not send from an address; ``""``: it may.
     :param new_id: gives queue ids.
-    :param secret: signs posts of a tenant to people.
+    :param secrets: sign posts of a tenant to people.
+    :param note: puts events into the journal.
     :param wake: has the runner look.
     """
 
@@ -94,7 +102,8 @@ class NotificationRoutes:
         template: Callable[[str, str], Awaitable[Any]],
         may_send: Callable[[str, str], Awaitable[str]],
         new_id: Callable[[], str],
-        secret: Callable[[str], bytes],
+        secrets: PostSecrets,
+        note: Callable[[Sequence[Event]], None],
         wake: Callable[[], None],
     ) -> None:
         self._audience = audience
@@ -103,7 +112,8 @@ class NotificationRoutes:
         self._template = template
         self._may_send = may_send
         self._new_id = new_id
-        self._secret = secret
+        self._secrets = secrets
+        self._note = note
         self._wake = wake
 
     def routes(self) -> list[Route]:
@@ -141,6 +151,17 @@ class NotificationRoutes:
                 "What posts to people are signed with",
                 "Whoever gets such a post verifies it with this, as with the secret of a webhook.",
                 answer=NotificationSecret,
+            ),
+            Route(
+                "POST",
+                place + "/secret/rotate",
+                self.rotate,
+                scope,
+                "Give posts to people another secret",
+                "Until `overlap` has passed, both sign.",
+                body=SecretRotation,
+                answer=NotificationSecret,
+                examples={"an hour to change over": {"overlap": 3600}},
             ),
             Route(
                 "GET",
@@ -215,8 +236,16 @@ class NotificationRoutes:
 
     async def secret(self, call: Call) -> NotificationSecret:
         """What signs."""
-        octets = self._secret(call.tenant.name)
-        return NotificationSecret(secret=f"whsec_{base64.b64encode(octets).decode()}")
+        return _signs(await self._secrets.of(call.tenant.name), call.now)
+
+    async def rotate(self, call: Call) -> NotificationSecret:
+        """Another one."""
+        tenant = call.tenant.name
+        found = await self._secrets.rotate(tenant, call.now, call.body.overlap)
+        self._note(
+            [Administered(at=call.now, action="secret rotate", tenant=tenant, target=WHAT, by=call.who)]
+        )
+        return _signs(found, call.now)
 
     async def _of(self, tenant: str, identifier: str) -> list[Notified]:
         return await self._audience.database.read(lambda base: notification.of(base, tenant, identifier))
@@ -281,3 +310,8 @@ def _shown(
         for one in told
     ]
     return NotificationShown(id=identifier, accepted=sum(not one.why for one in told), recipients=recipients)
+
+
+def _signs(secrets: Sequence[Secret], now: float) -> NotificationSecret:
+    before = max((one.expires for one in secrets[1:]), default=0.0)
+    return NotificationSecret(secret=secrets[0].text, until=moment(before) if before > now else None)
