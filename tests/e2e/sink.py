@@ -45,9 +45,14 @@ class Sink:
 
     def messages(self) -> list[bytes]:
         """What has arrived: smtp-sink's ``X-...-Args`` fields with the envelope, then the message."""
-        return [path.read_bytes() for path in sorted(self.base.iterdir())]
+        # A file is there before the message is complete, and empty until then.
+        return [octets for path in sorted(self.base.iterdir()) if (octets := path.read_bytes())]
 
     def wait(self, count: int, timeout: float = 60.0) -> list[bytes]:
         """Wait for so many messages; a small one is written at once, when it is complete."""
-        wait_for(lambda: len(list(filter(None, self.messages()))) >= count, f"no {count} here", timeout)
-        return self.messages()
+
+        def arrived() -> list[bytes]:
+            found = self.messages()
+            return found if len(found) >= count else []
+
+        return wait_for(arrived, f"no {count} here", timeout)

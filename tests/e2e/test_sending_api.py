@@ -24,6 +24,9 @@ LEAST = {"from": "shop@example.org", "to": ["ann@example.org"], "subject": "Hi",
 
 
 class SendingCase(TestCase):
+    #: Others' programs take their time to start.
+    timeout = 300
+
     def setUp(self) -> None:
         self.users = Path(self.mktemp()).absolute()
         self.users.write_text("ann@example.org:{PLAIN}x\nben@example.org:{PLAIN}x\n")
