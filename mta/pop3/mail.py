@@ -97,16 +97,11 @@ async def _send(session: Pop3Protocol, place: int, lines: int | None) -> bool:
     """Send a message, or its top; whether all of it was written."""
     drop = _drop(session)
     try:
-        file = await drop.descriptor(place)
+        reading, block = await drop.reading(place, lines)
     except Gone:
         session.say(error("another program has removed this message"))
         return False
     try:
-        read = drop.reader(file, lines)
-        try:
-            block = await read()
-        except OSError as trouble:
-            raise TemporarilyUnavailable(f"a message cannot be read: {trouble.strerror}") from trouble
         first = b"+OK\r\n" if lines is not None else b"+OK %d octets\r\n" % drop.sizes[place]
         block = first + block
         while block:
@@ -114,12 +109,12 @@ async def _send(session: Pop3Protocol, place: int, lines: int | None) -> bool:
             if not await session.write(block):
                 return False
             try:
-                block = await read()
+                block = await drop.read_on(reading)
             except OSError as trouble:
                 session.cut_off(f"a message cannot be read: {trouble.strerror}")
                 return False
     finally:
-        session.close_file(file)
+        reading.close()
     session.say(b".")
     return True
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.mail.pop3 import IMailbox
 from zope.interface import implementer
 
@@ -37,6 +36,51 @@ class TooSoon(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the next log-in is due in {seconds:.0f} s")
         self.seconds = seconds
+
+
+class Reading:
+    """Reads a message block by block, as it is to be sent.
+
+    :param file: an open descriptor, which is closed when all was read.
+    :param lines: of the body; ``None``: all of it.
+    :ivar over: whether that was all.
+    """
+
+    def __init__(self, file: int, lines: int | None) -> None:
+        self._file = file
+        self._blocks = blocks(file)
+        self._stuffing = Lines(stuffed=True)
+        self._top = None if lines is None else Top(lines)
+        self.over = False
+
+    def following(self) -> bytes:
+        """The next block; in a thread.
+
+        :raise OSError: if it cannot be read.
+        """
+        top = self._top
+        while not self.over:
+            block = b"" if top is not None and top.over else next(self._blocks, b"")
+            if not block:
+                return self._end()
+            out = self._stuffing.feed(block if top is None else top.feed(block))
+            if len(block) < BLOCK or (top is not None and top.over):
+                # Most messages are over here, and cost one turn of a thread.
+                out += self._end()
+            if out:
+                return out
+        return b""
+
+    def _end(self) -> bytes:
+        self.over = True
+        self.close()
+        return self._stuffing.end()
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
 
 @implementer(IMailbox)
@@ -136,32 +180,33 @@ class Maildrop:
         file, _ = await self._account.run(lambda index: acts.open_message(index, b"", uid))
         return file
 
-    def reader(self, file: int, lines: int | None) -> Callable[[], Deferred[bytes]]:
-        """Reads a message block by block, in threads, as it is to be sent; ``b""``: that was all.
+    async def reading(self, place: int, lines: int | None) -> tuple[Reading, bytes]:
+        """Open a message, and read the first block of it, in one turn of a thread.
 
         :param lines: of the body; ``None``: all of it.
+        :return: what goes on from there, and must be closed, and the block.
+        :raise Gone: if another program has removed it.
+        :raise TemporarilyUnavailable: if it cannot be read.
         """
-        source, stuffing = blocks(file), Lines(stuffed=True)
-        top = None if lines is None else Top(lines)
-        ended = False
+        uid = self.uids[place]
 
-        def following() -> bytes:
-            nonlocal ended
-            while not ended:
-                block = b"" if top is not None and top.over else next(source, b"")
-                if not block:
-                    ended = True
-                    return stuffing.end()
-                out = stuffing.feed(block if top is None else top.feed(block))
-                if len(block) < BLOCK or (top is not None and top.over):
-                    # Most messages are over here, and cost one turn of a thread.
-                    ended = True
-                    out += stuffing.end()
-                if out:
-                    return out
-            return b""
+        def begin(index: Index) -> tuple[Reading, bytes]:
+            file, _ = acts.open_message(index, b"", uid)
+            reading = Reading(file, lines)
+            try:
+                return reading, reading.following()
+            except BaseException:
+                reading.close()
+                raise
 
-        return lambda: succeed(b"") if ended else self._account.in_thread(following)
+        return await self._account.run(begin)
+
+    async def read_on(self, reading: Reading) -> bytes:
+        """The next block; ``b""``: that was all.
+
+        :raise OSError: if it cannot be read.
+        """
+        return b"" if reading.over else await self._account.in_thread(reading.following)
 
     def getUidl(self, index: int) -> Deferred[bytes]:
         """See ``IMailbox``."""

@@ -10,7 +10,6 @@ a client that does not read our answers.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 
 from twisted.internet.defer import Deferred
@@ -174,8 +173,3 @@ class Pop3Protocol(Visit, POP3):
     def _regulate(self) -> None:
         """Read no more than can be answered."""
         self.hold(len(self._lines) > _WAITING_LINES or self._octets > _WAITING_OCTETS)
-
-    @staticmethod
-    def close_file(file: int) -> None:
-        """Close a descriptor."""
-        os.close(file)
