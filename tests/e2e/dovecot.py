@@ -5,7 +5,7 @@ from __future__ import annotations
 import imaplib
 import os
 import socket
-import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from tests.e2e.process import Process
@@ -139,12 +139,15 @@ class Dovecot:
 
         The Maildirs are given to the user that Dovecot reads as: it refuses root's.
         """
-        subprocess.run(["chown", "-R", "65534:65534", str(self.mail)], check=True)
+        for path in (self.mail, *self.mail.rglob("*")):
+            # What it writes still, such as an index, may get another name.
+            with suppress(FileNotFoundError):
+                os.chown(path, 65534, 65534)
         for folder in self.mail.parents:
             if folder == self.base.parent:
                 break
             folder.chmod(folder.stat().st_mode | 0o011)
-        with imaplib.IMAP4("127.0.0.1", self.imap, timeout=20) as client:
+        with imaplib.IMAP4("127.0.0.1", self.imap, timeout=60) as client:
             client.login(address, "imap-secret")
             client.select("INBOX", readonly=True)
             _, numbers = client.search(None, "ALL")

@@ -19,12 +19,12 @@ def main(port: int, tls: bool, user: str, password: str) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     more = {"ssl_context": context} if tls else {}
-    with IMAPClient("127.0.0.1", port, ssl=tls, timeout=60, **more) as client:
+    with IMAPClient("127.0.0.1", port, ssl=tls, timeout=120, **more) as client:
         client.login(user, password)
         folders(client)
         messages(client)
         searches(client)
-        news(client, IMAPClient("127.0.0.1", port, ssl=tls, timeout=60, **more), user, password)
+        news(client, IMAPClient("127.0.0.1", port, ssl=tls, timeout=120, **more), user, password)
     print("done")
 
 
@@ -145,15 +145,15 @@ def news(client: Any, other: Any, user: str, password: str) -> None:
         client.select_folder("Find")
         client.idle()
         other.append("Find", text("news"))
-        told = client.idle_check(timeout=20)
+        told = client.idle_check(timeout=60)
         while not any(len(one) > 1 and one[1] == b"EXISTS" for one in told):
-            more = client.idle_check(timeout=20)
+            more = client.idle_check(timeout=60)
             assert more, told
             told += more
         other.select_folder("Find")
         other.add_flags(other.search()[:1], [b"\\Flagged"])
         while not any(len(one) > 1 and one[1] == b"FETCH" for one in told):
-            more = client.idle_check(timeout=20)
+            more = client.idle_check(timeout=60)
             assert more, told
             told += more
         client.idle_done()

@@ -49,7 +49,7 @@ class Place:
     def deliver(self, *messages: bytes) -> None:
         """Send messages to the person; when this is over, they are accepted."""
         kind = smtplib.SMTP if self.server is not None else smtplib.LMTP
-        with kind("127.0.0.1", self.door, timeout=30) as session:
+        with kind("127.0.0.1", self.door, timeout=60) as session:
             for message in messages:
                 session.sendmail("x@elsewhere.test", [self.user], message)
 
@@ -126,7 +126,7 @@ class PlaceScenario(Scenario):
         return Place(server.ports["imaps"], True, ANNA, "anna-secret", maildir, server.ports["mx"], server)
 
     def call(
-        self, *command: str, env: dict[str, str] | None = None, text: str = "", timeout: float = 120
+        self, *command: str, env: dict[str, str] | None = None, text: str = "", timeout: float = 300
     ) -> str:
         """What a program prints; it must end with status 0."""
         done = subprocess.run(

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -99,7 +100,8 @@ class Process:
     def kill(self) -> None:
         """Kill it and its children at once, as a loss of power would."""
         # Who starts a worker again that has died must not do so now: it would keep the ports.
-        self._process.send_signal(signal.SIGSTOP)
+        if self.running:
+            halt(self.pid)
         killed: set[int] = set()
         while fresh := set(children(self.pid)) - killed:  # Workers have groups of their own.
             for child in fresh:
@@ -141,7 +143,25 @@ def children(pid: int) -> list[int]:
 
 def lives(pid: int) -> bool:
     """Whether a process runs still; one that has ended and is not waited for does not."""
+    return _state(Path(f"/proc/{pid}")) not in ("", "Z")
+
+
+def halt(pid: int, timeout: float = 60.0) -> None:
+    """Have a process stand still until SIGCONT, and wait until all of its threads do, which takes a moment.
+
+    :raise ProcessLookupError: if there is none.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    end = time.monotonic() + timeout
+    while {_state(task) for task in Path(f"/proc/{pid}/task").glob("*")} - {"T", "Z", ""}:
+        if time.monotonic() > end:
+            return
+        time.sleep(0.001)
+
+
+def _state(process: Path) -> str:
+    """The letter of a process or thread, by its directory in /proc; ``""`` if it is no more."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return (process / "stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return ""

@@ -118,7 +118,7 @@ class CrashTests(PlaceScenario):
             number += 1
             identity = b"<d%d@test>" % number
             try:
-                with smtplib.SMTP("127.0.0.1", self.box.door, timeout=30) as client:
+                with smtplib.SMTP("127.0.0.1", self.box.door, timeout=60) as client:
                     self.told["sent"].add(identity)
                     client.sendmail("x@elsewhere.test", [self.box.user], message(f"d{number}"))
                     self.told["delivered"].add(identity)
@@ -146,7 +146,7 @@ class CrashTests(PlaceScenario):
                     names = ("append", "move", "remove", "deliver")
                     return bool(self.errors) or all(self.acts[name] > before[name] + 3 for name in names)
 
-                wait_for(gone_on, f"nothing goes on: {self.acts}", 60)
+                wait_for(gone_on, f"nothing goes on: {self.acts}", 120)
                 time.sleep(chance.random() * 0.05)
                 self.server.kill()
                 self.server.start()

@@ -35,9 +35,9 @@ class Programs(PlaceScenario):
         """A session of Python's imaplib that has logged in."""
         box = self.box
         client = (
-            imaplib.IMAP4_SSL("127.0.0.1", box.port, ssl_context=trusting(), timeout=30)
+            imaplib.IMAP4_SSL("127.0.0.1", box.port, ssl_context=trusting(), timeout=60)
             if box.tls
-            else imaplib.IMAP4("127.0.0.1", box.port, timeout=30)
+            else imaplib.IMAP4("127.0.0.1", box.port, timeout=60)
         )
         client.login(box.user, box.password)
         return client
@@ -134,7 +134,7 @@ class Programs(PlaceScenario):
                 [fetchmail, "-f", str(rc), "--pidfile", str(home / "pid"), *options],
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=120,
                 env={**os.environ, "HOME": str(home), "FETCHMAILHOME": str(home)},
             )
             self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
@@ -256,11 +256,11 @@ class Screen:
             [*self._tmux, "new-session", "-d", "-x", "120", "-y", "40", command],
             env=environment,
             check=True,
-            timeout=30,
+            timeout=60,
         )
 
     def _ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, timeout=30)
+        return subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, timeout=60)
 
     @property
     def alive(self) -> bool:

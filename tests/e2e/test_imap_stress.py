@@ -246,6 +246,12 @@ class Neighbour:
                         return path
 
 
+def identity_in(text: bytes) -> bytes:
+    """The Message-ID of a message."""
+    at = text.index(b"Message-ID: ") + 12
+    return text[at : text.index(b">", at) + 1]
+
+
 def copied(text: bytes, lines: list[bytes]) -> tuple[int, list[int], list[int]]:
     """What COPYUID tells: UIDVALIDITY, and UIDs there and here (RFC 4315, 3; RFC 6851, 4.3)."""
     for line in (text, *(line.partition(b" ")[2] for line in lines if line.startswith(b"OK "))):
@@ -325,25 +331,21 @@ class StressTests(PlaceScenario):
         self.run_all([deliver, interfere, *map(acting, clients)])
         print(f"\n{sum(client.done for client in clients)} acts, {len(delivered)} deliveries")
         delivered += neighbour.mine
-
-        def arrived() -> bool:
-            try:
-                return set(delivered) <= set(self._files(b"INBOX"))
-            except FileNotFoundError:  # A session marks it as seen by somebody.
-                return False
-
-        wait_for(arrived, "deliveries are lost")
+        wait_for(lambda: set(delivered) <= set(self._files(b"INBOX")), "deliveries are lost")
         self._in_the_end(clients, delivered)
 
     def _files(self, folder: bytes) -> list[bytes]:
-        name = "" if folder == b"INBOX" else folder.decode()
-        found = []
-        for part in ("new", "cur"):
-            for path in (self.box.folder(name) / part).iterdir():
-                text = path.read_bytes()
-                at = text.index(b"Message-ID: ") + 12
-                found.append(text[at : text.index(b">", at) + 1])
-        return found
+        """The Message-ID of each file; those that were copied are there more than once."""
+        directory = self.box.folder("" if folder == b"INBOX" else folder.decode())
+        while True:
+            # A file that goes from ``new`` to ``cur`` at this moment has two names, or none.
+            paths = {
+                path.name.partition(":")[0]: path
+                for part in ("new", "cur")
+                for path in (directory / part).iterdir()
+            }
+            with contextlib.suppress(FileNotFoundError):
+                return [identity_in(path.read_bytes()) for path in paths.values()]
 
     def _in_the_end(self, clients: list[Client], delivered: list[bytes]) -> None:
         """All is quiet: everybody sees the same, it is what is in the files, and nothing is lost."""

@@ -48,9 +48,10 @@ class LargeScenario(Scenario):
         """100 MB do not add 100 MB to the server, and arrive octet for octet."""
         server = self.start()
         self.send(server, "anna@example.org", 1)
+        server.wait_mail("anna@example.org")
         before = server.memory("VmHWM")
         self.assertEqual(b"250", self.send(server, "ben@example.org", 100)[:3])
-        wait_for(lambda: server.mails("ben@example.org"), "it does not arrive", 60)
+        wait_for(lambda: server.mails("ben@example.org"), "it does not arrive", 120)
         self.assertLess(server.memory("VmHWM") - before, 40 * MEGABYTE)
         [mail] = server.mails("ben@example.org")
         digest, size = hashlib.sha256(), 0

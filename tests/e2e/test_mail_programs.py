@@ -39,16 +39,16 @@ class MailProgramScenario(Scenario):
     def curl(self, path: str, *more: str) -> bytes:
         """What is served; fails where the status is an error."""
         url = f"http://127.0.0.1:{self.http}{path}"
-        done = subprocess.run(["curl", "-sS", "--fail", *more, url], capture_output=True, timeout=30)
+        done = subprocess.run(["curl", "-sS", "--fail", *more, url], capture_output=True, timeout=60)
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
 
     def send(self, port: int, implicit: bool, subject: str) -> None:
         """Send a message to the account itself."""
         client: Any = (
-            smtplib.SMTP_SSL("localhost", port, context=self.trust, timeout=20)
+            smtplib.SMTP_SSL("localhost", port, context=self.trust, timeout=60)
             if implicit
-            else smtplib.SMTP("localhost", port, timeout=20)
+            else smtplib.SMTP("localhost", port, timeout=60)
         )
         with client:
             if not implicit:
@@ -59,9 +59,9 @@ class MailProgramScenario(Scenario):
     def read(self, port: int, implicit: bool, subject: str) -> None:
         """Wait by IMAP until the message is there."""
         client = (
-            imaplib.IMAP4_SSL("localhost", port, ssl_context=self.trust, timeout=20)
+            imaplib.IMAP4_SSL("localhost", port, ssl_context=self.trust, timeout=60)
             if implicit
-            else imaplib.IMAP4("localhost", port, timeout=20)
+            else imaplib.IMAP4("localhost", port, timeout=60)
         )
         with client:
             if not implicit:
@@ -110,7 +110,7 @@ class MailProgramScenario(Scenario):
             if kind == "imap":
                 self.read(port, implicit, subject)
             elif kind == "pop3":
-                client = poplib.POP3_SSL("localhost", port, context=self.trust, timeout=20)
+                client = poplib.POP3_SSL("localhost", port, context=self.trust, timeout=60)
                 client.user(ADDRESS)
                 client.pass_(USERS[ADDRESS])
                 self.assertEqual(2, client.stat()[0])
@@ -146,6 +146,6 @@ class MailProgramScenario(Scenario):
             self.assertRegex(told, rf"{label}\._tcp\.example\.org\. +SRV +0 1 {ports[role]} localhost\.")
         url = f"http://127.0.0.1:{self.http}/mail/config-v1.1.xml?emailaddress=x@other.test"
         done = subprocess.run(
-            ["curl", "-sS", "-w", "%{http_code}", url], capture_output=True, timeout=30, text=True
+            ["curl", "-sS", "-w", "%{http_code}", url], capture_output=True, timeout=60, text=True
         )
         self.assertEqual("This server has nothing to tell about that domain.\n404", done.stdout)

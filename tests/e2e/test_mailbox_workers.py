@@ -7,11 +7,12 @@ import poplib
 import signal
 import smtplib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from tests.e2e.imap import Imap, message, trusting
 from tests.e2e.mail_place import ANNA
-from tests.e2e.process import lives
+from tests.e2e.process import halt, lives
 from tests.e2e.scenario import Scenario, wait_for
 from tests.e2e.server import Server
 
@@ -35,7 +36,7 @@ class MailboxWorkersTests(Scenario):
     def on(self, worker: int, act: Callable[[], T]) -> T:
         """Connect to one worker: the other one is made to stand still meanwhile."""
         other = self.first if worker == self.second else self.second
-        os.kill(other, signal.SIGSTOP)
+        wait_for(lambda: stands_still(other), "it always writes")
         try:
             return act()
         finally:
@@ -43,7 +44,7 @@ class MailboxWorkersTests(Scenario):
 
     def pop3(self) -> poplib.POP3:
         """A session of POP3 that has logged in."""
-        session = poplib.POP3_SSL("127.0.0.1", self.server.ports["pop3s"], context=trusting(), timeout=30)
+        session = poplib.POP3_SSL("127.0.0.1", self.server.ports["pop3s"], context=trusting(), timeout=60)
         session.user(ANNA)
         session.pass_(PASSWORD)
         return session
@@ -62,7 +63,7 @@ class MailboxWorkersTests(Scenario):
 
     def deliver(self, *names: str) -> None:
         """Send messages."""
-        with smtplib.SMTP("127.0.0.1", self.server.ports["mx"], timeout=30) as client:
+        with smtplib.SMTP("127.0.0.1", self.server.ports["mx"], timeout=60) as client:
             for name in names:
                 client.sendmail("x@elsewhere.test", [ANNA], message(name))
 
@@ -145,6 +146,16 @@ class MailboxWorkersTests(Scenario):
             return bool(files())
 
         wait_for(made, "there is no index again")
+
+
+def stands_still(worker: int) -> bool:
+    """Stop a worker; not while it writes into a database, for which the other one would wait in vain."""
+    halt(worker)
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    if any((kind, how, owner) == ("POSIX", "WRITE", str(worker)) for _, kind, _, how, owner, *_ in locks):
+        os.kill(worker, signal.SIGCONT)
+        return False
+    return True
 
 
 def names(session: poplib.POP3) -> list[bytes]:

@@ -40,6 +40,7 @@ class MbsyncTests(PlaceScenario):
             f"Port {self.far.port}",
             f"User {self.far.user}",
             f"Pass {self.far.password}",
+            "Timeout 120",
             *secure,
             "",
             "IMAPStore far",

@@ -1,7 +1,11 @@
 """The parts that scenarios stand on do what scenarios believe of them."""
 
+import contextlib
+import os
 import smtplib
+import time
 import tomllib
+from pathlib import Path
 
 import dns.resolver
 
@@ -10,7 +14,7 @@ from tests.e2e.dovecot import Dovecot
 from tests.e2e.postfix import Postfix
 from tests.e2e.process import Process
 from tests.e2e.remote import Remote
-from tests.e2e.scenario import Scenario, wait_for
+from tests.e2e.scenario import Scenario, free_port, wait_for
 from tests.e2e.sink import Sink
 from tests.e2e.toml import dump
 
@@ -64,7 +68,7 @@ class PartsScenario(Scenario):
         server = self.part(Dns())
         server.add_mx("remote.test")
         resolver = dns.resolver.Resolver(configure=False)
-        resolver.nameservers, resolver.port, resolver.lifetime = ["127.0.0.1"], server.port, 1
+        resolver.nameservers, resolver.port, resolver.lifetime = ["127.0.0.1"], server.port, 60
         [record] = resolver.resolve("remote.test", "MX", search=False)
         self.assertEqual("10 mx.remote.test.", record.to_text())
         [address] = resolver.resolve("mx.remote.test", "A", tcp=True, search=False)
@@ -81,6 +85,32 @@ class PartsScenario(Scenario):
         process.kill()
         self.assertFalse(process.running)
         self.assertRaises(AssertionError, process.wait_line, "there")
+
+    def test_process_that_starts_others(self) -> None:
+        """One that starts another child for each that dies leaves none when it is killed."""
+        name = f"30{free_port()}"
+        script = f"echo begun; while :; do setsid sleep {name}; echo again; done"
+        process = self.part(Process(["sh", "-c", script]))
+
+        def sleeping() -> list[str]:
+            found = []
+            for file in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):  # It has ended meanwhile.
+                    if file.read_bytes() == f"sleep\0{name}\0".encode():
+                        found.append(file.parent.name)
+            return found
+
+        wait_for(sleeping, "it starts nobody")
+        kill = os.kill
+
+        def slowly(pid: int, number: int) -> None:
+            kill(pid, number)
+            time.sleep(0.2)
+
+        self.patch(os, "kill", slowly)
+        process.kill()
+        wait_for(lambda: not sleeping(), "a child is left")
+        self.assertEqual(["begun"], process.lines)
 
     def test_waiting_ends(self) -> None:
         error = self.assertRaises(AssertionError, wait_for, lambda: 0, "no rain", 0.1)

@@ -36,11 +36,11 @@ class PluginPackageScenario(Scenario):
 
     def test_all_five(self) -> None:
         server = self.part(self.server).start()
-        with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=60) as client:
             client.starttls(context=trusting())
             with self.assertRaises(smtplib.SMTPAuthenticationError):
                 client.login("ben@example.org", "sesame-ben")
-        with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=60) as client:
             client.starttls(context=trusting())
             # The checker, and the directory that knows whose addresses they are.
             client.login("ben@example.org", "sesame-neb")
@@ -97,7 +97,7 @@ class PluginPackageScenario(Scenario):
             env={**os.environ, **self.server._env},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         self.assertNotEqual(0, done.returncode)
         said = done.stdout + done.stderr

@@ -32,9 +32,9 @@ def client(server: Server, role: str = "pop3s") -> poplib.POP3:
     """A session that has logged in."""
     port = server.ports[role]
     if role == "pop3s":
-        session: poplib.POP3 = poplib.POP3_SSL("127.0.0.1", port, context=trusting(), timeout=30)
+        session: poplib.POP3 = poplib.POP3_SSL("127.0.0.1", port, context=trusting(), timeout=60)
     else:
-        session = poplib.POP3("127.0.0.1", port, timeout=30)
+        session = poplib.POP3("127.0.0.1", port, timeout=60)
         session.stls(trusting())
     session.user(ANNA[0])
     session.pass_(ANNA[1])
@@ -43,7 +43,7 @@ def client(server: Server, role: str = "pop3s") -> poplib.POP3:
 
 def send(server: Server, subject: str, body: str = "hello\n.dot\n") -> None:
     """A message for anna from elsewhere."""
-    with smtplib.SMTP("127.0.0.1", server.ports["mx"], timeout=30) as session:
+    with smtplib.SMTP("127.0.0.1", server.ports["mx"], timeout=60) as session:
         text = f"Subject: {subject}\r\nMessage-ID: <{subject}@elsewhere.test>\r\n\r\n" + body.replace(
             "\n", "\r\n"
         )
@@ -80,7 +80,7 @@ class Pop3Tests(Scenario):
         for number in range(3):
             send(server, f"m{number}")
         server.wait_mail(ANNA[0], 3)
-        clear = poplib.POP3("127.0.0.1", server.ports["pop3"], timeout=30)
+        clear = poplib.POP3("127.0.0.1", server.ports["pop3"], timeout=60)
         self.assertIn("STLS", clear.capa())
         self.assertNotIn("USER", clear.capa())
         with self.assertRaisesRegex(poplib.error_proto, "TLS"):
@@ -242,7 +242,7 @@ class Pop3Tests(Scenario):
             f"  user {ANNA[0]} password {ANNA[1]} sslproto 'auto' sslmode starttls no sslcertck\n"
             f"  mda \"/bin/sh -c 'cat >> {box}; echo >> {box}'\"\n"
         )
-        if b"sslmode" not in subprocess.run([program, "--help"], capture_output=True, timeout=30).stdout:
+        if b"sslmode" not in subprocess.run([program, "--help"], capture_output=True, timeout=60).stdout:
             rc.write_text(rc.read_text().replace(" sslmode starttls", ""))
         rc.chmod(0o600)
 
@@ -260,7 +260,7 @@ class Pop3Tests(Scenario):
                 ],
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=120,
                 env={**os.environ, "HOME": str(home), "FETCHMAILHOME": str(home)},
             )
             self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
@@ -325,6 +325,6 @@ def trace(server: Server, word: str) -> str:
         [str(Path(sys.executable).parent / "mta"), "--config", str(server.file), "trace", word],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     return done.stdout + done.stderr

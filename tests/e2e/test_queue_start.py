@@ -18,7 +18,7 @@ class QueueStartScenario(Scenario):
         server = Server(self.place / "server", relay={"smarthost": "127.0.0.1:1"})
         shard = server.state / "spool" / "0"
         command = [sys.executable, "-m", "bench.backlog", str(shard), str(COUNT)]
-        subprocess.run(command, cwd=ROOT, check=True, timeout=120)
+        subprocess.run(command, cwd=ROOT, check=True, timeout=500)
         begun = time.monotonic()
         self.part(server).start()
         took = time.monotonic() - begun

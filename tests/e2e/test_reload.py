@@ -23,7 +23,7 @@ class ReloadScenario(Scenario):
         return self.server
 
     def log_in(self, user: str, password: str) -> int:
-        with smtplib.SMTP("127.0.0.1", self.server.ports["submission"], timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", self.server.ports["submission"], timeout=60) as client:
             client.starttls(context=trusting())
             try:
                 return client.login(user, password)[0]
@@ -73,7 +73,7 @@ class ReloadScenario(Scenario):
 
         def shown() -> bytes:
             with (
-                socket.create_connection(("127.0.0.1", server.ports["submissions"]), 10) as connection,
+                socket.create_connection(("127.0.0.1", server.ports["submissions"]), 60) as connection,
                 trusting().wrap_socket(connection) as secure,
             ):
                 return secure.getpeercert(True) or b""
@@ -83,7 +83,7 @@ class ReloadScenario(Scenario):
 
         old = on_disk()
         self.assertEqual(old, shown())
-        with smtplib.SMTP("127.0.0.1", server.ports["mx"], timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", server.ports["mx"], timeout=60) as client:
             client.starttls(context=trusting())
             make_authority(self.place)
             server.reload()
@@ -92,7 +92,7 @@ class ReloadScenario(Scenario):
             self.assertEqual(250, client.noop()[0])
         # A renewed one is found without being asked for, too.
         make_authority(self.place)
-        wait_for(lambda: shown() == on_disk(), "the renewed certificate is not shown", 60)
+        wait_for(lambda: shown() == on_disk(), "the renewed certificate is not shown", 120)
         wait_event(server, "certificate", lambda event: event.what == "loaded", "it is not told")
         # A certificate that does not fit its key keeps the one in use.
         current = on_disk()
@@ -158,7 +158,7 @@ class ReloadScenario(Scenario):
             wait_for(lambda: not self._accepts(), "it still accepts")
             speaker.socket.sendall(b"Hello.\r\n.\r\n")
             self.assertEqual(b"250", speaker.reply()[:3])
-        self.assertIn(process.wait(40), (0, -15))
+        self.assertIn(process.wait(90), (0, -15))
         server.stop()
         server.start()
         server.wait_mail("ben@example.org")
