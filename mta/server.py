@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import os
 import secrets
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from mta.environment import Environment, endpoints, report_poster, server_certif
 from mta.examination import rehearse_with
 from mta.fetching import Fetching
 from mta.first_run import command, on_loopback, welcome
+from mta.hangup import Hangup
 from mta.identity.secret import load_secret
 from mta.intake.reception import Reception
 from mta.journal.log import LogSink
@@ -67,6 +67,7 @@ class Server:
     :param shard: which shard of the spool is ours.
     :param inherit: (role, endpoint, descriptor) of each socket to adopt.
     :param password: of the first account, if it was made just now.
+    :param hangup: tells of a signal to reload.
     :raise ConfigurationError: with everything that is wrong.
     """
 
@@ -78,8 +79,10 @@ class Server:
         shard: int = 0,
         inherit: Sequence[tuple[str, str, int]] = (),
         password: str | None = None,
+        hangup: Hangup | None = None,
     ) -> None:
         settings = loaded.settings
+        self._hangup = hangup or Hangup()
         self._reactor = reactor
         self._loaded = loaded
         self._checkers = checkers
@@ -407,7 +410,7 @@ class Server:
         # A look at everything takes the time of dozens of messages, and finds next to nothing.
         gc.set_threshold(2_000, 10, 100)
         reload = self.service.reload_soon
-        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(reload))
+        self._hangup.serve(lambda: self._reactor.callFromThread(reload))
         listen = self._loaded.settings.listen
         if self._loaded.embedded and listen.submission and self._first:
             maildir = self._loaded.state / "mail" / "localhost" / "user"

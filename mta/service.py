@@ -6,7 +6,6 @@ A worker is put together by :class:`~mta.server.Server`.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from mta.config.problem import ConfigurationError
 from mta.environment import endpoints
 from mta.examination import problems_of
 from mta.first_run import announcement, first_account
+from mta.hangup import Hangup
 from mta.identity.passwd import add_user
 from mta.listener import Listener
 from mta.server import Server
@@ -48,8 +48,9 @@ def make(
     """
     from twisted.internet import reactor
 
-    # Until there is something to reload, a reload must not end us, as the default would.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Until there is something to reload, a reload must not end us, as the default would, nor be forgotten.
+    hangup = Hangup()
+    hangup.listen()
     password = None
     if worker is None:
         prepare(loaded)
@@ -62,7 +63,7 @@ def make(
         check_owner(loaded, os.geteuid() if owner is None else owner[0])
     workers = 1 if worker is not None else workers_needed(loaded)
     if workers == 1:
-        server = Server(reactor, loaded, checkers, worker or 0, inherit, password)
+        server = Server(reactor, loaded, checkers, worker or 0, inherit, password, hangup)
         own(loaded.state, owner)
         if worker is None:
             return server.service
