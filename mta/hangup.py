@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+
+@contextmanager
+def kept_back() -> Iterator[None]:
+    """Processes that are started meanwhile are given the signal when they listen, and not before."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Hangup:
@@ -20,6 +31,7 @@ class Hangup:
     def listen(self) -> None:
         """Hear it from now on; what it does by default is end the process."""
         signal.signal(signal.SIGHUP, self._heard)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def serve(self, reload: Callable[[], None]) -> None:
         """Have it reload, at once if it has come already.

@@ -24,6 +24,7 @@ from twisted.internet.protocol import Factory, ProcessProtocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from mta.hangup import kept_back
 from mta.listener import Listener
 from mta.worker import bind_all
 
@@ -209,7 +210,11 @@ class Supervisor(Service):
         command += ["--worker", str(number), "--inherit", json.dumps(inherited)]
         worker = WorkerProcess(number, self._line, self._ended)
         try:
-            self._reactor.spawnProcess(worker, sys.executable, command, env=dict(os.environ), childFDs=child)
+            # A reload that is asked for before it listens waits for that, instead of ending it.
+            with kept_back():
+                self._reactor.spawnProcess(
+                    worker, sys.executable, command, env=dict(os.environ), childFDs=child
+                )
         except OSError as error:
             # No memory, or too many processes: its shard must not stay without an owner.
             pause = RESTART[-1]

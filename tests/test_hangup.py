@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mta.hangup import Hangup
+from mta.hangup import Hangup, kept_back
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class HangupTests(SynchronousTestCase):
@@ -23,6 +28,20 @@ class HangupTests(SynchronousTestCase):
         for count in (1, 2):
             signal.raise_signal(signal.SIGHUP)
             self.assertEqual(count, len(self.done))
+
+    def test_kept_back(self) -> None:
+        """Of a process that was started so, until it listens."""
+        program = (
+            "import os, signal; from mta.hangup import Hangup; os.kill(os.getpid(), signal.SIGHUP);"
+            "hangup = Hangup(); hangup.listen(); hangup.serve(lambda: print('reload'))"
+        )
+        with kept_back():
+            child = subprocess.Popen(
+                [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT
+            )
+        self.assertNotIn(signal.SIGHUP, signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        said, _ = child.communicate()
+        self.assertEqual((0, "reload\n"), (child.returncode, said))
 
     def test_early(self) -> None:
         """It is remembered, and carried out once."""

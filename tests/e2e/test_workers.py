@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import threading
 from collections import Counter
 from contextlib import closing
 
@@ -77,6 +78,20 @@ class WorkersScenario(Scenario):
         self.server.kill()
         self.assertIn("supervisor is gone", self.server.output)
         self.server.start()
+
+    def test_reload_while_starting(self) -> None:
+        """A worker that is being started does not die of it, and does not miss it."""
+        self.assertTrue(self.server.stop())
+        starting = threading.Thread(target=self.server.start)
+        starting.start()
+        wait_for(lambda: self.server.process and self.server.process.lines, "it says nothing")
+        process = self.server.process
+        assert process is not None
+        process.wait_line("Worker 1 started")
+        process.signal(signal.SIGHUP)
+        starting.join()
+        wait_for(lambda: process.output.count("server reloaded") >= 2, "a worker has missed it")
+        self.assertNotIn("died", process.output)
 
     def test_reload_and_stop(self) -> None:
         self.server.write_users({"carl@example.org": "carl-secret"})
