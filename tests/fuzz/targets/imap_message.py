@@ -7,6 +7,9 @@ import tempfile
 
 from mta.imap.fetch import Content, Extent, stream
 from mta.imap.fetch_item import Section
+from mta.mailbox.full_text.parts import Source
+from mta.mailbox.full_text.preview import LONGEST
+from mta.mailbox.full_text.text import read, read_header
 from mta.mailbox.message.mime import MOST, Part, Reader
 from mta.mailbox.message.rendering import envelope, structure
 from tests.fuzz.targets.target import Target
@@ -80,6 +83,11 @@ def imap_message(octets: bytes) -> None:
         assert b"".join(cut[:200]) == whole[:1400]
         for name in ("HEADER.FIELDS", "HEADER.FIELDS.NOT"):
             assert (_section(number, content, Section((), name, (b"subject",))) or b"").endswith(b"\r\n")
+        said, fields = read(Source.of_file(number)), read_header(Source.of_file(number))
+        assert (said.header, said.subject, said.sent) == (fields.header, fields.subject, fields.sent)
+        first = content.preview
+        assert len(first) <= LONGEST
+        assert first == " ".join(first.split())
         parts = _walk(message, ())
         assert len(parts) <= MOST
         for numbers, part in parts[:20]:
