@@ -181,9 +181,14 @@ class Resolver:
         return Validated(records.values, secure, records.name or asked)
 
     async def reload(self) -> None:
-        """Forget everything, and read the machine's files again."""
+        """Forget everything, and read the machine's files again.
+
+        Whoever waits for a question under way gets its answer; nobody else does, since what was said
+        before may be what somebody has just mended.
+        """
         self._cache.clear()
         self._failures.clear()
+        self._flights = {}
         self._penalties.clear()
         self._looked = float("-inf")
         self._look()
@@ -273,8 +278,10 @@ class Resolver:
     async def _fly(self, key: tuple[str, str]) -> None:
         """Ask the servers, keep what they say, and tell whoever waits.  Never raises.
 
-        It goes on when nobody waits any more: what comes is kept for the next.
+        It goes on when nobody waits any more: what comes is kept for the next, unless all was to be
+        forgotten meanwhile.
         """
+        flights = self._flights
         try:
             await self._free.acquire()
             try:
@@ -283,13 +290,14 @@ class Resolver:
                 self._free.release()
         except Exception as error:
             # Whoever waits must not wait for ever, whatever happened.
-            waiting = self._flights.pop(key)
+            waiting = flights.pop(key)
             now = self._reactor.seconds()
             if isinstance(error, TemporarilyUnavailable):
                 known = self._cache.stale(key, now) is not None
                 if known and self._cache.get(key, now) is None:
                     _log.info("{trouble}; what it said before is used", trouble=str(error))
-                self._failures.put(key, str(error), now, self.recheck if known else self.failure_ttl)
+                if flights is self._flights:
+                    self._failures.put(key, str(error), now, self.recheck if known else self.failure_ttl)
                 text = str(error)
             else:
                 _log.failure("asking for {key} failed", key=key)
@@ -297,6 +305,12 @@ class Resolver:
             for deferred in waiting:
                 deferred.errback(TemporarilyUnavailable(text))
             return
+        if flights is self._flights:
+            self._keep(key, records)
+        for deferred in flights.pop(key):
+            deferred.callback(records)
+
+    def _keep(self, key: tuple[str, str], records: Records) -> None:
         now = self._reactor.seconds()
         if records.values or records.alias:
             self._cache.put(key, records, now, records.ttl, self._stale)
@@ -304,8 +318,6 @@ class Resolver:
             # That there is no such name is believed for its time and no longer: mail is returned for it.
             ttl = min(records.ttl, _NEGATIVE)
             self._cache.put(key, records, now, ttl, self._stale if records.exists else 0.0)
-        for deferred in self._flights.pop(key):
-            deferred.callback(records)
 
     async def _from_servers(self, name: str, kind: str) -> Records:
         self._look()

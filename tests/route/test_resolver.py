@@ -505,6 +505,36 @@ class CacheTests(ResolverCase):
         self.successResultOf(Deferred.fromCoroutine(self.resolver.reload()))
         self.assertEqual(1, self.asked_after(0))
 
+    def test_reload_while_asking(self) -> None:
+        """What is said to a question that was asked before is told to who asked it, and not kept."""
+        late: list[tuple[bytes, Deferred[bytes]]] = []
+
+        def udp(server: Any, question: Any, timeout: float) -> Deferred[bytes]:
+            late.append((question.octets, Deferred()))
+            return late[-1][1]
+
+        asking = self.patch(self.network, "udp", udp)
+        before = self.ask("mx", "far.test")
+        asking.restore()
+        self.network.says[A] = records("far.test. 60 IN MX 1 mx.test.")
+        self.successResultOf(Deferred.fromCoroutine(self.resolver.reload()))
+        # Nobody waits for the old answer who asks now.
+        self.assertEqual([(1, "mx.test")], list(self.told("mx", "far.test")))
+        [(query, answering)] = late
+        answering.callback(answer(query, code="NXDOMAIN"))
+        self.failureResultOf(before, NoSuchDomain)
+        self.assertEqual([(1, "mx.test")], list(self.told("mx", "far.test")))
+
+    def test_reload_while_nobody_answers(self) -> None:
+        """That nobody answered before is no reason to ask nobody now."""
+        before = self.ask("mx", "far.test")
+        self.successResultOf(Deferred.fromCoroutine(self.resolver.reload()))
+        for _ in range(4):
+            self.clock.advance(8)
+        self.failureResultOf(before, TemporarilyUnavailable)
+        self.network.says[A] = records("far.test. 60 IN MX 1 mx.test.")
+        self.assertEqual([(1, "mx.test")], list(self.told("mx", "far.test")))
+
     def test_broken_inside(self) -> None:
         """Whatever goes wrong here, nobody waits for ever, and the next question is asked."""
 
