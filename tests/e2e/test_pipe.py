@@ -50,4 +50,6 @@ class PipeScenario(Scenario):
     def test_takes_too_much(self) -> None:
         """What is above a limit is ended and tried again; the trace says which."""
         self.begin("cat > /dev/null; while :; do :; done", cpu_time="1s")
-        self.server.wait_trace("tickets@app.test", "deferred", "more processor time than cpu_time allows")
+        self.server.wait_trace(
+            "tickets@app.test", "deferred", "more processor time than cpu_time allows", timeout=180
+        )
