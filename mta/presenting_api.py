@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from mta.api.problem import ApiProblem
 from mta.api.v1.route import Call, Response, Route
 from mta.dashboard.asked import Refused
-from mta.dashboard.page import missing
+from mta.dashboard.page import missing, no_tenant
 from mta.dashboard.visit import Visit
 from mta.dashboard.words import capital
 from mta.interfaces import settle
@@ -80,7 +80,11 @@ async def in_name_of(visit: Visit, registry: Registry) -> Call:
     """A request to the API in the name of who looks at a page.
 
     It has nobody's key: what is not allowed to the person, the page has refused.
+
+    :raise Trouble: if there is no such tenant.
     """
-    tenant = (await settle(registry.tenants.all()))[visit.tenant]
+    tenant = (await settle(registry.tenants.all())).get(visit.tenant)
+    if tenant is None:
+        raise no_tenant(visit.tenant)
     key = Key("", tenant.name, visit.by, frozenset({ADMIN}), b"", 0.0)
     return Call(visit.request, visit.id, visit.now, visit.address, tenant=tenant, key=key)

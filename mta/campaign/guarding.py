@@ -22,7 +22,7 @@ from mta.registry.database import IDatabase
 #: Who pauses it.
 GUARD = "its guard"
 #: Seconds between two looks at one campaign, at the least and at the most.
-PAUSE = 10.0
+PAUSE = 1.0
 _MOST_PAUSE = 120.0
 _ROW = "SELECT halted, delivered, bounced, complained FROM campaign_guard WHERE campaign = ?"
 _REMEDY = {

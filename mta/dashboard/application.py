@@ -26,7 +26,18 @@ from mta.dashboard import guard
 from mta.dashboard.asset import FOREVER, Assets
 from mta.dashboard.filled import MOST_OCTETS, Filled, mistakes, read_form
 from mta.dashboard.navigation import entry_of, menu_for
-from mta.dashboard.page import Answered, Download, Html, Invalid, Live, Page, Redirect, Trouble, misspelt
+from mta.dashboard.page import (
+    Answered,
+    Download,
+    Html,
+    Invalid,
+    Live,
+    Page,
+    Redirect,
+    Trouble,
+    misspelt,
+    no_tenant,
+)
 from mta.dashboard.rendering import Rendering
 from mta.dashboard.role import Person, Right, person_of
 from mta.dashboard.session import Session, Sessions
@@ -164,6 +175,9 @@ class DashboardApplication:
                 f"{visit.person.account} has the role {visit.person.named}.",
                 "An administrator gives roles in the table [dashboard] of mta.toml.",
             )
+        owning = page.right in (Right.ACT_OWN, Right.MANAGE_OWN)
+        if owning and visit.confined and visit.tenant not in await self._tenants():
+            raise no_tenant(visit.tenant)
         if page.query is not None:
             visit.query = _query(page, visit.request.args)
         if page.method == "GET":

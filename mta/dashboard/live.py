@@ -65,7 +65,12 @@ class Watcher(Subscriber):
         """An event has happened."""
         self.places[telling.shard] = telling.number
         event, about = telling.event, telling.about
-        if not self.everything and (about is None or not self.interest.fits(event, about)):
+        if not self.everything and about is None:
+            # What a tenant's campaigns, lists and sequences do is its own; who did it is not.
+            if getattr(event, "tenant", "") == self.interest.tenant:
+                self._counts[event.kind] += 1
+            return
+        if not self.everything and about is not None and not self.interest.fits(event, about):
             return
         self._counts[event.kind] += 1
         if self.wanted.lines and (not self.wanted.kind or event.kind == self.wanted.kind):
@@ -150,6 +155,7 @@ class LivePages:
                 request.write,
                 request.channel.forceAbortClient,
                 everything=everything,
+                affairs=True,
                 later=self._reactor.callLater,
                 wanted=visit.query,
             )

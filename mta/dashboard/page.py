@@ -149,6 +149,16 @@ def missing(what: str, remedy: str = "") -> Trouble:
     return Trouble(404, what, "It may have been removed meanwhile, or the address is misspelt.", remedy)
 
 
+def no_tenant(name: str) -> Trouble:
+    """Somebody is of a tenant that there is not, or not yet."""
+    return Trouble(
+        403,
+        f"There is no tenant {name}",
+        "The table [dashboard] of mta.toml names it, but it was not made, or was removed.",
+        f"Who runs the server makes it with `mta tenant add {name}`.",
+    )
+
+
 def misspelt(what: str) -> Trouble:
     """The query is none that a page of ours has made.
 

@@ -247,7 +247,8 @@ class Feed:
                     known = about.get(event.message)
                     telling = Telling(shard, number, event, known)
                     for one in tuple(self._subscribers):
-                        if (known is not None or one.everything) and number > one.places.get(shard, 0):
+                        wanted = known is not None or one.everything or one.affairs
+                        if wanted and number > one.places.get(shard, 0):
                             one.show(telling, now)
                 for one in tuple(self._subscribers):
                     one.flush(now)

@@ -89,6 +89,7 @@ class Subscriber:
     :ivar wrote: when something was written last.
     :ivar over: it has ended.
     :ivar everything: whether it is told of events, too, that are of no tenant: for who runs the server.
+    :ivar affairs: whether it is shown events, too, that are of no message: it knows which are its affair.
     :ivar behind: it reads more slowly than things happen: nothing is shown to it until it goes on from
         its places.
     """
@@ -101,6 +102,7 @@ class Subscriber:
     over: bool = False
     behind: bool = False
     everything: bool = False
+    affairs: bool = False
     _kept: dict[int, int] = field(default_factory=dict)
     _changed: Deferred[None] | None = None
     _shown: list[str] = field(default_factory=list)

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mta.dashboard.live import Wanted, Watcher
 from mta.model.event import Authenticated, DeliveredTo, Event, Received
+from mta.model.event_campaign import CampaignChanged
 from mta.tracking.pages import About
 from mta.tracking.subscriber import Interest, Telling
 
@@ -71,6 +72,15 @@ class WatcherTests(SynchronousTestCase):
         (only,) = self.told()
         self.assertEqual(1, sum(only["counts"].values()))
         self.assertIn("mine@", only["lines"][0]["words"])
+
+    def test_tenants_own_affairs(self) -> None:
+        """That a campaign of a tenant goes on is counted for its pages; a line of the log is not theirs."""
+        watcher = self.watcher(everything=False)
+        self.happen(watcher, CampaignChanged(at=1000.0, action="started", tenant="acme", campaign="c"))
+        self.happen(watcher, CampaignChanged(at=1000.0, action="started", tenant="other", campaign="c"))
+        self.clock.advance(5.0)
+        (only,) = self.told()
+        self.assertEqual(({CampaignChanged.kind: 1}, []), (only["counts"], only["lines"]))
 
     def test_kind(self) -> None:
         """A page of one kind gets lines of it alone; what else happens is counted."""

@@ -115,6 +115,20 @@ class AutomationScenario(DashboardScenario):
         tab.see("welcome is forgotten.")
         self.server.wait_trace("welcome", "removed")
 
+    def test_somebody_of_a_tenant_looks_on(self) -> None:
+        """The page of one renews itself when another of the tenant has paused what it shows."""
+        tab, other = (self.signed_in(ROLES["tenant"]) for _ in range(2))
+        # Whom mta.toml has put into a tenant that nobody has made, learns that.
+        other.open("/dashboard/sequences/new", 403).see("There is no tenant acme", "mta tenant add acme")
+        self.server.mta("tenant", "add", "acme")
+        steps = '[[steps]]\nid = "rest"\ndo = "wait"\nfor = "1d"\n'
+        other.open("/dashboard/sequences/new").fill(name="welcome", definition=steps)
+        other.press("Save").see("Version 1 is kept")
+        tab.open("/dashboard/sequences/at/welcome").see("Pause")
+        other.press("Pause").confirm("Pause").see("It is paused")
+        tab.see("It is paused")
+        self.assertEqual([], tab.problems + other.problems)
+
     def test_campaign(self) -> None:
         """Made step by step, checked, tried, started, paused, gone on with; who came back, and the result."""
         tab = self.signed_in(ROLES["administrator"])
