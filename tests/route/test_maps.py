@@ -113,9 +113,9 @@ class PatternTests(SynchronousTestCase):
             r"^(([a-z])+.)+[A-Z]([a-z])+$",
         ):
             pattern = Pattern.parse(text)
-            began = time.perf_counter()
+            began = time.process_time()
             self.assertIsNone(pattern.match("a" * 64 + "@" + "a" * 200 + "!"))
-            self.assertLess(time.perf_counter() - began, 0.5, text)
+            self.assertLess(time.process_time() - began, 0.5, text)
 
 
 class FileTests(SynchronousTestCase):
