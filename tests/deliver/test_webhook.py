@@ -124,6 +124,12 @@ class WebhookCase(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(transport.stop()))
         return transport
 
+    def impatient(self, seconds: float, **settings: Any) -> Any:
+        """A transport that waits for no sign of life for longer; a connection may take its time."""
+        transport = self.transport(**settings)
+        transport._poster._patience = (0.0, seconds)
+        return transport
+
     async def outcome(self, transport: Any, mail: Message | None = None) -> Any:
         mail = mail or message()
         (outcome,) = await transport.deliver(Delivery(mail, mail.addressees, "a@b.test"))
@@ -281,7 +287,7 @@ class TroubleTests(WebhookCase):
 
     async def test_silence(self) -> None:
         self.application.say = lambda request: NOT_DONE_YET
-        outcome = await self.outcome(self.transport(timeout=0.2, connect_timeout=0.2))
+        outcome = await self.outcome(self.impatient(0.4))
         self.assertIsInstance(outcome, Postponed)
         self.assertIn("no sign of life", outcome.reply.text)
 
@@ -292,7 +298,7 @@ class TroubleTests(WebhookCase):
             return NOT_DONE_YET
 
         self.application.say = drip
-        outcome = await self.outcome(self.transport(timeout=0.5, connect_timeout=0.5))
+        outcome = await self.outcome(self.impatient(1.0))
         self.assertIsInstance(outcome, Failed)
         self.assertIn("never", outcome.reply.text)
 
@@ -367,7 +373,7 @@ class TroubleTests(WebhookCase):
             kept.append(transport)
 
         self.addCleanup(lambda: [transport.abortConnection() for transport in kept])
-        transport = self.transport(url=await self.raw_server(say), timeout=0.2, connect_timeout=0.2)
+        transport = self.impatient(0.4, url=await self.raw_server(say))
         outcome = await self.outcome(transport, message(content))
         self.assertIsInstance(outcome, Postponed)
         self.assertIn("no sign of life", outcome.reply.text)
