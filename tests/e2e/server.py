@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,24 @@ class Server:
         """Process ids of the main process's children."""
         return children(self.pid)
 
+    @contextmanager
+    def standing_still(self, worker: int) -> Iterator[None]:
+        """One worker is stopped (SIGSTOP), but not while it holds a database that the others need."""
+
+        def stands() -> bool:
+            os.kill(worker, signal.SIGSTOP)
+            state = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0]
+            if state == "T" and not any(map(_locked, self.state.rglob("*.db"))):
+                return True
+            os.kill(worker, signal.SIGCONT)
+            return False
+
+        wait_for(stands, "the worker holds a database all the time")
+        try:
+            yield
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
     # --- what an operator sees -------------------------------------------------
 
     def maildir(self, address: str) -> Path:
@@ -270,6 +289,17 @@ class Server:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _locked(database: Path) -> bool:
+    """Whether somebody is writing into a database."""
+    with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as base:
+        try:
+            base.execute("BEGIN IMMEDIATE")
+            base.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            return True
+        return False
 
 
 def memory(pid: int, field: str = "VmRSS") -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
 from email import message_from_bytes
 from pathlib import Path
@@ -125,12 +123,9 @@ class RulesTests(Scenario):
         self.rules('[[rule]]\nforward = "x@far.test"\nkeep = false\n')
         first, second = self.server.workers()
         for worker, other in ((first, second), (second, first)):
-            os.kill(other, signal.SIGSTOP)
-            try:
+            with self.server.standing_still(other):
                 for number in range(2):
                     self.send(letter(f"by {worker}, {number}"))
-            finally:
-                os.kill(other, signal.SIGCONT)
         self.assertEqual(3, len(self.sink.wait(3)))
         # What may not be forwarded is kept.
         self.folder("")

@@ -29,14 +29,11 @@ class WorkersScenario(Scenario):
         wait_for(lambda: all(path.exists() for path in spools), "a worker has no spool")
         wait_for(lambda: self.server.output.count("ready: mx") >= 2, "a worker is not ready")
         for busy in self.server.workers():
-            os.kill(busy, signal.SIGSTOP)
-            try:
+            with self.server.standing_still(busy):
                 for number in range(4):
                     with Speaker(self.server.ports["mx"]) as speaker:
                         answer = speaker.send(f"s{busy}.{number}@client.test", ["anna@example.org"], TEXT)
                         self.assertEqual(b"250", answer[:3])
-            finally:
-                os.kill(busy, signal.SIGCONT)
         self.server.wait_mail("anna@example.org", 8)
         for busy in self.server.workers():
             self.server.wait_trace(f"s{busy}.0@client.test", "delivered")
