@@ -33,7 +33,7 @@ class ServedApi:
     def __init__(self, test: TestCase, users: Mapping[str, str] | None = None, **settings: Any) -> None:
         # The path of a UNIX socket is short.
         base = Path(tempfile.mkdtemp(prefix="mta"))
-        test.addCleanup(shutil.rmtree, base)
+        test.addCleanup(shutil.rmtree, base, ignore_errors=True)
         self.state = base / "state"
         for directory in ("run", "spool"):
             (self.state / directory).mkdir(parents=True)

@@ -20,7 +20,7 @@ ROUNDS = 3
 class CrashTests(SynchronousTestCase):
     def setUp(self) -> None:
         base = Path(tempfile.mkdtemp(prefix="mta"))
-        self.addCleanup(rmtree, base)
+        self.addCleanup(rmtree, base, ignore_errors=True)
         self.server = Server(base)
         self.port = free_port()
         self.server.config["listen"]["http"] = [f"tcp:{self.port}:interface=127.0.0.1"]

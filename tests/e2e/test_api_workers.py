@@ -26,7 +26,7 @@ BODY = {"from": "shop@example.org", "to": ["ann@example.net"], "text": "x", "sen
 class WorkersTests(SynchronousTestCase):
     def setUp(self) -> None:
         base = Path(tempfile.mkdtemp(prefix="mta"))
-        self.addCleanup(rmtree, base)
+        self.addCleanup(rmtree, base, ignore_errors=True)
         self.server = Server(base, workers=2, submission={"future_release": "3650d"})
         self.port = free_port()
         self.server.config["listen"]["http"] = [f"tcp:{self.port}:interface=127.0.0.1"]

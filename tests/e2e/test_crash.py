@@ -34,6 +34,22 @@ class CrashScenario(Scenario):
             server.kill()
             server.start()
 
+    def relayed(self, load: Load, remote: Remote) -> Counter[str]:
+        """Wait until the remote has every acknowledged message; how often it has each."""
+        found: Counter[str] = Counter()
+        read = 0
+
+        def arrived() -> bool:
+            # What came since it was looked last: the remote, which is in our process, needs the time.
+            nonlocal read
+            fresh = remote.mails[read:]
+            read += len(fresh)
+            found.update(load_id(mail.content) for mail in fresh)
+            return load.acknowledged.keys() <= found.keys()
+
+        wait_for(arrived, f"seed {self.seed}: acknowledged messages are missing", 120)
+        return found
+
     def test_maildir(self) -> None:
         """Every acknowledged message is in its Maildir, exactly once."""
         users = dict.fromkeys(BOXES, "secret")
@@ -66,18 +82,7 @@ class CrashScenario(Scenario):
         rounds = max(1, CRASHES // 2)
         self.crash(server, load, rounds)
         load.stop()
-        found: Counter[str] = Counter()
-        read = 0
-
-        def arrived() -> bool:
-            # What came since it was looked last: the remote, which is in our process, needs the time.
-            nonlocal read
-            fresh = remote.mails[read:]
-            read += len(fresh)
-            found.update(load_id(mail.content) for mail in fresh)
-            return load.acknowledged.keys() <= found.keys()
-
-        wait_for(arrived, f"seed {self.seed}: acknowledged messages are missing", 120)
+        found = self.relayed(load, remote)
         twice = sum(count - 1 for count in found.values())
         # Only what was under way when it was killed may come again: its connections, each with one message.
         self.assertLessEqual(twice, rounds * 200, f"seed {self.seed}")
@@ -95,8 +100,4 @@ class CrashScenario(Scenario):
         self.crash(server, load, 2)
         load.stop()
         remote = self.part(Remote(port=port))
-        wait_for(
-            lambda: load.acknowledged.keys() <= {load_id(mail.content) for mail in list(remote.mails)},
-            "acknowledged messages are missing",
-            120,
-        )
+        self.relayed(load, remote)
