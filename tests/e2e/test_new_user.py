@@ -65,7 +65,7 @@ class NewUserScenario(Scenario):
         )
         command = [program("unshare"), "--net", "--mount", "sh", "-c", script]
         self.process: Process = self.part(Process(command, cwd=home))
-        self.process.wait_line("Make a key to send by HTTP", 60)
+        self.process.wait_line("Make a key to send by HTTP", 180)
         with inside(self.process.pid):
             dns = self.part(Dns(port=53))
             self.remote = self.part(Elsewhere(port=25, host="127.0.0.2"))
