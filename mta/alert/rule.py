@@ -214,7 +214,8 @@ class Rule:
         """The value, in words."""
         match self.settings.subject:
             case "event":
-                return f"{self.value:.0f} within {duration(self.settings.within)}"
+                times = "once" if self.value == 1 else f"{self.value:.0f} times"
+                return f"{times} within {duration(self.settings.within)}"
             case "certificate":
                 return f"it expires in {duration(self.value)}" if self.value > 0 else "it has expired"
             case "disk":

@@ -123,7 +123,10 @@ class KeyPages:
     async def revoke(self, visit: Visit) -> Answered:
         """Forget one."""
         key = await self._own(visit, visit.form.value.id)
-        await self._keys.revoke(visit.tenant, key.id)
+        try:
+            await self._keys.revoke(visit.tenant, key.id)
+        except NoKey:
+            raise missing("There is no such key") from None
         self._record(visit, "key revoke", key)
         return Redirect(PLACE, f"The key {key.name} is revoked.")
 

@@ -176,7 +176,7 @@ class LetterTests(SynchronousTestCase):
         one = rule(event="authentication-failed", count=1)
         one.saw(failure())
         one.judge(NOW, {})
-        self.assertEqual("[ALERT] x: 1 within 10 m (mx.test)", subject(one, "raised", "mx.test"))
+        self.assertEqual("[ALERT] x: once within 10 m (mx.test)", subject(one, "raised", "mx.test"))
         for action in ("raised", "reminded", "recovered", "tested"):
             said = text(one, action, "mx.test", NOW)
             self.assertIn("most: 192.0.2.1 (1)", said)

@@ -185,6 +185,17 @@ class KeyPageTests(OwnCase):
         self.assertEqual(["key create", "key rotate", "key revoke"], [one.action for one in self.events])
         self.assertNotIn(text.rpartition("_")[2], repr(self.events))
 
+    def test_revoked_by_two_at_once(self) -> None:
+        """Who comes second is told that there is none; it is no accident."""
+        self.tina.post("/dashboard/keys/new", name="shop", scopes=["messages:send"])
+        (key,) = finished(self.keys.of("acme"))
+        self.patch(self.keys, "get", lambda tenant, identifier: succeed(key))
+        finished(self.keys.revoke("acme", key.id))
+        answer = self.tina.post("/dashboard/keys/revoke", id=key.id, confirmed="yes")
+        self.assertEqual(404, answer.status, answer)
+        self.assertIn(b"There is no such key", answer.content)
+        self.assertNotIn("key revoke", [one.action for one in self.events])
+
     def test_wrong_forms(self) -> None:
         answer = self.tina.post("/dashboard/keys/new", name="", scopes=["messages:send"])
         self.assertEqual(422, answer.status)
