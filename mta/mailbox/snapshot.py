@@ -94,9 +94,10 @@ def _uids(index: Index, folder: Folder, before: Snapshot | None) -> array[int]:
                 return found
     # Of a whole folder the index by MODSEQ has all UIDs in a fraction of the pages; the rows are wide.
     by = "" if first else "INDEXED BY by_modseq"
+    # What another worker has added since the folder was looked at would come once more with the next.
     rows = index.connection.execute(
-        f"SELECT uid FROM messages {by} WHERE folder = ? AND uid >= ? ORDER BY uid",  # noqa: S608
-        (folder.id, first),
+        f"SELECT uid FROM messages {by} WHERE folder = ? AND uid >= ? AND uid < ? ORDER BY uid",  # noqa: S608
+        (folder.id, first, folder.next_uid),
     )
     while some := rows.fetchmany(_ROWS):
         found.extend([uid for (uid,) in some])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,18 +17,38 @@ from mta.mailbox.snapshot import Snapshot, changed, gone, take
 from tests.mailbox.maildirs import Maildir
 
 
+class Interrupted:
+    """An index at which another worker does something behind a look at the files."""
+
+    def __init__(self, index: Index, meanwhile: Callable[[], None]) -> None:
+        self._index, self._meanwhile = index, meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def refresh(self, *arguments: Any) -> Any:
+        found = self._index.refresh(*arguments)
+        self._meanwhile()
+        return found
+
+
 class SnapshotTests(SynchronousTestCase):
     """See the module."""
 
     def setUp(self) -> None:
-        place = Path(self.mktemp()).absolute()
-        self.maildir = Maildir(place / "box")
-        path = str(place / "box").encode()
-        self.index = Index(connect(place / "state" / "index.db", path), path)
-        self.addCleanup(self.index.close)
+        self.place = Path(self.mktemp()).absolute()
+        self.maildir = Maildir(self.place / "box")
+        self.index = self.opened()
         self.shared: WeakValueDictionary[bytes, Snapshot] = WeakValueDictionary()
         for number in range(5):
             self.maildir.put(b"1000.%d" % number)
+
+    def opened(self) -> Index:
+        """As each worker opens it."""
+        path = str(self.place / "box").encode()
+        index = Index(connect(self.place / "state" / "index.db", path), path)
+        self.addCleanup(index.close)
+        return index
 
     def take(self) -> Snapshot:
         return take(self.index, b"", self.shared)
@@ -40,6 +62,25 @@ class SnapshotTests(SynchronousTestCase):
         self.assertEqual([1, 2, 3, 4, 5, 6], list(second.uids))
         del first, second
         self.assertEqual({}, dict(self.shared), "nobody holds what nobody looks at")
+
+    def test_beside_another_worker(self) -> None:
+        """What another adds and removes while the list is read comes with the next, once."""
+        other = self.opened()
+        new = 3000
+
+        def meanwhile() -> None:
+            nonlocal new
+            new += 1
+            self.maildir.put(b"%d.x" % new)
+            other.refresh(b"")
+
+        index: Any = Interrupted(self.index, meanwhile)
+        whole = take(index, b"", self.shared)
+        self.assertEqual(([1, 2, 3, 4, 5], 6), (list(whole.uids), whole.next_uid))
+        acts.expunge(other, b"", [2])
+        mended = take(index, b"", self.shared)
+        self.assertEqual(([1, 3, 4, 5, 6], 7), (list(mended.uids), mended.next_uid))
+        self.assertEqual([1, 3, 4, 5, 6, 7], list(self.take().uids))
 
     def test_gone(self) -> None:
         before = self.take()
