@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+from binascii import a2b_qp
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+
+from mta.mailbox.full_text.folding import base64_decoded, decoded
 
 #: Octets of a header section that are looked at.
 HEADER = 256 * 1024
@@ -97,6 +100,20 @@ class Part:
     start: int
     end: int
     alternative: bool
+
+
+def text_of(source: Source, part: Part, most: int) -> str:
+    """What a part says, without the encoding of its transfer; of HTML, the markup too.
+
+    :param most: octets that are looked at.
+    :raise OSError: if it cannot be read.
+    """
+    octets = source.octets(part.start, min(part.end, part.start + most))
+    if part.encoding == "base64":
+        octets = base64_decoded(octets)
+    elif part.encoding == "quoted-printable":
+        octets = a2b_qp(octets)
+    return decoded(octets, part.charset)
 
 
 def parts(source: Source) -> Iterator[Part]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from binascii import a2b_qp
 
 from mta.mailbox.full_text import markup
-from mta.mailbox.full_text.folding import base64_decoded, decoded
-from mta.mailbox.full_text.parts import Part, Source, fields, parts
+from mta.mailbox.full_text.parts import Part, Source, fields, parts, text_of
 
 #: Characters of a preview (RFC 8970, 3.3).
 LONGEST = 200
@@ -45,12 +43,7 @@ def _is_attached(part: Part) -> bool:
 
 
 def _words(source: Source, part: Part) -> str:
-    octets = source.octets(part.start, min(part.end, part.start + _LOOKED_AT))
-    if part.encoding == "base64":
-        octets = base64_decoded(octets)
-    elif part.encoding == "quoted-printable":
-        octets = a2b_qp(octets)
-    text = decoded(octets, part.charset)
+    text = text_of(source, part, _LOOKED_AT)
     if part.kind == "text/html":
         return _one_line(markup.words(_without_head(text)))
     own = []

@@ -9,15 +9,14 @@ attachments that are no text.
 from __future__ import annotations
 
 import re
-from binascii import a2b_qp
 from dataclasses import dataclass
 from datetime import date
 from email.utils import mktime_tz, parsedate_tz
 
 from mta.mailbox.full_text import markup
 from mta.mailbox.full_text.base_subject import base_subject
-from mta.mailbox.full_text.folding import END, base64_decoded, decoded, fold, unfolded, words_decoded
-from mta.mailbox.full_text.parts import Part, Source, fields, parts
+from mta.mailbox.full_text.folding import END, decoded, fold, unfolded, words_decoded
+from mta.mailbox.full_text.parts import Part, Source, fields, parts, text_of
 
 #: Characters of text that an index keeps of a message; the rest is looked for in the file.
 KEPT = 256 * 1024
@@ -231,12 +230,7 @@ def _content(source: Source, part: Part, seen: str) -> str:
 
     :param seen: what has been said before; it is not said again.
     """
-    octets = source.octets(part.start, min(part.end, part.start + MOST))
-    if part.encoding == "base64":
-        octets = base64_decoded(octets)
-    elif part.encoding == "quoted-printable":
-        octets = a2b_qp(octets)
-    text = decoded(octets, part.charset)
+    text = text_of(source, part, MOST)
     if part.kind == "text/html":
         blocks = [fold(line) for line in markup.words(text).split("\n")]
         if seen and len(seen) * len(blocks) < 1 << 26:
