@@ -22,6 +22,7 @@ from mta.certificate_watch import CertificateWatch
 from mta.config.automations import automations_of
 from mta.config.loading import Loaded, load
 from mta.config.problem import ConfigurationError
+from mta.config.settings import Settings
 from mta.doorway import Doorway
 from mta.environment import Environment, endpoints, report_poster, server_certificate
 from mta.examination import rehearse_with
@@ -153,22 +154,11 @@ class Server:
             reactor=reactor,
             hostname=settings.hostname,
             spool=self.spool,
-            router=parts.router,
-            pipeline=parts.pipeline,
-            relay_from=settings.access.relay_from,
-            leave=parts.departures.leave,
             inline=settings.queue.inline,
-            header_size=settings.limits.header_size,
-            expire=settings.queue.expire,
-            bounce_expire=settings.queue.bounce_expire,
-            labels=settings.submission,
-            junk=settings.junk,
-            authserv_id=settings.trust.authserv_id,
             has_room=self.spool.has_room,
             admitted=self.manager.admitted,
-            return_path=parts.return_path,
             run_in_thread=environment.run_in_thread,
-            signer=parts.signer or None,
+            **_terms(settings, parts),
         )
         self._letters = Letters(
             spool=self.spool,
@@ -342,20 +332,7 @@ class Server:
         old, new = self._loaded.settings, loaded.settings
         notes = [f"{name} needs a restart" for name in _FIXED if getattr(old, name) != getattr(new, name)]
         self.parts = parts
-        self.reception.replace(
-            router=parts.router,
-            pipeline=parts.pipeline,
-            relay_from=new.access.relay_from,
-            leave=parts.departures.leave,
-            header_size=new.limits.header_size,
-            expire=new.queue.expire,
-            bounce_expire=new.queue.bounce_expire,
-            labels=new.submission,
-            junk=new.junk,
-            authserv_id=new.trust.authserv_id,
-            return_path=parts.return_path,
-            signer=parts.signer or None,
-        )
+        self.reception.replace(**_terms(new, parts))
         self.protection.use(new)
         for table, reporter in self.reporters.items():
             reporter.use(getattr(new, table))
@@ -428,3 +405,21 @@ class Server:
         # twistd has no exit status for a service that fails after it was started.
         self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 69)
         self._reactor.callWhenRunning(self._reactor.stop)
+
+
+def _terms(settings: Settings, parts: Parts) -> dict[str, Any]:
+    """By what the reception answers, which may be another after a reload."""
+    return {
+        "router": parts.router,
+        "pipeline": parts.pipeline,
+        "relay_from": settings.access.relay_from,
+        "leave": parts.departures.leave,
+        "header_size": settings.limits.header_size,
+        "expire": settings.queue.expire,
+        "bounce_expire": settings.queue.bounce_expire,
+        "return_path": parts.return_path,
+        "labels": settings.submission,
+        "junk": settings.junk,
+        "authserv_id": settings.trust.authserv_id,
+        "signer": parts.signer or None,
+    }
